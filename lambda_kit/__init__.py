@@ -1,0 +1,129 @@
+"""lambda_kit: a class with one typed `run` method becomes a service that people, programs and AI agents can rely on."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ivcap_service import BaseEvent, GenericErrorEvent, GenericEvent
+
+    from lambda_kit.adapters.executors.on_loop import AsyncioExecutor
+    from lambda_kit.adapters.executors.threads import ThreadExecutor
+    from lambda_kit.adapters.stores.memory import MemoryJobStore
+    from lambda_kit.core.context import JobContext
+    from lambda_kit.core.errors import (
+        BadRequestError,
+        ConfigurationError,
+        IllegalTransitionError,
+        JobCancelledError,
+        JobConflictError,
+        JobFailedError,
+        JobNotFoundError,
+        LambdaKitError,
+        LeaseLostError,
+        MissingExtraError,
+        PayloadTooLargeError,
+        QueueFullError,
+        RequestValidationError,
+        StoreError,
+        ToolDefinitionError,
+        ToolNotFoundError,
+        UnavailableError,
+        UnsupportedMediaTypeError,
+    )
+    from lambda_kit.core.executor import Executor
+    from lambda_kit.core.job import Job, JobStatus, RequestInfo
+    from lambda_kit.core.options import ExecutorOpts, ToolOptions
+    from lambda_kit.core.results import BinaryResult
+    from lambda_kit.core.schema import with_schema
+    from lambda_kit.core.service import JobSettings
+    from lambda_kit.core.service_info import Service
+    from lambda_kit.core.sink import JobSink
+    from lambda_kit.core.store import JobStore
+    from lambda_kit.core.tool import LambdaTool
+    from lambda_kit.logs import getLogger, logging_init
+    from lambda_kit.server import ToolServer
+    from lambda_kit.version import VERSION as __version__
+
+__all__ = [
+    "AsyncioExecutor",
+    "BadRequestError",
+    "BaseEvent",
+    "BinaryResult",
+    "ConfigurationError",
+    "Executor",
+    "ExecutorOpts",
+    "GenericErrorEvent",
+    "GenericEvent",
+    "IllegalTransitionError",
+    "Job",
+    "JobCancelledError",
+    "JobConflictError",
+    "JobContext",
+    "JobFailedError",
+    "JobNotFoundError",
+    "JobSettings",
+    "JobSink",
+    "JobStatus",
+    "JobStore",
+    "LambdaKitError",
+    "LambdaTool",
+    "LeaseLostError",
+    "MemoryJobStore",
+    "MissingExtraError",
+    "PayloadTooLargeError",
+    "QueueFullError",
+    "RequestInfo",
+    "RequestValidationError",
+    "Service",
+    "StoreError",
+    "ThreadExecutor",
+    "ToolDefinitionError",
+    "ToolNotFoundError",
+    "ToolOptions",
+    "ToolServer",
+    "UnavailableError",
+    "UnsupportedMediaTypeError",
+    "__version__",
+    "getLogger",
+    "logging_init",
+    "with_schema",
+]
+
+# Where each name lives. They are imported on first use: who only logs does not wait for a web framework.
+_HOMES = {
+    "ivcap_service": ("BaseEvent", "GenericErrorEvent", "GenericEvent"),
+    "lambda_kit.adapters.executors.on_loop": ("AsyncioExecutor",),
+    "lambda_kit.adapters.executors.threads": ("ThreadExecutor",),
+    "lambda_kit.adapters.stores.memory": ("MemoryJobStore",),
+    "lambda_kit.core.context": ("JobContext",),
+    "lambda_kit.core.executor": ("Executor",),
+    "lambda_kit.core.job": ("Job", "JobStatus", "RequestInfo"),
+    "lambda_kit.core.options": ("ExecutorOpts", "ToolOptions"),
+    "lambda_kit.core.results": ("BinaryResult",),
+    "lambda_kit.core.schema": ("with_schema",),
+    "lambda_kit.core.service": ("JobSettings",),
+    "lambda_kit.core.service_info": ("Service",),
+    "lambda_kit.core.sink": ("JobSink",),
+    "lambda_kit.core.store": ("JobStore",),
+    "lambda_kit.core.tool": ("LambdaTool",),
+    "lambda_kit.logs": ("getLogger", "logging_init"),
+    "lambda_kit.server": ("ToolServer",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = importlib.import_module("lambda_kit.version").VERSION
+    elif name in _HOME_OF:
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    elif name in __all__:  # all that is left are the errors
+        value = getattr(importlib.import_module("lambda_kit.core.errors"), name)
+    else:
+        raise AttributeError(f"module 'lambda_kit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Adapters: each knows one outside thing, and none imports another."""

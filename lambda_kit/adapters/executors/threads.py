@@ -1,0 +1,62 @@
+"""`ThreadExecutor`: runs plain ``def run`` on a bounded pool of threads."""
+
+import asyncio
+import logging
+
+from lambda_kit.adapters.executors.local import LocalExecutor
+from lambda_kit.core.errors import ToolDefinitionError
+from lambda_kit.core.executor import Run
+from lambda_kit.core.job import Failure, FailureKind, Outcome
+from lambda_kit.core.threads import DaemonPool
+from lambda_kit.core.tool import BoundTool
+
+__all__ = ["ThreadExecutor"]
+
+logger = logging.getLogger("lambda_kit.executor")
+
+
+class ThreadExecutor(LocalExecutor):
+    """Runs each job on a thread of a bounded pool. The default for tools whose `run` is a plain ``def``.
+
+    An ``async def run`` may be run here too, on an event loop of its own: for one that blocks.
+
+    A thread can't be ended from outside. A cancelled tool stops at its next report or progress call; at a stop, one
+    that does not is abandoned, and does not keep the process from exiting.
+
+    Args:
+        max_workers: How many threads, and so jobs at once; the others wait in a queue.
+        stop_seconds: For how long a stop waits for cancelled jobs.
+        name: What `ToolOptions.executor` calls it.
+    """
+
+    def __init__(self, max_workers: int = 32, *, stop_seconds: float = 2.0, name: str = "thread") -> None:
+        super().__init__(max_concurrency=max_workers, stop_seconds=stop_seconds)
+        self.name = name
+        self._pool: DaemonPool[Outcome] = DaemonPool(f"lambda_kit-{name}")
+
+    def check(self, tool: BoundTool) -> None:
+        if tool.signature.is_async and tool.signature.wants_transport_request:
+            raise ToolDefinitionError(
+                f"{type(tool.tool).__name__}.run is 'async def' and takes a litestar.Request, which belongs to the server's "
+                "event loop: leave out executor='thread', or take a RequestInfo"
+            )
+
+    async def stop(self) -> None:
+        await super().stop()
+        self._pool.close()
+        self._pool = DaemonPool(f"lambda_kit-{self.name}")
+
+    async def _invoke(self, run: Run) -> Outcome:
+        self._runs[run.job_id] = run
+        try:
+            return await self._pool.call(run.run_sync)
+        except asyncio.CancelledError:  # at a stop, and the tool does not listen
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            logger.warning("job %s did not stop when asked to: its thread is abandoned", run.job_id)
+            message = "worker lost: the service was stopped, and the tool did not stop in time"
+            return Failure(FailureKind.WORKER_LOST, "worker-lost", message)
+
+    def _interrupt(self, run: Run, task: asyncio.Task[None]) -> None:
+        run.cancel()

@@ -1,0 +1,135 @@
+"""What is answered about a job: its result, "try later", or its record (docs/wire.md)."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+
+from lambda_kit.adapters.http.prefer import WaitPreference
+from lambda_kit.adapters.http.problems import (
+    PROBLEM_MEDIA_TYPE,
+    VERSION_HEADER,
+    problem_body,
+    problem_of_job,
+)
+from lambda_kit.core.job import Job
+from lambda_kit.core.service import Settled
+from lambda_kit.core.tool import BoundTool
+from lambda_kit.version import VERSION
+
+__all__ = ["VERSION_FIELD", "Answer", "job_answer", "job_record", "json_answer", "result_path"]
+
+VERSION_FIELD = (VERSION_HEADER.lower().encode(), VERSION.encode())
+"""The field that every response carries, as ASGI has it."""
+
+
+class Answer:
+    """A finished response, sent as it is: the quickest way out of a Litestar handler.
+
+    Args:
+        status: The HTTP status.
+        body: The whole body.
+        content_type: None where there is no body.
+        fields: Further header fields, names in lower case.
+    """
+
+    __slots__ = ("body", "fields", "status")
+
+    def __init__(
+        self, status: int, body: bytes, content_type: str | None, fields: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.fields = [VERSION_FIELD, *fields]
+        if content_type is not None:
+            self.fields.append((b"content-type", content_type.encode("latin-1")))
+            self.fields.append((b"content-length", b"%d" % len(body)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.fields})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+def json_answer(content: Any, status: int = 200, fields: Iterable[tuple[bytes, bytes]] = ()) -> Answer:
+    """Plain data as JSON."""
+    return Answer(status, msgspec.json.encode(content), "application/json", fields)
+
+
+def job_answer(
+    settled: Settled, tool: BoundTool | None, wants: WaitPreference, *, debug: bool, try_later_body: bool
+) -> Answer:
+    """What a POST, and a poll, answer: the same for a finished job, whenever it is asked for.
+
+    Args:
+        settled: The job as it is now, with its result.
+        tool: The job's tool. None: it is not served here (any more).
+        wants: What the client prefers.
+        debug: Whether a traceback may be shown.
+        try_later_body: Whether "try later" is a 202 with a body, even where the client did not ask for that.
+    """
+    job, result = settled.job, settled.result
+    fields = [(b"job-id", job.urn.encode())]
+    if wants.applied is not None:
+        fields.append((b"preference-applied", wants.applied.encode()))
+    if not job.status.is_final:
+        return _try_later(job, tool, fields, with_body=try_later_body or wants.representation)
+    if result is not None:
+        return Answer(200, result.content, result.content_type, fields)
+    problem = problem_of_job(job, debug=debug)
+    return Answer(problem.status, problem_body(problem), PROBLEM_MEDIA_TYPE, fields)
+
+
+def _try_later(job: Job, tool: BoundTool | None, fields: list[tuple[bytes, bytes]], *, with_body: bool) -> Answer:
+    location = result_path(job, tool)
+    seconds = 3 if tool is None else tool.options.refresh_seconds
+    fields += [
+        (b"location", location.encode()),
+        (b"retry-later", b"%d" % seconds),
+        (b"retry-after", b"%d" % seconds),
+        (b"ivcap-self-report-result", b"true"),
+    ]
+    if not with_body:
+        return Answer(204, b"", None, fields)
+    body = {"job-id": job.urn, "status": job.status, "location": location, "retry-later": seconds}
+    return json_answer(body, 202, fields)
+
+
+def result_path(job: Job, tool: BoundTool | None) -> str:
+    """Where the job's result is to be had: under its tool, or at ``/jobs`` for a tool at ``/``."""
+    prefix = "" if tool is None or tool.path == "/" else tool.path
+    return f"{prefix}/jobs/{job.id}"
+
+
+def job_record(job: Job, tool: BoundTool | None, queue_position: int | None = None) -> dict[str, Any]:
+    """The job's record in the platform's words. What is not known is left out."""
+    links = {
+        "self": f"/jobs/{job.id}/status",
+        "result": result_path(job, tool),
+        "events": f"/jobs/{job.id}/events",
+    }
+    record = {
+        "id": job.urn,
+        "tool": job.tool,
+        "status": job.status,
+        "requested-at": _rfc3339(job.requested_at),
+        "started-at": _rfc3339(job.started_at),
+        "finished-at": _rfc3339(job.finished_at),
+        "expires-at": _rfc3339(job.expires_at),
+        "request-content-type": job.request_content_type,
+        "result-content-type": job.result_content_type,
+        "error-message": None if job.failure is None else job.failure.message,
+        "attempt": job.attempt or None,
+        "queue-position": queue_position,
+        "progress": job.progress,
+        "links": links,
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _rfc3339(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

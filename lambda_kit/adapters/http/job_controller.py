@@ -1,0 +1,99 @@
+"""The controller of the jobs of all tools: result, record, list."""
+
+from typing import Any
+
+from litestar import Controller, Request, get
+from litestar.response.base import ASGIResponse
+
+from lambda_kit.adapters.http.answers import job_record, json_answer
+from lambda_kit.adapters.http.headers import parse_job_id, shown
+from lambda_kit.adapters.http.openapi import describe_operation, docs
+from lambda_kit.adapters.http.tool_controller import HttpSettings, poll
+from lambda_kit.core.errors import BadRequestError
+from lambda_kit.core.job import Job, JobStatus
+from lambda_kit.core.service import JobService
+
+__all__ = ["job_controller", "job_list_controller"]
+
+_MAX_LIMIT = 1000
+
+
+def job_controller(service: JobService, settings: HttpSettings) -> type[Controller]:
+    """Make the Litestar controller of the single jobs."""
+
+    async def result(self: Controller, request: Request[Any, Any, Any], job_id: str) -> ASGIResponse:
+        return await poll(service, settings, request, job_id)  # type: ignore[return-value]
+
+    async def status(self: Controller, job_id: str) -> ASGIResponse:
+        job = await service.get(parse_job_id(job_id, "job id"))
+        return json_answer(await _record(service, job), fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
+
+    members: dict[str, Any] = {
+        "path": "/jobs",
+        "tags": ["Jobs"],
+        "result": get(
+            "/{job_id:str}",
+            summary="Collect the result of a job",
+            operation_id="collect",
+            operation_class=describe_operation(docs.collect(None)),
+        )(result),
+        "status": get(
+            "/{job_id:str}/status",
+            summary="Show the record of a job",
+            operation_id="job_status",
+            operation_class=describe_operation(docs.status()),
+        )(status),
+    }
+    return type("JobController", (Controller,), members)
+
+
+def job_list_controller(service: JobService) -> type[Controller]:
+    """Make the Litestar controller of the list of jobs. It is for those who may read every job's result."""
+
+    async def list_jobs(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
+        query = request.query_params
+        page = await service.store.list_jobs(
+            tool=query.get("tool"),
+            statuses=_statuses(query.getall("status", [])),
+            limit=_limit(query.get("limit")),
+            cursor=query.get("cursor"),
+        )
+        content: dict[str, Any] = {"items": [await _record(service, job) for job in page.jobs]}
+        if page.next_cursor is not None:
+            content["next-cursor"] = page.next_cursor
+        return json_answer(content)  # type: ignore[return-value]
+
+    members: dict[str, Any] = {
+        "path": "/jobs",
+        "tags": ["Jobs"],
+        "list_jobs": get(
+            summary="List jobs, newest first",
+            operation_id="list_jobs",
+            operation_class=describe_operation(docs.list_jobs()),
+        )(list_jobs),
+    }
+    return type("JobListController", (Controller,), members)
+
+
+async def _record(service: JobService, job: Job) -> dict[str, Any]:
+    position = None
+    if job.status is JobStatus.PENDING:
+        position = await service.store.queue_position(job.id)
+    return job_record(job, service.tools.get(job.tool), position)
+
+
+def _statuses(values: list[str]) -> list[JobStatus]:
+    names = [name.strip() for value in values for name in value.split(",")]
+    try:
+        return [JobStatus(name) for name in names]
+    except ValueError:
+        known = ", ".join(status.value for status in JobStatus)
+        raise BadRequestError(f"status {shown(','.join(names))}: must be of {known}") from None
+
+
+def _limit(value: str | None) -> int:
+    if value is None:
+        return 100
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= _MAX_LIMIT):
+        raise BadRequestError(f"limit {shown(value)}: must be a whole number from 1 to {_MAX_LIMIT}")
+    return int(value)

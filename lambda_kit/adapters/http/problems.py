@@ -1,0 +1,171 @@
+"""The one table of errors: what goes wrong inside, as an answer of RFC 9457 (docs/wire.md, Errors)."""
+
+import logging
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+from litestar import Request
+from litestar.exceptions import HTTPException
+from litestar.response import Response
+
+from lambda_kit.core.errors import (
+    BadRequestError,
+    JobConflictError,
+    JobNotFoundError,
+    LambdaKitError,
+    PayloadTooLargeError,
+    QueueFullError,
+    RequestValidationError,
+    ToolNotFoundError,
+    UnavailableError,
+    UnsupportedMediaTypeError,
+)
+from lambda_kit.core.job import FailureKind, Job
+from lambda_kit.version import VERSION
+
+__all__ = [
+    "PROBLEM_MEDIA_TYPE",
+    "PROBLEM_SCHEMA",
+    "VERSION_HEADER",
+    "VERSION_HEADER",
+    "Problem",
+    "on_exception",
+    "problem_body",
+    "problem_of_job",
+]
+
+logger = logging.getLogger("lambda_kit.http")
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+VERSION_HEADER = "Ivcap-AI-Tool-Version"
+"""Every response has it."""
+
+VERSION_HEADER = "Ivcap-AI-Tool-Version"
+"""Stands in every response."""
+
+_SCHEMA_URN = "urn:ivcap:schema.ai-tool.error.1"
+
+_STATUS_OF_FAILURE: dict[FailureKind, int] = {
+    FailureKind.INVALID_VALUE: 400,
+    FailureKind.TOOL: 500,
+    FailureKind.NO_RESULT: 500,
+    FailureKind.ENCODING: 500,
+    FailureKind.WORKER_LOST: 500,
+    FailureKind.TIME_LIMIT: 504,
+}
+
+_OF_ERROR: dict[type[LambdaKitError], tuple[int, str]] = {
+    BadRequestError: (400, "bad-request"),
+    RequestValidationError: (422, "validation-error"),
+    UnsupportedMediaTypeError: (415, "unsupported-media-type"),
+    PayloadTooLargeError: (413, "payload-too-large"),
+    ToolNotFoundError: (404, "tool-not-found"),
+    JobNotFoundError: (404, "job-not-found"),
+    JobConflictError: (409, "job-conflict"),
+    QueueFullError: (429, "queue-full"),
+    UnavailableError: (503, "unavailable"),
+}
+
+_INTERNAL = (500, "internal-error")
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "Problem",
+    "description": "What went wrong (RFC 9457), with IVCAP's members.",
+    "required": ["type", "title", "status", "detail", "$schema", "message", "code"],
+    "properties": {
+        "type": {"type": "string", "description": "The kind of error: a word, or the class of the tool's exception."},
+        "title": {"type": "string", "description": "The status in words."},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "What went wrong."},
+        "instance": {"type": "string", "description": "The URN of the job, where there is one."},
+        "$schema": {"type": "string", "const": _SCHEMA_URN},
+        "message": {"type": "string", "description": "As `detail`."},
+        "code": {"type": "integer", "description": "As `status`."},
+        "errors": {
+            "type": "array",
+            "description": "Each fault in the request's body.",
+            "items": {
+                "type": "object",
+                "required": ["loc", "msg", "type"],
+                "properties": {
+                    "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
+                    "msg": {"type": "string"},
+                    "type": {"type": "string"},
+                },
+            },
+        },
+        "traceback": {"type": "string", "description": "Only in debug mode."},
+    },
+}
+"""The JSON Schema of every error body."""
+
+
+class Problem(NamedTuple):
+    """One error as it leaves the service."""
+
+    status: int
+    type: str
+    detail: str
+    job_urn: str | None = None
+    errors: list[dict[str, Any]] | None = None
+    traceback: str | None = None
+
+
+def problem_body(problem: Problem) -> bytes:
+    """The JSON of an error, its members in the order of docs/wire.md."""
+    body: dict[str, Any] = {
+        "type": problem.type,
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if problem.job_urn is not None:
+        body["instance"] = problem.job_urn
+    body |= {"$schema": _SCHEMA_URN, "message": problem.detail, "code": problem.status}
+    if problem.errors is not None:
+        body["errors"] = problem.errors
+    if problem.traceback is not None:
+        body["traceback"] = problem.traceback
+    return msgspec.json.encode(body)
+
+
+def problem_of_job(job: Job, *, debug: bool) -> Problem:
+    """Why a finished job has no result."""
+    failure = job.failure
+    if failure is None:
+        return Problem(410, "job-cancelled", f"job '{job.id}' was cancelled", job.urn)
+    status = _STATUS_OF_FAILURE[failure.kind]
+    return Problem(status, failure.type, failure.message, job.urn, traceback=failure.traceback if debug else None)
+
+
+def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's exception handler for everything under lambda_kit's routes."""
+    problem, headers = _problem_of(error)
+    if problem.status >= 500 and not isinstance(error, UnavailableError):
+        path = request.scope.get("path_template") or "an unknown path"
+        logger.error("%s %s failed", request.method, path, exc_info=error)
+    return Response(
+        problem_body(problem),
+        status_code=problem.status,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers={**headers, VERSION_HEADER: VERSION},
+    )
+
+
+def _problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
+    if isinstance(error, HTTPException):  # Litestar's own: no such path, method, guard of the user's …
+        words = HTTPStatus(error.status_code).phrase
+        problem = Problem(error.status_code, words.lower().replace(" ", "-"), error.detail or words)
+        return problem, dict(error.headers or {})
+    if not isinstance(error, LambdaKitError):
+        return Problem(*_INTERNAL, "the service failed inside; its log has the details"), {}
+    status, kind = next((_OF_ERROR[cls] for cls in type(error).__mro__ if cls in _OF_ERROR), _INTERNAL)
+    headers: dict[str, str] = {}
+    if isinstance(error, (QueueFullError, UnavailableError)):
+        headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))
+    errors = error.errors if isinstance(error, RequestValidationError) else None
+    detail = str(error) if status != 500 else "the service failed inside; its log has the details"
+    return Problem(status, kind, detail, errors=errors), headers

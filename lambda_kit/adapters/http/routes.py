@@ -1,0 +1,70 @@
+"""All of lambda_kit's routes, for an app of its own or for one that exists."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litestar import Router
+from litestar.exceptions import HTTPException
+
+from lambda_kit.adapters.http.job_controller import job_controller, job_list_controller
+from lambda_kit.adapters.http.problems import on_exception
+from lambda_kit.adapters.http.system import health_handlers, version_response_header
+from lambda_kit.adapters.http.tool_controller import HttpSettings, tool_controller
+from lambda_kit.core.errors import LambdaKitError, ToolDefinitionError
+from lambda_kit.core.service import JobService
+
+__all__ = ["EXCEPTION_HANDLERS", "check_paths", "job_list_routes", "job_routes"]
+
+_RESERVED = (
+    "/jobs", "/api", "/openapi.json", "/_healtz", "/_livez", "/_readyz", "/mcp", "/metrics", "/console",
+)  # fmt: skip
+
+# under these are routes with a path parameter, or files, that a tool would hide or be hidden by
+_RESERVED_BELOW = ("/jobs/", "/api/assets/", "/mcp/")
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
+    HTTPException: on_exception,
+    LambdaKitError: on_exception,
+    Exception: on_exception,
+}
+"""For a Litestar app or router: every error leaves through the one table."""
+
+
+def check_paths(paths: dict[str, str]) -> None:
+    """Refuse paths that are taken by the service itself.
+
+    Args:
+        paths: Tool names to paths.
+
+    Raises:
+        ToolDefinitionError: names the tool and what is taken.
+    """
+    for name, path in paths.items():
+        if path in _RESERVED or path.startswith(_RESERVED_BELOW):
+            raise ToolDefinitionError(
+                f"tool '{name}': path '{path}' is reserved for the service itself ({', '.join(_RESERVED)}): choose another, "
+                f"such as path = '/{name.replace('_', '-')}'"
+            )
+
+
+def job_routes(
+    service: JobService, settings: HttpSettings, why_not_ready: Callable[[], Awaitable[str | None]]
+) -> Router:
+    """A router with the controllers of all tools and jobs, and health; without the list of jobs."""
+    controllers = [tool_controller(tool, service, settings) for tool in service.tools.values()]
+    return _router([*controllers, job_controller(service, settings), *health_handlers(why_not_ready)], settings)
+
+
+def job_list_routes(service: JobService, settings: HttpSettings) -> Router:
+    """A router with the list of jobs, which can be registered with an app later too."""
+    return _router([job_list_controller(service)], settings)
+
+
+def _router(handlers: list[Any], settings: HttpSettings) -> Router:
+    return Router(
+        "/",
+        route_handlers=handlers,
+        exception_handlers=EXCEPTION_HANDLERS,
+        response_headers=[version_response_header()],
+        request_max_body_size=settings.max_body_bytes,
+    )

@@ -1,0 +1,148 @@
+"""Health, and the OpenAPI page."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import ivcap_service
+import litestar_offline_docs
+import msgspec
+from litestar import Request, Router, get
+from litestar.datastructures import ResponseHeader
+from litestar.exceptions import NotFoundException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Contact, License
+from litestar.response import Redirect
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from lambda_kit.adapters.http.answers import VERSION_FIELD, Answer, json_answer
+from lambda_kit.adapters.http.openapi import describe_operation, docs
+from lambda_kit.adapters.http.problems import VERSION_HEADER
+from lambda_kit.core.errors import UnavailableError
+from lambda_kit.version import VERSION
+
+__all__ = ["health_handlers", "openapi_config", "openapi_handlers", "service_version", "version_response_header"]
+
+_ASSETS = Path(litestar_offline_docs.__file__).parent / "static"
+_ASSETS_PATH = "/api/assets"
+_ASSET_TYPES = {
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui-standalone-preset.js": "text/javascript; charset=utf-8",
+}
+
+
+def service_version() -> str:
+    """The version of the service that is run: ``$VERSION``, or ``"???"``."""
+    return os.environ.get("VERSION", "???")
+
+
+def version_response_header() -> ResponseHeader:
+    """The header that every response carries, for the responses that Litestar makes."""
+    return ResponseHeader(name=VERSION_HEADER, value=VERSION)
+
+
+def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]]) -> list[Any]:
+    """The handlers of readiness and liveness.
+
+    Args:
+        why_not_ready: Says why no job can be taken now; None: the service is ready.
+    """
+
+    @get(
+        "/_healtz",
+        tags=["System"],
+        summary="Whether jobs are taken",
+        operation_id="readiness",
+        operation_class=describe_operation(docs.readiness()),
+    )
+    async def readiness() -> ASGIResponse:
+        reason = await why_not_ready()
+        if reason is not None:
+            raise UnavailableError(reason)
+        return json_answer({"version": service_version()})  # type: ignore[return-value]
+
+    @get(
+        "/_livez",
+        tags=["System"],
+        summary="Whether the event loop turns",
+        operation_id="liveness",
+        operation_class=describe_operation(docs.liveness()),
+    )
+    async def liveness() -> ASGIResponse:
+        return json_answer({"status": "alive"})  # type: ignore[return-value]
+
+    return [readiness, liveness]
+
+
+def openapi_config(service: ivcap_service.Service) -> OpenAPIConfig:
+    """What Litestar makes ``/api`` of. The page needs nothing from the internet."""
+    contact, licence = service.contact, service.license
+    return OpenAPIConfig(
+        title=service.name,
+        version=service.version or service_version(),
+        description=getattr(service, "description", None),
+        contact=Contact(name=contact.name, email=contact.email, url=contact.url),
+        license=None if licence is None else License(name=licence.name, url=licence.url),
+        # A router of its own at /api: by default Litestar's routes would take part of a tool's at "/".
+        openapi_router=Router(
+            "/api",
+            route_handlers=[],
+            include_in_schema=False,
+            response_headers=[version_response_header()],
+            before_request=_without_slash,
+        ),
+        render_plugins=[
+            SwaggerRenderPlugin(
+                path="/",
+                # relative to /api, so that they are found behind a proxy's prefix too
+                js_url="." + _ASSETS_PATH + "/swagger-ui-bundle.js",
+                css_url="." + _ASSETS_PATH + "/swagger-ui.css",
+                standalone_preset_js_url="." + _ASSETS_PATH + "/swagger-ui-standalone-preset.js",
+                favicon="<link rel='icon' href='data:,'>",
+                style="<style>body { margin: 0; padding: 0 }</style>",
+            )
+        ],
+    )
+
+
+async def _without_slash(request: Request[Any, Any, Any]) -> Redirect | None:
+    # the page's relative links would lead astray
+    return Redirect("../api") if request.scope["raw_path"].endswith(b"/") else None
+
+
+def openapi_handlers() -> list[Any]:
+    """The handlers of the OpenAPI document and of the page's assets."""
+    document: list[bytes] = []
+
+    @get("/openapi.json", include_in_schema=False)
+    async def openapi_json(request: Request[Any, Any, Any]) -> ASGIResponse:
+        if not document:
+            document.append(msgspec.json.encode(request.app.openapi_schema.to_schema()))
+        return Answer(200, document[0], "application/vnd.oai.openapi+json")  # type: ignore[return-value]
+
+    assets = create_static_files_router(
+        path=_ASSETS_PATH,
+        directories=[_ASSETS],
+        include_in_schema=False,
+        middleware=[_stamp_version],
+    )
+    return [openapi_json, assets]
+
+
+def _stamp_version(app: ASGIApp) -> ASGIApp:
+    """Middleware for files, to which Litestar adds no headers. Errors have theirs already."""
+
+    async def stamped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_stamped(message: Message) -> None:
+            if message["type"] == "http.response.start" and VERSION_FIELD not in message["headers"]:
+                message["headers"] = [*message["headers"], VERSION_FIELD]
+            await send(message)
+
+        await app(scope, receive, send_stamped)
+
+    return stamped

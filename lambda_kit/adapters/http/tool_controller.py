@@ -1,0 +1,130 @@
+"""The controller of one tool: run it, describe it, collect a result."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Controller, Request, get
+from litestar.response.base import ASGIResponse
+
+from lambda_kit.adapters.http.answers import Answer, job_answer, json_answer
+from lambda_kit.adapters.http.forwarded import public_prefix
+from lambda_kit.adapters.http.headers import parse_job_id
+from lambda_kit.adapters.http.openapi import describe_operation, docs
+from lambda_kit.adapters.http.prefer import wait_preference
+from lambda_kit.adapters.http.quick_route import quick_post
+from lambda_kit.adapters.http.submission import read_submission
+from lambda_kit.core.description import tool_description
+from lambda_kit.core.errors import JobNotFoundError
+from lambda_kit.core.service import JobService
+from lambda_kit.core.tool import BoundTool
+
+__all__ = ["HttpSettings", "poll", "tool_controller"]
+
+
+@dataclass(kw_only=True, slots=True)
+class HttpSettings:
+    """What can be set of the HTTP side. It is read at each request: the command line may come after the app was made."""
+
+    max_body_bytes: int = 64 * 1024 * 1024
+    """Larger bodies are refused with 413, without reading them to the end."""
+
+    try_later_body: bool = False
+    """Whether "try later" is always a 202 with a body, and not only where the client prefers that."""
+
+    job_list: bool = False
+    """Whether ``GET /jobs`` is served. Who knows a job's id can read its result."""
+
+    debug: bool = False
+    """Whether clients are shown tracebacks."""
+
+
+async def poll(
+    service: JobService,
+    settings: HttpSettings,
+    request: Request[Any, Any, Any],
+    job_id: str,
+    tool: BoundTool | None = None,
+) -> Answer:
+    """Answer for a job: its result, or "try later" (docs/wire.md, GET …/jobs/{id}).
+
+    Args:
+        service: Knows the job.
+        settings: Of the HTTP side.
+        request: ``Prefer: wait=N`` waits for the end.
+        job_id: Id or URN, as it was sent.
+        tool: Answer only for this tool's jobs. None: for any.
+
+    Raises:
+        JobNotFoundError: if there is no such job.
+    """
+    bare_id = parse_job_id(job_id, "job id")
+    wants = wait_preference(request.scope["headers"])
+    settled = await service.wait(bare_id, wants.seconds or 0.0)
+    if tool is not None and settled.job.tool != tool.name:
+        raise JobNotFoundError(bare_id)
+    return job_answer(
+        settled,
+        service.tools.get(settled.job.tool),
+        wants,
+        debug=settings.debug,
+        try_later_body=settings.try_later_body,
+    )
+
+
+def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings) -> type[Controller]:
+    """Make the Litestar controller that serves one tool."""
+    route_options: Mapping[str, Any] = tool.options.post_route_opts
+    summary, _, text = (tool.doc or tool.label).partition("\n")
+
+    async def run(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
+        wants = wait_preference(request.scope["headers"])
+        submission = await read_submission(request, tool, max_body_bytes=settings.max_body_bytes)
+        job = await service.submit(submission)
+        # nothing may come between these two: a quick job could be evicted from a small store
+        seconds = tool.options.wait_seconds if wants.seconds is None else wants.seconds
+        settled = await service.wait(job.id, seconds)
+        return job_answer(  # type: ignore[return-value]  # an ASGI app, which is all that Litestar asks for
+            settled, tool, wants, debug=settings.debug, try_later_body=settings.try_later_body
+        )
+
+    async def describe(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
+        signature = tool.signature
+        service_id = tool.options.service_id
+        if service_id is not None and service_id.startswith("/"):
+            service_id = _public_url(request) + service_id
+        description = tool_description(tool.name, tool.doc, signature.request_type, signature.result_type, service_id)
+        return json_answer(description)  # type: ignore[return-value]
+
+    async def collect(self: Controller, request: Request[Any, Any, Any], job_id: str) -> ASGIResponse:
+        return await poll(service, settings, request, job_id, tool)  # type: ignore[return-value]
+
+    members: dict[str, Any] = {
+        "path": tool.path,
+        "tags": list(tool.tags),
+        "run": quick_post(
+            status_code=200,
+            summary=tool.options.name or summary,
+            description=text.strip() or summary,
+            operation_id=f"run_{tool.name}",
+            **{"operation_class": describe_operation(docs.run_tool(tool)), **route_options},
+        )(run),
+        "describe": get(
+            summary=f"Describe {tool.name}, for agents",
+            operation_id=f"describe_{tool.name}",
+            operation_class=describe_operation(docs.describe_tool()),
+        )(describe),
+    }
+    if tool.path != "/":  # for a tool at / this is GET /jobs/{id}, which is there anyway
+        members["collect"] = get(
+            "/jobs/{job_id:str}",
+            summary=f"Collect a result of {tool.name}",
+            operation_id=f"collect_{tool.name}",
+            operation_class=describe_operation(docs.collect(tool)),
+        )(collect)
+    return type(f"{type(tool.tool).__name__}Controller", (Controller,), members)
+
+
+def _public_url(request: Request[Any, Any, Any]) -> str:
+    scope = request.scope
+    return public_prefix(scope["headers"], scope["scheme"], request.headers.get("host", ""), scope.get("root_path", ""))

@@ -1,0 +1,209 @@
+"""A job: its record, its statuses, and which status may follow which.
+
+The records are immutable snapshots. Only a `JobStore` makes the next one, and it asks `check_transition` first.
+"""
+
+import os
+from enum import StrEnum
+
+import msgspec
+
+from lambda_kit.core.errors import IllegalTransitionError
+
+__all__ = [
+    "FINAL_STATUSES",
+    "JOB_URN_PREFIX",
+    "Failure",
+    "FailureKind",
+    "Job",
+    "JobStatus",
+    "Outcome",
+    "Payload",
+    "Progress",
+    "RequestInfo",
+    "check_transition",
+    "job_urn",
+    "new_job_id",
+]
+
+JOB_URN_PREFIX = "urn:ivcap:job:"
+
+
+class JobStatus(StrEnum):
+    """The status of a job, in the platform's words (docs/wire.md, Names)."""
+
+    PENDING = "pending"
+    SCHEDULED = "scheduled"
+    """The platform's own: a valid filter, never produced here."""
+    EXECUTING = "executing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """The tool failed."""
+    ERROR = "error"
+    """The machinery failed: worker lost, time limit."""
+    CANCELLED = "cancelled"
+
+    __hash__ = str.__hash__  # Enum's own is written in Python, and slow
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no other status can follow."""
+        return self in FINAL_STATUSES
+
+
+FINAL_STATUSES = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.ERROR, JobStatus.CANCELLED})
+
+_NEXT: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.PENDING: frozenset({JobStatus.EXECUTING, JobStatus.CANCELLED, JobStatus.ERROR}),
+    JobStatus.SCHEDULED: frozenset(),
+    # back to pending: its worker was lost, or handed it back, and attempts remain
+    JobStatus.EXECUTING: FINAL_STATUSES | {JobStatus.PENDING},
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.ERROR: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+
+def check_transition(job_id: str, before: JobStatus, after: JobStatus) -> None:
+    """Refuse a change of status that is not legal.
+
+    Raises:
+        IllegalTransitionError: if `after` may not follow `before`.
+    """
+    if after not in _NEXT[before]:
+        raise IllegalTransitionError(f"job '{job_id}' is {before} and can't become {after}")
+
+
+def new_job_id() -> str:
+    """A random UUID (version 4, RFC 9562), with 122 bits of entropy: who knows it may read the job's result."""
+    digits = os.urandom(16).hex()  # uuid.uuid4 takes five times as long, and this is done for each job
+    variant = "89ab"[ord(digits[16]) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def job_urn(job_id: str) -> str:
+    """The URN of a job, ``urn:ivcap:job:<id>``."""
+    return JOB_URN_PREFIX + job_id
+
+
+class Payload(msgspec.Struct, frozen=True, gc=False):
+    """Bytes and what they are: the body of a request or of a result."""
+
+    content: bytes
+    content_type: str
+
+
+class FailureKind(StrEnum):
+    """Why a job has no result. Adapters choose their answer by it."""
+
+    INVALID_VALUE = "invalid-value"
+    """The tool raised `ValueError`: the request asks for something that can't be."""
+    TOOL = "tool"
+    """The tool raised anything else."""
+    NO_RESULT = "no-result"
+    """The tool returned `None` against its annotation."""
+    ENCODING = "encoding"
+    """The tool returned something that can't be encoded."""
+    WORKER_LOST = "worker-lost"
+    """The worker that ran the job is gone."""
+    TIME_LIMIT = "time-limit"
+    """The job ran over its time limit."""
+
+    @property
+    def status(self) -> JobStatus:
+        """`ERROR` where the machinery failed, else `FAILED`."""
+        machinery = self in (FailureKind.WORKER_LOST, FailureKind.TIME_LIMIT)
+        return JobStatus.ERROR if machinery else JobStatus.FAILED
+
+
+class Failure(msgspec.Struct, frozen=True, gc=False):
+    """What went wrong in a job.
+
+    `type` is the class name of the exception, or a type such as ``no-result-error``. The traceback is for the log and
+    for debug mode, never for a client otherwise.
+    """
+
+    kind: FailureKind
+    type: str
+    message: str
+    traceback: str | None = None
+
+
+Outcome = Payload | Failure | None
+"""How a run ended: a result, a failure, or None for "it was cancelled"."""
+
+
+class Progress(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """How far a job is, as its tool said last."""
+
+    done: float
+    total: float | None = None
+    message: str | None = None
+
+
+class RequestInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A snapshot of the request that made a job. It also works in other processes.
+
+    Credentials (``Authorization``, ``Proxy-Authorization``, ``Cookie``) are not in it, since it is stored with the job:
+    use `JobContext.job_authorization`. Where a job was not made by HTTP, the snapshot is made up from what is known.
+    """
+
+    method: str
+    """The HTTP method, ``"POST"``."""
+    url: str
+    """The full URL as the server saw it."""
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    """The header fields as they came, names in lower case."""
+    client: tuple[str, int] | None = None
+    """Address and port of the peer, where known."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Header fields by lower-case name; several fields of one name are joined by ``", "`` (RFC 9110, 5.3)."""
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self.fields:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        return headers
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The record of one job: a snapshot, without the bodies of request and result.
+
+    Times are seconds since the epoch, UTC.
+    """
+
+    id: str
+    tool: str
+    status: JobStatus = JobStatus.PENDING
+    request_content_type: str = "application/json"
+    request_digest: bytes = b""
+    """Digest of media type and body: equal for equal requests."""
+    idempotency_key: str | None = None
+    """A hash that stands for tool, caller and ``Idempotency-Key``."""
+    request_info: RequestInfo | None = None
+    traceparent: str | None = None
+    requested_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    expires_at: float | None = None
+    ttl_seconds: float = 3600.0
+    """For how long the job is kept once it is final."""
+    keep_finished: int = 10_000
+    """How many finished jobs of its tool a memory store keeps."""
+    attempt: int = 0
+    max_attempts: int = 1
+    lease_owner: str | None = None
+    lease_token: int = 0
+    """The fencing token: grows with every claim."""
+    lease_expires_at: float | None = None
+    cancel_requested: bool = False
+    result_content_type: str | None = None
+    failure: Failure | None = None
+    progress: Progress | None = None
+
+    @property
+    def urn(self) -> str:
+        """The job's URN."""
+        return JOB_URN_PREFIX + self.id

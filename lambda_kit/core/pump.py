@@ -1,0 +1,82 @@
+"""Carries the events of one run from the tool to the store."""
+
+import asyncio
+import threading
+from collections import deque
+
+from lambda_kit.core.errors import LeaseLostError
+from lambda_kit.core.events import NewEvent
+from lambda_kit.core.store import JobStore, Lease
+
+__all__ = ["EventPump"]
+
+
+class EventPump:
+    """A buffer between a tool, on whatever thread it runs, and the store, on the event loop.
+
+    Events arrive in the store in the order in which they were put. Putting never blocks: where the store is slower than
+    the tool for long, the oldest events that wait are dropped, and leave a hole in the numbers.
+
+    Args:
+        store: Where they go.
+        lease: The run's lease.
+        loop: The event loop of the store.
+        limit: How many events may wait.
+    """
+
+    __slots__ = (
+        "_dropped", "_is_closed", "_is_flushing", "_lease", "_limit", "_lock", "_loop", "_store", "_task", "_waiting",
+    )  # fmt: skip
+
+    def __init__(self, store: JobStore, lease: Lease, loop: asyncio.AbstractEventLoop, limit: int = 10_000) -> None:
+        self._store = store
+        self._lease = lease
+        self._loop = loop
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._waiting: deque[NewEvent] = deque()
+        self._dropped = 0
+        self._is_flushing = False
+        self._is_closed = False
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, event: NewEvent) -> None:
+        """Take one event, from any thread. After `close` it is dropped."""
+        with self._lock:
+            if self._is_closed:
+                return
+            if len(self._waiting) == self._limit:
+                self._waiting.popleft()
+                self._dropped += 1
+            self._waiting.append(event)
+            if self._is_flushing:
+                return
+            self._is_flushing = True
+        self._loop.call_soon_threadsafe(self._start_flush)
+
+    def _start_flush(self) -> None:
+        self._task = self._loop.create_task(self._flush())
+
+    async def _flush(self) -> None:
+        while True:
+            with self._lock:
+                batch, dropped = list(self._waiting), self._dropped
+                self._waiting.clear()
+                self._dropped = 0
+                if not batch:
+                    self._is_flushing = False
+                    return
+            try:
+                await self._store.append_events(self._lease, batch, dropped=dropped)
+            except LeaseLostError:  # the job is somebody else's now, and so is its log
+                with self._lock:
+                    self._is_closed = True
+                    self._waiting.clear()
+
+    async def close(self) -> None:
+        """Bring what was put so far to the store; take no more."""
+        with self._lock:
+            self._is_closed = True
+        if self._task is not None:
+            await self._task
+        await self._flush()

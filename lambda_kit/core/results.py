@@ -1,0 +1,114 @@
+"""What a tool returned, as bytes and a content type (docs/wire.md, Results), and back."""
+
+import dataclasses
+import functools
+import re
+from typing import Any, BinaryIO, get_args
+
+import ivcap_service
+import msgspec
+from pydantic import BaseModel, PydanticUserError, TypeAdapter
+
+from lambda_kit.core.job import Failure, FailureKind, Payload
+
+__all__ = ["JSON", "BinaryResult", "decode_result", "encode_result"]
+
+BinaryResult = ivcap_service.BinaryResult
+
+JSON = "application/json"
+_TEXT = "text/plain; charset=utf-8"
+_BYTES = "application/octet-stream"
+
+# visible ASCII around one slash (RFC 9110, 8.3): nothing that could start another header
+_CONTENT_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+(\s*;[ -~]*)?", re.ASCII)
+
+
+def _encode_other(value: Any) -> Any:
+    if isinstance(value, BaseModel):  # inside a list, dict, Struct or dataclass
+        return value.model_dump(mode="json", by_alias=True)
+    raise TypeError(f"an object of type {type(value).__name__} can't be encoded as JSON")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_other)
+
+
+def encode_result(value: object, *, allows_none: bool) -> Payload | Failure:
+    """Encode what `run` returned. The value decides how, not the annotation.
+
+    Args:
+        value: What `run` returned.
+        allows_none: Whether its return annotation has room for `None`.
+
+    Returns:
+        The bytes; or a failure if it is `None` against the annotation (type ``no-result-error``), or can't be encoded.
+    """
+    if value is None and not allows_none:
+        return Failure(FailureKind.NO_RESULT, "no-result-error", "service did not return a result")
+    try:
+        return _encode(value)
+    except Exception as error:  # noqa: BLE001 - whatever a user's object raises, it can't be encoded
+        message = f"the result, a {type(value).__name__}, can't be encoded: {error}"
+        return Failure(FailureKind.ENCODING, type(error).__name__, message)
+
+
+def _encode(value: object) -> Payload | Failure:
+    if isinstance(value, BaseModel):
+        if isinstance(value, ivcap_service.ExecutionError):  # the seed's way to return a failure
+            return Failure(FailureKind.TOOL, value.type, value.error, value.traceback)
+        return Payload(value.__pydantic_serializer__.to_json(value, by_alias=True), JSON)
+    if isinstance(value, str):
+        return Payload(value.encode(), _TEXT)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return Payload(bytes(value), _BYTES)
+    if isinstance(value, BinaryResult):
+        return _encode_binary(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        adapter = _dataclass_adapter(type(value))
+        if adapter is not None:
+            return Payload(adapter.dump_json(value, by_alias=True), JSON)
+    return Payload(_encoder.encode(value), JSON)
+
+
+@functools.lru_cache(maxsize=1024)
+def _dataclass_adapter(tp: type[Any]) -> TypeAdapter[Any] | None:
+    """Pydantic's serializer: msgspec's leaves out the defaults of a dataclass that it decoded, and knows no models."""
+    try:
+        return TypeAdapter(tp)
+    except (PydanticUserError, NameError):  # it holds a Struct, say
+        return None
+
+
+def _encode_binary(result: BinaryResult) -> Payload:
+    if not _CONTENT_TYPE.fullmatch(str(result.content_type)):
+        raise ValueError(f"content_type {result.content_type!r} is no media type such as 'image/png'")
+    content: bytes | str | BinaryIO = result.content
+    if not isinstance(content, (bytes, str, bytearray, memoryview)):
+        with content as file:
+            content = file.read()
+    return Payload(content.encode() if isinstance(content, str) else bytes(content), result.content_type)
+
+
+def decode_result(payload: Payload, annotation: Any) -> Any:
+    """The value that `run` returned, from its bytes, for callers in Python.
+
+    Args:
+        payload: What `encode_result` made.
+        annotation: The return annotation of `run`. A value that does not fit it is returned as plain JSON data.
+    """
+    if payload.content_type == JSON:
+        plain = msgspec.json.decode(payload.content)
+        if plain is None or annotation in (None, type(None), Any):
+            return plain
+        try:
+            if any(
+                isinstance(tp, type) and issubclass(tp, msgspec.Struct) for tp in (annotation, *get_args(annotation))
+            ):
+                return msgspec.json.decode(payload.content, type=annotation)
+            return TypeAdapter(annotation).validate_json(payload.content)
+        except Exception:  # noqa: BLE001 - an annotation need not be something that data can be validated against
+            return plain
+    if payload.content_type == _TEXT:
+        return payload.content.decode()
+    if payload.content_type == _BYTES:
+        return payload.content
+    return BinaryResult(content_type=payload.content_type, content=payload.content)

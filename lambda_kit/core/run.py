@@ -1,0 +1,256 @@
+"""Runs one claimed job, and records what came of it."""
+
+import asyncio
+import inspect
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pydantic
+
+from lambda_kit.core.context import JobContext, JobControl, running_job
+from lambda_kit.core.errors import JobCancelledError, LeaseLostError
+from lambda_kit.core.events import NewEvent
+from lambda_kit.core.executor import Invoke
+from lambda_kit.core.job import Failure, FailureKind, Job, Outcome, Payload, RequestInfo
+from lambda_kit.core.pump import EventPump
+from lambda_kit.core.results import encode_result
+from lambda_kit.core.signature import Injected
+from lambda_kit.core.store import Claim, JobStore, Lease
+from lambda_kit.core.tool import BoundTool
+
+__all__ = ["ActiveRun", "JobRunner", "LiveRequest", "OnEnd"]
+
+logger = logging.getLogger("lambda_kit.job")
+
+
+class LiveRequest:
+    """What is known of a job's request in the process that took it, and is never stored."""
+
+    __slots__ = ("authorization", "transport", "value")
+
+    def __init__(self, value: Any = None, authorization: str | None = None, transport: Any = None) -> None:
+        self.value = value
+        """The decoded request. None: decode it from the stored bytes."""
+        self.authorization = authorization
+        self.transport = transport
+        """The `litestar.Request`, for tools that want it."""
+
+
+class ActiveRun:
+    """One claimed job with all that its run needs. Implements the `Run` protocol."""
+
+    __slots__ = ("_claim", "_context", "_live", "_loop", "_store", "control", "lease", "pump", "tool")
+
+    def __init__(self, tool: BoundTool, claim: Claim, live: LiveRequest, store: JobStore) -> None:
+        self.tool = tool
+        self.lease = Lease(claim.job.id, claim.job.lease_token)
+        self.control = JobControl(self._emit)
+        self.pump: EventPump | None = None
+        self._claim = claim
+        self._live = live
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._context: JobContext | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job."""
+        return self.lease.job_id
+
+    @property
+    def job(self) -> Job:
+        """The job as it was claimed."""
+        return self._claim.job
+
+    @property
+    def authorization(self) -> str | None:
+        """The ``Authorization`` of the job's request."""
+        return self._live.authorization
+
+    def cancel(self) -> None:
+        """Ask the tool to stop at its next cancellation point."""
+        self.control.is_cancelled = True
+
+    def context(self) -> JobContext:
+        """The job's context, made when it is first asked for."""
+        if self._context is None:
+            self._context = JobContext(
+                job_id=self.job.id,
+                job_authorization=self._live.authorization,
+                tool=self.job.tool,
+                attempt=self.job.attempt,
+                control=self.control,
+            )
+        return self._context
+
+    def run_sync(self) -> Outcome:
+        """Run the tool in this thread, an ``async def run`` on an event loop of its own."""
+        token = running_job.set(self.context)
+        try:
+            args, kwargs = self._arguments()
+            value = self.tool.run(*args, **kwargs)
+            if inspect.iscoroutine(value):
+                value = asyncio.run(value)
+            return encode_result(value, allows_none=self.tool.signature.allows_none)
+        except BaseException as error:  # noqa: BLE001 - nothing that a tool does may stop the server
+            return self._outcome_of(error)
+        finally:
+            running_job.reset(token)
+
+    async def run_async(self) -> Outcome:
+        """Run an ``async def run`` on the running loop. A cancel from outside ends it as cancelled."""
+        token = running_job.set(self.context)
+        try:
+            args, kwargs = self._arguments()
+            value = await self.tool.run(*args, **kwargs)
+            return encode_result(value, allows_none=self.tool.signature.allows_none)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                task.uncancel()
+                return None
+            return self._outcome_of(error)  # the tool raised it by itself
+        except BaseException as error:  # noqa: BLE001 - nothing that a tool does may stop the server
+            return self._outcome_of(error)
+        finally:
+            running_job.reset(token)
+
+    def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        signature = self.tool.signature
+        args = [self._supply(kind) for kind in signature.positional]
+        if not signature.keywords:
+            return args, {}
+        return args, {name: self._supply(kind) for name, kind in signature.keywords}
+
+    def _supply(self, kind: Injected) -> Any:
+        if kind is Injected.REQUEST_MODEL:
+            if self._live.value is None:
+                return self.tool.decode(self._claim.request.content)
+            return self._live.value
+        if kind is Injected.JOB_CONTEXT:
+            return self.context()
+        if kind is Injected.REQUEST_INFO:
+            made_up = RequestInfo(method="POST", url=self.tool.path)
+            return self.job.request_info if self.job.request_info is not None else made_up
+        if self._live.transport is None:
+            raise RuntimeError(
+                f"{type(self.tool.tool).__name__}.run wants a litestar.Request, and this job has none: it was not made by "
+                "HTTP, or was taken up again; annotate the parameter with RequestInfo instead"
+            )
+        return self._live.transport
+
+    def _emit(self, event: NewEvent) -> None:
+        if self.pump is None:
+            self.pump = EventPump(self._store, self.lease, self._loop)
+        self.pump.put(event)
+
+    def _outcome_of(self, error: BaseException) -> Outcome:
+        if isinstance(error, JobCancelledError) and self.control.is_cancelled:
+            return None
+        # A tool's own models that don't validate are the tool's fault, not the caller's, though a ValueError.
+        is_callers = isinstance(error, ValueError) and not isinstance(error, pydantic.ValidationError)
+        return Failure(
+            FailureKind.INVALID_VALUE if is_callers else FailureKind.TOOL,
+            type(error).__name__,
+            _text_of(error),
+            _encodable("".join(traceback.format_exception(error))),
+        )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return _encodable(str(error)) or type(error).__name__
+    except Exception:  # noqa: BLE001 - a tool's exception can have a broken __str__
+        return type(error).__name__
+
+
+def _encodable(text: str) -> str:
+    # a lone surrogate, from a file name for example, can't be stored or sent
+    return text.encode(errors="backslashreplace").decode()
+
+
+OnEnd = Callable[[str, Job | None, Payload | None], None]
+"""Told of the end of each run here: id, final record, result. Without a record: somebody else owns the job now."""
+
+
+class JobRunner:
+    """Claims jobs for this process, runs them, and records their end.
+
+    Args:
+        tools: The tools by name.
+        store: The store of the jobs.
+        owner: A name for this process, unique among those that share the store.
+        lease_seconds: For how long a claim is good without renewal.
+        on_end: Told of the end of each run.
+    """
+
+    def __init__(
+        self,
+        tools: dict[str, BoundTool],
+        store: JobStore,
+        *,
+        owner: str,
+        lease_seconds: float,
+        on_end: OnEnd,
+    ) -> None:
+        self._tools = tools
+        self._store = store
+        self._owner = owner
+        self._lease_seconds = lease_seconds
+        self._on_end = on_end
+        self.live: dict[str, LiveRequest] = {}
+        """Requests taken by this process whose job has not ended."""
+        self.active: dict[str, ActiveRun] = {}
+        """The runs under way, by job id."""
+
+    async def run(self, job_id: str, invoke: Invoke) -> None:
+        """Claim a job, have `invoke` run it, record its end. Does nothing if it is not to be had."""
+        claim = await self._store.claim(job_id, owner=self._owner, lease_seconds=self._lease_seconds)
+        if claim is None:
+            return
+        live = self.live.get(job_id) or LiveRequest()
+        run = self.active[job_id] = ActiveRun(self._tools[claim.job.tool], claim, live, self._store)
+        job: Job | None = None
+        outcome: Outcome = None
+        try:
+            outcome = await invoke(run)
+            if run.pump is not None:
+                await run.pump.close()
+            job = await self._store.finish(run.lease, outcome)
+        except LeaseLostError:
+            logger.warning("job %s: its result is dropped, since its lease was lost", job_id)
+        finally:
+            del self.active[job_id]
+            self._on_end(job_id, job, outcome if isinstance(outcome, Payload) else None)
+        if job is not None and job.failure is not None:
+            _log_failure(job, job.failure)
+
+    async def heartbeat(self) -> None:
+        """Renew the leases of all runs under way; pass on what was asked of them meanwhile."""
+        leases = [run.lease for run in self.active.values()]
+        if not leases:
+            return
+        for renewal in await self._store.renew(leases, lease_seconds=self._lease_seconds):
+            run = self.active.get(renewal.lease.job_id)
+            if run is not None and (renewal.is_lost or renewal.cancel_requested):
+                run.cancel()
+
+
+def _log_failure(job: Job, failure: Failure) -> None:
+    level = logging.WARNING if failure.kind is FailureKind.INVALID_VALUE else logging.ERROR
+    seconds = time.time() - (job.started_at or job.requested_at)
+    logger.log(
+        level,
+        "job %s of tool '%s' %s after %.3f s: %s: %s%s",
+        job.id,
+        job.tool,
+        job.status,
+        seconds,
+        failure.type,
+        failure.message,
+        "\n" + failure.traceback if failure.traceback else "",
+        extra={"job_id": job.id, "tool": job.tool},
+    )

@@ -1,0 +1,261 @@
+"""The `JobStore` port: the store holds the truth about every job.
+
+An implementation owes what the docstrings here promise. `lambda_kit.testing.JobStoreContract` has a test for each.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from typing import Self
+
+import msgspec
+
+from lambda_kit.core.events import EventPage, NewEvent
+from lambda_kit.core.job import Job, JobStatus, Outcome, Payload
+
+__all__ = [
+    "Claim",
+    "Created",
+    "Delivery",
+    "JobPage",
+    "JobStore",
+    "Lease",
+    "OnChange",
+    "Renewal",
+]
+
+
+class Created(msgspec.Struct, frozen=True, gc=False):
+    """The answer of `JobStore.create`."""
+
+    job: Job
+    """The new job, or the one that was there."""
+    is_new: bool
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """A job that now belongs to the claimer, with the request to run."""
+
+    job: Job
+    request: Payload
+
+
+class Lease(msgspec.Struct, frozen=True, gc=False):
+    """What a worker holds while it runs a job."""
+
+    job_id: str
+    token: int
+
+
+class Renewal(msgspec.Struct, frozen=True, gc=False):
+    """The answer for one lease of `JobStore.renew`."""
+
+    lease: Lease
+    is_lost: bool
+    """The token is not the current one, or the job is final: stop, nothing that you write will be kept."""
+    cancel_requested: bool
+
+
+class JobPage(msgspec.Struct, frozen=True, gc=False):
+    """One page of `JobStore.list_jobs`."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+    """Where the next page starts. None: this was the last one."""
+
+
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """A job about which a sink is still to be told something."""
+
+    job_id: str
+    after_seq: int
+    """The number of the last event that the sink has confirmed."""
+
+
+OnChange = Callable[[str], None]
+"""Called with a job's id after something in that job changed, on the event loop of the store. It must not block."""
+
+
+class JobStore(ABC):
+    """Keeps jobs, their events, and what is still to be delivered. Shared by all server processes that open it.
+
+    Rules for every method:
+
+    - A change is one atomic compare-and-set: of two callers that race, one wins and the other is told.
+    - Only transitions that `job.check_transition` allows are made. Each appends one `EventKind.STATUS` event to the
+      job's log, atomically with the change: record and log always agree.
+    - A write that needs a lease carries its fencing token; with another than the current token it raises
+      `LeaseLostError` and changes nothing.
+    - Returned records are snapshots and never change.
+    - Times are seconds since the epoch.
+    - Where the storage can't be reached, `UnavailableError` is raised, and the operation may be tried again.
+
+    State in the class docstring after which call a job is safe, and from what.
+    """
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Open what is needed. Called once, before anything else, on the event loop that will use the store."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Release what `start` opened, and end the watches. Safe to call twice."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # --- the life of a job ---
+
+    @abstractmethod
+    async def create(self, job: Job, request: Payload) -> Created:
+        """Keep a new pending job, unless there is one with its id, or with its `idempotency_key`.
+
+        In that case nothing is written and the job that is there is returned. An expired job does not count.
+        """
+
+    @abstractmethod
+    async def get(self, job_id: str) -> Job | None:
+        """The job's record. None: there is none, or it has expired."""
+
+    @abstractmethod
+    async def get_result(self, job_id: str) -> Payload | None:
+        """The result of a succeeded job. None for any other, and where there is no such job."""
+
+    @abstractmethod
+    async def claim(self, job_id: str, *, owner: str, lease_seconds: float) -> Claim | None:
+        """Take a pending job: it becomes executing, `attempt` and `lease_token` grow by one.
+
+        None if the job is not pending (any more) or not there: somebody else has it, or it was cancelled.
+        """
+
+    @abstractmethod
+    async def renew(self, leases: Sequence[Lease], *, lease_seconds: float) -> list[Renewal]:
+        """Extend leases; one answer for each, in order. A lease that has run out but was not yet taken is extended."""
+
+    @abstractmethod
+    async def finish(self, lease: Lease, outcome: Outcome) -> Job:
+        """End an executing job: succeeded with its result, failed or error by the failure's kind, or cancelled.
+
+        If a cancel was requested before, the job ends as cancelled whatever the outcome is: a late result never
+        overwrites a cancel. The request's body need not be kept after this.
+
+        Raises:
+            LeaseLostError: if the token is not the job's current one, or the job has ended or is gone.
+        """
+
+    @abstractmethod
+    async def release(self, lease: Lease) -> Job:
+        """Hand an executing job back: it becomes pending again, and the attempt is not counted.
+
+        If a cancel was requested, the job ends as cancelled instead.
+
+        Raises:
+            LeaseLostError: as `finish`.
+        """
+
+    @abstractmethod
+    async def request_cancel(self, job_id: str) -> Job | None:
+        """Ask for a job's end. A pending one is cancelled at once; an executing one gets `cancel_requested`.
+
+        A final job is returned as it is. None: there is no such job.
+        """
+
+    @abstractmethod
+    async def reap(self) -> list[Job]:
+        """Take jobs from workers whose lease has run out; returns the jobs that changed.
+
+        With attempts left a job becomes pending again; with a cancel requested it becomes cancelled; else it ends as
+        error (`FailureKind.WORKER_LOST`).
+        """
+
+    # --- looking around ---
+
+    @abstractmethod
+    async def list_jobs(
+        self,
+        *,
+        tool: str | None = None,
+        statuses: Collection[JobStatus] = (),
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """Jobs, newest first. Pages follow each other without gaps or repeats while jobs come and go.
+
+        Args:
+            tool: Only this tool's jobs.
+            statuses: Only jobs of these statuses. Empty: all.
+            limit: At most so many, 1 to 1000.
+            cursor: `JobPage.next_cursor` of the page before.
+
+        Raises:
+            BadRequestError: if the cursor is not one of this store's.
+        """
+
+    @abstractmethod
+    async def counts(self) -> dict[tuple[str, JobStatus], int]:
+        """How many jobs there are, by tool and status. Absent: none."""
+
+    @abstractmethod
+    async def queue_position(self, job_id: str) -> int | None:
+        """The place of a pending job among its tool's pending jobs, from 1. None if it is not pending."""
+
+    # --- events ---
+
+    @abstractmethod
+    async def append_events(self, lease: Lease, events: Sequence[NewEvent], *, dropped: int = 0) -> int:
+        """Append what a tool reported, in order; returns the number of the last event.
+
+        The log is bounded: where it is full the oldest events go. `dropped` events were lost before they came here:
+        that many numbers are skipped ahead of the first one. The last `NewEvent.progress` becomes the job's.
+
+        Raises:
+            LeaseLostError: as `finish`.
+        """
+
+    @abstractmethod
+    async def read_events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> EventPage | None:
+        """Events with a number above `after`, oldest first, at most `limit`. None: there is no such job."""
+
+    @abstractmethod
+    def watch(self, on_change: OnChange) -> Callable[[], None]:
+        """Call `on_change` after each change of any job, whoever made it; returns a function that ends the watch.
+
+        Takes effect at once: a change made after this returns is reported. Changes in quick succession may be
+        reported as one. To miss nothing: watch first, then read.
+        """
+
+    # --- slots for max_concurrency, across processes ---
+
+    @abstractmethod
+    async def acquire_slot(self, name: str, holder: str, *, limit: int, lease_seconds: float) -> bool:
+        """Take one of `limit` slots of that name, or renew the one that `holder` has. False: all are taken.
+
+        A slot whose lease has run out is free.
+        """
+
+    @abstractmethod
+    async def release_slot(self, name: str, holder: str) -> None:
+        """Give a slot back. No error if `holder` has none."""
+
+    # --- the outbox: what sinks are still to be told ---
+
+    @abstractmethod
+    async def register_sink(self, sink: str) -> None:
+        """From now on keep, for each new job, what this sink was told. Again: no effect."""
+
+    @abstractmethod
+    async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
+        """Jobs with events, or an end, that this sink has not confirmed; oldest first."""
+
+    @abstractmethod
+    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
+        """The sink confirmed the events up to `after_seq`; `is_complete`: the job's end too, forget the entry."""
+
+    # --- retention ---
+
+    @abstractmethod
+    async def purge(self) -> int:
+        """Forget jobs past their `expires_at`; returns how many. Jobs that are not final never expire."""

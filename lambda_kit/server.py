@@ -1,0 +1,304 @@
+"""`ToolServer`: puts the parts together and owns their life."""
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Self
+
+import ivcap_service
+import msgspec
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.plugins import InitPlugin
+from pydantic import BaseModel
+
+from lambda_kit.adapters.executors.on_loop import AsyncioExecutor
+from lambda_kit.adapters.executors.threads import ThreadExecutor
+from lambda_kit.adapters.http.routes import EXCEPTION_HANDLERS, check_paths, job_list_routes, job_routes
+from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
+from lambda_kit.adapters.http.tool_controller import HttpSettings
+from lambda_kit.adapters.stores.memory import MemoryJobStore
+from lambda_kit.core.errors import (
+    ConfigurationError,
+    JobFailedError,
+    ToolDefinitionError,
+    ToolNotFoundError,
+)
+from lambda_kit.core.executor import Executor
+from lambda_kit.core.job import Job, Payload
+from lambda_kit.core.lifecycle import ToolLifecycle
+from lambda_kit.core.results import JSON, decode_result
+from lambda_kit.core.service import JobService, JobSettings, Submission
+from lambda_kit.core.sink import JobSink
+from lambda_kit.core.store import JobStore
+from lambda_kit.core.tool import BoundTool, LambdaTool, concrete_tools, tool_instance
+
+__all__ = ["ToolServer"]
+
+
+class ToolServer:
+    """Serves tools: over HTTP as `app`, from the command line by `serve`, in-process by `run_tool`.
+
+    Nothing is shared between two servers in one process but what you give to both.
+
+    Args:
+        service: Who offers the tools.
+        tools: Classes, or instances where the constructor takes arguments. None: every concrete subclass of `LambdaTool`
+            that has been defined so far.
+        store: Keeps the jobs. None: a `MemoryJobStore`.
+        executor: An executor of your own, or several. One with the name of a built-in (``asyncio``, ``thread``) takes its
+            place; a single one with another name runs every tool that names none.
+        sinks: Who is told of events and results.
+        job_list: Whether ``GET /jobs`` is served. Who knows a job's id can read its result.
+        debug: Whether clients are shown tracebacks.
+        max_body_bytes: Larger request bodies are refused with 413.
+        try_later_body: Whether "try later" is always a 202 with a body.
+        settings: Durations of leases and of the shutdown.
+
+    Raises:
+        ToolDefinitionError: if a tool can't be served; names class, parameter and remedy.
+        ConfigurationError: if the parts don't fit together.
+    """
+
+    def __init__(
+        self,
+        service: ivcap_service.Service,
+        tools: Sequence[type[LambdaTool] | LambdaTool] | None = None,
+        *,
+        store: JobStore | None = None,
+        executor: Executor | Sequence[Executor] | None = None,
+        sinks: Sequence[JobSink] = (),
+        job_list: bool = False,
+        debug: bool = False,
+        max_body_bytes: int = 64 * 1024 * 1024,
+        try_later_body: bool = False,
+        settings: JobSettings | None = None,
+    ) -> None:
+        if not isinstance(service, ivcap_service.Service):
+            raise ConfigurationError(
+                f"ToolServer({service!r}): the first argument must be a Service(name=..., contact={{...}})"
+            )
+        own = [executor] if isinstance(executor, Executor) else list(executor or ())
+        bound = _bind_all(concrete_tools() if tools is None else tools)
+        executors, bound = _assign_executors(bound, own)
+        self.service = service
+        self.tools: Mapping[str, BoundTool] = {tool.name: tool for tool in bound}
+        """The tools by name, in order."""
+        self.http_settings = HttpSettings(
+            max_body_bytes=max_body_bytes, try_later_body=try_later_body, job_list=job_list, debug=debug
+        )
+        self._jobs = JobService(
+            bound,
+            MemoryJobStore() if store is None else store,
+            executors,
+            sinks=sinks,
+            settings=settings,
+        )
+        self._lifecycle = ToolLifecycle(tool for tool in bound if executors[tool.executor].runs_in_server)
+        self._users = 0
+        self._changing = asyncio.Lock()
+
+    # --- over HTTP ---
+
+    @cached_property
+    def app(self) -> Litestar:
+        """The Litestar app, for any ASGI server. It is made once, on first use."""
+        return Litestar(
+            route_handlers=openapi_handlers(),
+            plugins=[self.plugin()],
+            openapi_config=openapi_config(self.service),
+            exception_handlers=EXCEPTION_HANDLERS,
+            debug=self.http_settings.debug,
+            logging_config=None,
+        )
+
+    def plugin(self) -> InitPlugin:
+        """A Litestar plugin that adds the tools to an app that exists: ``Litestar(..., plugins=[server.plugin()])``."""
+        return _ToolPlugin(self)
+
+    def enable(self, *, job_list: bool = False, debug: bool = False) -> None:
+        """Switch on what the command line asks for, also where `app` has been made already.
+
+        Args:
+            job_list: Serve ``GET /jobs``.
+            debug: Show tracebacks to clients.
+        """
+        settings = self.http_settings
+        if job_list and not settings.job_list:
+            settings.job_list = True
+            if "app" in self.__dict__:
+                self.app.register(job_list_routes(self._jobs, settings))
+        if debug:
+            settings.debug = True
+            if "app" in self.__dict__:
+                self.app.debug = True
+
+    def serve(
+        self,
+        argv: Sequence[str] | None = None,
+        *,
+        custom_args: Callable[[argparse.ArgumentParser], argparse.Namespace] | None = None,
+        run_opts: Mapping[str, Any] | None = None,
+        with_telemetry: bool | None = None,
+    ) -> None:
+        """Run the command line of a service file: by default, serve the tools with uvicorn until a signal comes.
+
+        Args:
+            argv: The arguments. None: those of the process.
+            custom_args: Adds flags to the parser and returns ``parser.parse_args()``.
+            run_opts: Further arguments for `uvicorn.Config`.
+            with_telemetry: True or False to have OpenTelemetry or not, whatever the environment says; a flag wins.
+
+        Raises:
+            SystemExit: with the exit code, where one is due.
+        """
+        # uvicorn and argparse are for services that are run from their file only
+        from lambda_kit.cli.service_file import run_service_file  # noqa: PLC0415
+
+        run_service_file(self, argv, custom_args=custom_args, run_opts=run_opts, with_telemetry=with_telemetry)
+
+    # --- without HTTP ---
+
+    async def run_tool(self, tool: type[LambdaTool] | LambdaTool | str, request: Any) -> Any:
+        """Run a tool as a job, in this process, and return what its `run` returned.
+
+        A server that is not running is started for the time of the call; for several calls write ``async with server:``
+        around them. If the awaiting task is cancelled, so is the job.
+
+        Args:
+            tool: The class, the instance or the name of a tool of this server.
+            request: An instance of its request model, or a dict with its fields.
+
+        Raises:
+            RequestValidationError: if the request does not fit the tool's model.
+            JobFailedError: if the job ended without a result.
+        """
+        bound = self._find(tool)
+        submission = Submission(
+            tool=bound,
+            body=Payload(_as_json(request), JSON),
+            value=request if isinstance(request, bound.signature.request_type) else None,
+        )
+        async with self:
+            job = await self._jobs.submit(submission)
+            try:
+                settled = await self._jobs.wait(job.id, float("inf"))
+            except asyncio.CancelledError:
+                await self._jobs.cancel(job.id)
+                raise
+        if settled.result is None:
+            raise _failed(settled.job)
+        return decode_result(settled.result, bound.signature.result_type)
+
+    async def cancel(self, job_id: str) -> Job:
+        """Ask for a job's end: at once if it waits, else when its tool has stopped.
+
+        Raises:
+            JobNotFoundError: if there is no such job.
+        """
+        return await self._jobs.cancel(job_id)
+
+    async def __aenter__(self) -> Self:
+        """Start what runs jobs, unless it is running; tools are set up."""
+        async with self._changing:
+            if self._users == 0:
+                await self._lifecycle.set_up()
+                await self._jobs.start()
+            self._users += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop it when the last user has left: jobs end, tools are torn down."""
+        async with self._changing:
+            self._users -= 1
+            if self._users == 0:
+                try:
+                    await self._jobs.stop()
+                finally:
+                    await self._lifecycle.tear_down()
+
+    # --- inside ---
+
+    async def why_not_ready(self) -> str | None:
+        """Why no job can be taken now, in words. None: the service is ready."""
+        if not self._jobs.accepts_jobs:
+            return "the service is starting or stopping"
+        return await self._lifecycle.why_not_ready()
+
+    def _find(self, tool: type[LambdaTool] | LambdaTool | str) -> BoundTool:
+        for bound in self.tools.values():
+            if tool in (bound.name, bound.tool, type(bound.tool)):
+                return bound
+        raise ToolNotFoundError(f"{tool!r} is not served here; the tools are {', '.join(self.tools)}")
+
+
+class _ToolPlugin(InitPlugin):
+    def __init__(self, server: ToolServer) -> None:
+        self._server = server
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        server = self._server
+        app_config.route_handlers.append(job_routes(server._jobs, server.http_settings, server.why_not_ready))
+        if server.http_settings.job_list:
+            app_config.route_handlers.append(job_list_routes(server._jobs, server.http_settings))
+        app_config.lifespan.append(self._lifespan)
+        return app_config
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+        async with self._server:
+            yield
+
+
+def _bind_all(tools: Sequence[type[LambdaTool] | LambdaTool]) -> list[BoundTool]:
+    bound = [BoundTool.bind(tool_instance(tool)) for tool in tools]
+    if not bound:
+        raise ToolDefinitionError("there is no tool to serve: define a subclass of LambdaTool with a 'run' method")
+    check_paths({tool.name: tool.path for tool in bound})
+    for attribute in ("name", "path"):
+        owners: dict[str, str] = {}
+        for tool in bound:
+            value, owner = getattr(tool, attribute), type(tool.tool).__name__
+            if value in owners:
+                raise ToolDefinitionError(
+                    f"{owners[value]} and {owner} have the same {attribute}, {value!r}: set '{attribute}' in one of them"
+                )
+            owners[value] = owner
+    return bound
+
+
+def _assign_executors(tools: list[BoundTool], own: Sequence[Executor]) -> tuple[dict[str, Executor], list[BoundTool]]:
+    executors: dict[str, Executor] = {"asyncio": AsyncioExecutor(), "thread": ThreadExecutor()}
+    default = own[0].name if len(own) == 1 and own[0].name not in executors else None
+    executors |= {executor.name: executor for executor in own}
+    assigned: list[BoundTool] = []
+    for tool in tools:
+        name = tool.options.executor or default or tool.executor
+        if name not in executors:
+            raise ToolDefinitionError(
+                f"{type(tool.tool).__name__}: executor={name!r} is not known: use {', '.join(map(repr, executors))}, or pass "
+                f"one with that name as ToolServer(executor=...)"
+            )
+        executors[name].check(tool)
+        workers = tool.options.execution.max_workers
+        if workers is not None and name == "thread":
+            name = f"thread:{tool.name}"
+            executors[name] = ThreadExecutor(workers, name=name)
+        assigned.append(dataclasses.replace(tool, executor=name))
+    return executors, assigned
+
+
+def _as_json(request: Any) -> bytes:
+    if isinstance(request, BaseModel):
+        return request.model_dump_json(by_alias=True).encode()
+    return msgspec.json.encode(request)
+
+
+def _failed(job: Job) -> JobFailedError:
+    failure = job.failure
+    if failure is None:
+        return JobFailedError(job.id, job.status, "job-cancelled", "it was cancelled")
+    return JobFailedError(job.id, job.status, failure.type, failure.message)
