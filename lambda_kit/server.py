@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
@@ -21,10 +20,10 @@ from lambda_kit.adapters.http.routes import EXCEPTION_HANDLERS, check_paths, job
 from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_controller import HttpSettings
 from lambda_kit.adapters.stores.memory import MemoryJobStore
+from lambda_kit.core.assembly import assign_executors, bind_tools
 from lambda_kit.core.errors import (
     ConfigurationError,
     JobFailedError,
-    ToolDefinitionError,
     ToolNotFoundError,
 )
 from lambda_kit.core.executor import Executor
@@ -34,7 +33,7 @@ from lambda_kit.core.results import JSON, decode_result
 from lambda_kit.core.service import JobService, JobSettings, Submission
 from lambda_kit.core.sink import JobSink
 from lambda_kit.core.store import JobStore
-from lambda_kit.core.tool import BoundTool, LambdaTool, concrete_tools, tool_instance
+from lambda_kit.core.tool import BoundTool, LambdaTool, concrete_tools
 
 __all__ = ["ToolServer"]
 
@@ -46,11 +45,11 @@ class ToolServer:
 
     Args:
         service: Who offers the tools.
-        tools: Classes, or instances where the constructor takes arguments. None: every concrete subclass of `LambdaTool`
-            that has been defined so far.
+        tools: Classes, or instances where the constructor takes arguments. None: every concrete subclass of
+            `LambdaTool` that has been defined so far.
         store: Keeps the jobs. None: a `MemoryJobStore`.
-        executor: An executor of your own, or several. One with the name of a built-in (``asyncio``, ``thread``) takes its
-            place; a single one with another name runs every tool that names none.
+        executor: An executor of your own, or several. One with the name of a built-in (``asyncio``, ``thread``) takes
+            its place; a single one with another name runs every tool that names none.
         sinks: Who is told of events and results.
         job_list: Whether ``GET /jobs`` is served. Who knows a job's id can read its result.
         debug: Whether clients are shown tracebacks.
@@ -82,8 +81,12 @@ class ToolServer:
                 f"ToolServer({service!r}): the first argument must be a Service(name=..., contact={{...}})"
             )
         own = [executor] if isinstance(executor, Executor) else list(executor or ())
-        bound = _bind_all(concrete_tools() if tools is None else tools)
-        executors, bound = _assign_executors(bound, own)
+        bound = bind_tools(concrete_tools() if tools is None else tools)
+        check_paths({tool.name: tool.path for tool in bound})
+        built_in = {"asyncio": AsyncioExecutor(), "thread": ThreadExecutor()}
+        executors, bound = assign_executors(
+            bound, built_in, own, lambda name, workers: ThreadExecutor(workers, name=name)
+        )
         self.service = service
         self.tools: Mapping[str, BoundTool] = {tool.name: tool for tool in bound}
         """The tools by name, in order."""
@@ -99,6 +102,7 @@ class ToolServer:
         )
         self._lifecycle = ToolLifecycle(tool for tool in bound if executors[tool.executor].runs_in_server)
         self._users = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._changing = asyncio.Lock()
 
     # --- over HTTP ---
@@ -203,10 +207,17 @@ class ToolServer:
 
     async def __aenter__(self) -> Self:
         """Start what runs jobs, unless it is running; tools are set up."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # a lock belongs to the event loop on which it is waited for
+            self._loop, self._changing = loop, asyncio.Lock()
         async with self._changing:
             if self._users == 0:
                 await self._lifecycle.set_up()
-                await self._jobs.start()
+                try:
+                    await self._jobs.start()
+                except BaseException:
+                    await self._lifecycle.tear_down()
+                    raise
             self._users += 1
         return self
 
@@ -251,44 +262,6 @@ class _ToolPlugin(InitPlugin):
     async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         async with self._server:
             yield
-
-
-def _bind_all(tools: Sequence[type[LambdaTool] | LambdaTool]) -> list[BoundTool]:
-    bound = [BoundTool.bind(tool_instance(tool)) for tool in tools]
-    if not bound:
-        raise ToolDefinitionError("there is no tool to serve: define a subclass of LambdaTool with a 'run' method")
-    check_paths({tool.name: tool.path for tool in bound})
-    for attribute in ("name", "path"):
-        owners: dict[str, str] = {}
-        for tool in bound:
-            value, owner = getattr(tool, attribute), type(tool.tool).__name__
-            if value in owners:
-                raise ToolDefinitionError(
-                    f"{owners[value]} and {owner} have the same {attribute}, {value!r}: set '{attribute}' in one of them"
-                )
-            owners[value] = owner
-    return bound
-
-
-def _assign_executors(tools: list[BoundTool], own: Sequence[Executor]) -> tuple[dict[str, Executor], list[BoundTool]]:
-    executors: dict[str, Executor] = {"asyncio": AsyncioExecutor(), "thread": ThreadExecutor()}
-    default = own[0].name if len(own) == 1 and own[0].name not in executors else None
-    executors |= {executor.name: executor for executor in own}
-    assigned: list[BoundTool] = []
-    for tool in tools:
-        name = tool.options.executor or default or tool.executor
-        if name not in executors:
-            raise ToolDefinitionError(
-                f"{type(tool.tool).__name__}: executor={name!r} is not known: use {', '.join(map(repr, executors))}, or pass "
-                f"one with that name as ToolServer(executor=...)"
-            )
-        executors[name].check(tool)
-        workers = tool.options.execution.max_workers
-        if workers is not None and name == "thread":
-            name = f"thread:{tool.name}"
-            executors[name] = ThreadExecutor(workers, name=name)
-        assigned.append(dataclasses.replace(tool, executor=name))
-    return executors, assigned
 
 
 def _as_json(request: Any) -> bytes:

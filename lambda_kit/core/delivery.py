@@ -42,6 +42,7 @@ class SinkDispatcher:
         await self._sink.start()
         await self._store.register_sink(self._sink.name)
         self._is_stopping = False
+        self._woken = asyncio.Event()  # of this loop: a server may be run on one after another
         self._woken.set()
         self._task = asyncio.create_task(self._run(), name=f"lambda_kit sink {self._sink.name}")
 
@@ -74,8 +75,11 @@ class SinkDispatcher:
             self._woken.clear()
             due: list[Delivery] = []
             try:
-                waiting = await self._store.undelivered(self._sink.name)
+                # those that wait for another try must not hide the others
+                waiting = await self._store.undelivered(self._sink.name, limit=100 + len(self._failures))
                 now = loop.time()
+                ids = {delivery.job_id for delivery in waiting}
+                self._failures = {job_id: f for job_id, f in self._failures.items() if job_id in ids}
                 due = [d for d in waiting if self._failures.get(d.job_id, (0, 0.0))[1] <= now]
                 for start in range(0, len(due), self._concurrency):
                     await asyncio.gather(*map(self._tell, due[start : start + self._concurrency]))

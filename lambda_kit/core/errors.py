@@ -1,7 +1,5 @@
 """The errors of lambda_kit, in one tree.
 
-::
-
     LambdaKitError
      ├─ ToolDefinitionError        a tool class or its options are wrong
      ├─ ConfigurationError         a server is put together wrongly

@@ -40,7 +40,10 @@ class ToolLifecycle:
             self._to_tear_down.append(tool)
             try:
                 await self._call(tool, "setup")
-            except Exception as error:
+            except asyncio.CancelledError:  # the start was given up
+                await self.tear_down()
+                raise
+            except (Exception, SystemExit) as error:
                 await self.tear_down()
                 raise ConfigurationError(
                     f"tool '{tool.name}': setup failed: {type(error).__name__}: {error}"
@@ -52,7 +55,7 @@ class ToolLifecycle:
             tool = self._to_tear_down.pop()
             try:
                 await self._call(tool, "teardown")
-            except Exception:
+            except (Exception, SystemExit):
                 logger.exception("tool '%s': teardown failed", tool.name)
         self._pool.close()
         self._pool = DaemonPool("lambda_kit-hook")

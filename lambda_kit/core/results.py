@@ -95,6 +95,10 @@ def decode_result(payload: Payload, annotation: Any) -> Any:
         payload: What `encode_result` made.
         annotation: The return annotation of `run`. A value that does not fit it is returned as plain JSON data.
     """
+    if isinstance(annotation, type) and issubclass(annotation, BinaryResult):
+        return BinaryResult(content_type=payload.content_type, content=payload.content)
+    if BinaryResult in (annotation, *get_args(annotation)) and payload.content != b"null":
+        return BinaryResult(content_type=payload.content_type, content=payload.content)
     if payload.content_type == JSON:
         plain = msgspec.json.decode(payload.content)
         if plain is None or annotation in (None, type(None), Any):

@@ -94,7 +94,7 @@ class ActiveRun:
             value = self.tool.run(*args, **kwargs)
             if inspect.iscoroutine(value):
                 value = asyncio.run(value)
-            return encode_result(value, allows_none=self.tool.signature.allows_none)
+            return self._encoded(value)
         except BaseException as error:  # noqa: BLE001 - nothing that a tool does may stop the server
             return self._outcome_of(error)
         finally:
@@ -106,7 +106,7 @@ class ActiveRun:
         try:
             args, kwargs = self._arguments()
             value = await self.tool.run(*args, **kwargs)
-            return encode_result(value, allows_none=self.tool.signature.allows_none)
+            return self._encoded(value)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -117,6 +117,12 @@ class ActiveRun:
             return self._outcome_of(error)
         finally:
             running_job.reset(token)
+
+    def _encoded(self, value: object) -> Outcome:
+        outcome = encode_result(value, allows_none=self.tool.signature.allows_none)
+        if isinstance(outcome, Payload):
+            self.tool.result_check.look_at(value)
+        return outcome
 
     def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
         signature = self.tool.signature
@@ -137,8 +143,8 @@ class ActiveRun:
             return self.job.request_info if self.job.request_info is not None else made_up
         if self._live.transport is None:
             raise RuntimeError(
-                f"{type(self.tool.tool).__name__}.run wants a litestar.Request, and this job has none: it was not made by "
-                "HTTP, or was taken up again; annotate the parameter with RequestInfo instead"
+                f"{type(self.tool.tool).__name__}.run wants a litestar.Request, and this job has none: it was not made "
+                "by HTTP, or was taken up again; annotate the parameter with RequestInfo instead"
             )
         return self._live.transport
 
@@ -156,15 +162,22 @@ class ActiveRun:
             FailureKind.INVALID_VALUE if is_callers else FailureKind.TOOL,
             type(error).__name__,
             _text_of(error),
-            _encodable("".join(traceback.format_exception(error))),
+            _traceback_of(error),
         )
 
 
 def _text_of(error: BaseException) -> str:
     try:
         return _encodable(str(error)) or type(error).__name__
-    except Exception:  # noqa: BLE001 - a tool's exception can have a broken __str__
+    except BaseException:  # noqa: BLE001 - a tool's exception can have a broken __str__
         return type(error).__name__
+
+
+def _traceback_of(error: BaseException) -> str | None:
+    try:
+        return _encodable("".join(traceback.format_exception(error)))
+    except BaseException:  # noqa: BLE001 - it can have other broken members, such as those of a SyntaxError
+        return None
 
 
 def _encodable(text: str) -> str:

@@ -112,7 +112,14 @@ class JobService:
     # --- its own life ---
 
     async def start(self) -> None:
-        """Open store, sinks and executors, and take jobs."""
+        """Open store, sinks and executors, and take jobs. What was opened is closed again if one of them fails."""
+        try:
+            await self._open()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _open(self) -> None:
         await self.store.start()
         self._unwatch = self.store.watch(self._on_change)
         for dispatcher in self._dispatchers:
@@ -128,6 +135,8 @@ class JobService:
         drains = [executor.drain(self.settings.grace_seconds) for executor in self._executors.values()]
         if not all(await asyncio.gather(*drains)):
             logger.warning("%d jobs did not end in time and are cancelled", len(self._runner.live))
+            for job_id in list(self._runner.live):
+                await self.cancel(job_id)
         for executor in self._executors.values():
             await executor.stop()
         if self._housekeeping is not None:

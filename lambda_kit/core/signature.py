@@ -158,8 +158,8 @@ def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str,
         remedy = f"use RequestInfo of lambda_kit (or litestar.Request) instead of {module}'s {shown}"
     else:
         remedy = (
-            "make it a field of the request model; what is injected by type is JobContext, RequestInfo and litestar.Request, "
-            "and a request is a pydantic model, a msgspec Struct or a dataclass"
+            "make it a field of the request model; what is injected by type is JobContext, RequestInfo and "
+            "litestar.Request, and a request is a pydantic model, a msgspec Struct or a dataclass"
         )
     raise ToolDefinitionError(f"{where} is annotated with {shown}, which nothing can supply: {remedy}")
 
@@ -200,8 +200,8 @@ def _only_request(class_name: str, request_types: Mapping[str, type[Any]]) -> ty
     if len(request_types) > 1:
         names = " and ".join(f"'{name}: {tp.__name__}'" for name, tp in request_types.items())
         raise ToolDefinitionError(
-            f"{class_name}.run has {len(request_types)} request parameters, {names}: a tool has one request; put the fields "
-            "of the others into it"
+            f"{class_name}.run has {len(request_types)} request parameters, {names}: a tool has one request; put the "
+            "fields of the others into it"
         )
     return next(iter(request_types.values()))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 from lambda_kit.core.description import path_title
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.options import ToolOptions
+from lambda_kit.core.result_check import ResultCheck
 from lambda_kit.core.schema import request_decoder
 from lambda_kit.core.signature import RunSignature, UnresolvedAnnotationError, read_signature
 
@@ -34,8 +35,6 @@ class _DefaultName:
 
 class LambdaTool:
     """Base of every tool. Subclass it and write one typed `run`.
-
-    ::
 
         class Greet(LambdaTool):
             '''Greet a person
@@ -69,6 +68,7 @@ class LambdaTool:
     """What else there is to set. It is inherited like any attribute."""
 
     _scope: ClassVar[dict[str, Any]] = {}
+    _is_refused: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -82,6 +82,9 @@ class LambdaTool:
             _signature_of(cls, run, scope)
         except UnresolvedAnnotationError:
             cls._scope = scope  # try again when the server is built: it may be defined by then
+        except ToolDefinitionError:
+            cls._is_refused = True  # the traceback keeps the class alive, but nobody wants it served
+            raise
 
     def setup(self) -> Awaitable[None] | None:
         """Called once per process, before the service is ready: load the model here. May be ``async def``."""
@@ -111,6 +114,8 @@ def concrete_tools() -> list[type[LambdaTool]]:
 
 def _is_concrete(cls: type[LambdaTool]) -> bool:
     run = getattr(cls, "run", None)
+    if cls.__dict__.get("_is_refused", False):
+        return False
     return run is not None and not inspect.isabstract(cls) and not getattr(run, "__isabstractmethod__", False)
 
 
@@ -176,6 +181,7 @@ class BoundTool:
     run: Callable[..., Any]
     decode: Callable[[bytes], Any]
     """JSON bytes to the request model; raises `RequestValidationError`."""
+    result_check: ResultCheck
     executor: str
 
     @classmethod
@@ -208,9 +214,19 @@ class BoundTool:
             options=options,
             signature=signature,
             run=run,
-            decode=request_decoder(signature.request_type),
+            decode=_decoder(owner, signature),
+            result_check=ResultCheck(tool.name, signature.result_type),
             executor=options.executor or ("asyncio" if signature.is_async else "thread"),
         )
+
+
+def _decoder(owner: type[LambdaTool], signature: RunSignature) -> Callable[[bytes], Any]:
+    try:
+        return request_decoder(signature.request_type)
+    except Exception as error:
+        raise ToolDefinitionError(
+            f"{owner.__name__}.run: requests can't be read as {signature.request_type.__name__}: {error}"
+        ) from error
 
 
 def _doc(owner: type[LambdaTool], run: Callable[..., Any]) -> str | None:

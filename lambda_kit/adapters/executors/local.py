@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 from abc import abstractmethod
 from collections import deque
 
@@ -10,6 +11,8 @@ from lambda_kit.core.executor import Executor, ExecutorStats, Run, RunJob
 from lambda_kit.core.job import Outcome
 
 __all__ = ["LocalExecutor"]
+
+logger = logging.getLogger("lambda_kit.executor")
 
 
 class LocalExecutor(Executor):
@@ -33,13 +36,17 @@ class LocalExecutor(Executor):
         self._queue: deque[tuple[str, contextvars.Context]] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
+        self._unwanted: set[str] = set()
         self._idle = asyncio.Event()
-        self._idle.set()
         self._run_job: RunJob | None = None
 
     async def start(self, run_job: RunJob) -> None:
         """Take jobs from now on."""
         self._run_job = run_job
+        self._idle = asyncio.Event()  # it belongs to the event loop on which it is waited for
+        self._idle.set()
+        self._idle = asyncio.Event()  # of this loop: a server may be run on one after another
+        self._idle.set()
 
     async def submit(self, job_id: str, tool: str) -> None:
         if self._run_job is None:
@@ -58,7 +65,10 @@ class LocalExecutor(Executor):
             return True
         queued = next((entry for entry in self._queue if entry[0] == job_id), None)
         if queued is None:
-            return job_id in self._tasks  # about to be claimed: the store refuses that by now
+            is_known = job_id in self._tasks
+            if is_known:  # it is being claimed, or its end is being recorded
+                self._unwanted.add(job_id)
+            return is_known
         self._queue.remove(queued)
         return True
 
@@ -71,16 +81,21 @@ class LocalExecutor(Executor):
         return True
 
     async def stop(self) -> None:
+        self._run_job = None
         self._queue.clear()
         for job_id in list(self._tasks):
             await self.cancel(job_id)
-        tasks = list(self._tasks.values())
-        if tasks:
-            _, deaf = await asyncio.wait(tasks, timeout=self._stop_seconds)
+        deaf: set[asyncio.Task[None]] = set()
+        for _ in range(2):  # the second time without regard to what is being cleaned up
+            tasks = list(self._tasks.values())
+            if tasks:
+                _, deaf = await asyncio.wait(tasks, timeout=self._stop_seconds)
             for task in deaf:
                 task.cancel()
-            await asyncio.gather(*deaf, return_exceptions=True)
-        self._run_job = None
+        if deaf:
+            logger.warning("%d jobs ignore that they are cancelled, and are abandoned", len(deaf))
+        self._tasks.clear()
+        self._runs.clear()
         self._idle.set()
 
     def stats(self) -> ExecutorStats:
@@ -94,14 +109,23 @@ class LocalExecutor(Executor):
     def _interrupt(self, run: Run, task: asyncio.Task[None]) -> None:
         """Make a running job end, as far as that is possible."""
 
+    def _is_wanted(self, run: Run) -> bool:
+        """Note that a run begins. False: its end was asked for while it was being claimed."""
+        if self._run_job is None or run.job_id in self._unwanted:
+            return False
+        self._runs[run.job_id] = run
+        return True
+
     def _begin(self, run_job: RunJob, job_id: str, context: contextvars.Context) -> None:
         task = asyncio.get_running_loop().create_task(run_job(job_id, self._invoke), context=context)
         self._tasks[job_id] = task
-        task.add_done_callback(lambda _task: self._ended(job_id))
+        task.add_done_callback(lambda _task: self._ended(job_id, task))
 
-    def _ended(self, job_id: str) -> None:
+    def _ended(self, job_id: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(job_id) is not task:  # it was abandoned at a stop
+            return
         del self._tasks[job_id]
-        self._runs.pop(job_id, None)
+        self._unwanted.discard(job_id)
         if self._queue and self._run_job is not None:
             self._begin(self._run_job, *self._queue.popleft())
         elif not self._tasks:

@@ -36,8 +36,12 @@ class AsyncioExecutor(LocalExecutor):
             )
 
     async def _invoke(self, run: Run) -> Outcome:
-        self._runs[run.job_id] = run
-        return await run.run_async()
+        if not self._is_wanted(run):
+            return None
+        try:
+            return await run.run_async()
+        finally:  # from here on a cancel must not hit the book-keeping
+            self._runs.pop(run.job_id, None)
 
     def _interrupt(self, run: Run, task: asyncio.Task[None]) -> None:
         run.cancel()

@@ -37,8 +37,8 @@ class ThreadExecutor(LocalExecutor):
     def check(self, tool: BoundTool) -> None:
         if tool.signature.is_async and tool.signature.wants_transport_request:
             raise ToolDefinitionError(
-                f"{type(tool.tool).__name__}.run is 'async def' and takes a litestar.Request, which belongs to the server's "
-                "event loop: leave out executor='thread', or take a RequestInfo"
+                f"{type(tool.tool).__name__}.run is 'async def' and takes a litestar.Request, which belongs to the "
+                "server's event loop: leave out executor='thread', or take a RequestInfo"
             )
 
     async def stop(self) -> None:
@@ -47,7 +47,8 @@ class ThreadExecutor(LocalExecutor):
         self._pool = DaemonPool(f"lambda_kit-{self.name}")
 
     async def _invoke(self, run: Run) -> Outcome:
-        self._runs[run.job_id] = run
+        if not self._is_wanted(run):
+            return None
         try:
             return await self._pool.call(run.run_sync)
         except asyncio.CancelledError:  # at a stop, and the tool does not listen
@@ -57,6 +58,8 @@ class ThreadExecutor(LocalExecutor):
             logger.warning("job %s did not stop when asked to: its thread is abandoned", run.job_id)
             message = "worker lost: the service was stopped, and the tool did not stop in time"
             return Failure(FailureKind.WORKER_LOST, "worker-lost", message)
+        finally:
+            self._runs.pop(run.job_id, None)
 
     def _interrupt(self, run: Run, task: asyncio.Task[None]) -> None:
         run.cancel()

@@ -19,10 +19,9 @@ from lambda_kit.core.service import Settled
 from lambda_kit.core.tool import BoundTool
 from lambda_kit.version import VERSION
 
-__all__ = ["VERSION_FIELD", "Answer", "job_answer", "job_record", "json_answer", "result_path"]
+__all__ = ["Answer", "job_answer", "job_record", "json_answer", "result_path"]
 
-VERSION_FIELD = (VERSION_HEADER.lower().encode(), VERSION.encode())
-"""The field that every response carries, as ASGI has it."""
+_VERSION_FIELD = (VERSION_HEADER.lower().encode(), VERSION.encode())
 
 
 class Answer:
@@ -42,7 +41,7 @@ class Answer:
     ) -> None:
         self.status = status
         self.body = body
-        self.fields = [VERSION_FIELD, *fields]
+        self.fields = [_VERSION_FIELD, *fields]
         if content_type is not None:
             self.fields.append((b"content-type", content_type.encode("latin-1")))
             self.fields.append((b"content-length", b"%d" % len(body)))

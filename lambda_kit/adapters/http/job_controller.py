@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Controller, Request, get
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from lambda_kit.adapters.http.answers import job_record, json_answer
@@ -21,10 +22,10 @@ _MAX_LIMIT = 1000
 def job_controller(service: JobService, settings: HttpSettings) -> type[Controller]:
     """Make the Litestar controller of the single jobs."""
 
-    async def result(self: Controller, request: Request[Any, Any, Any], job_id: str) -> ASGIResponse:
+    async def result(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         return await poll(service, settings, request, job_id)  # type: ignore[return-value]
 
-    async def status(self: Controller, job_id: str) -> ASGIResponse:
+    async def status(self: Controller, job_id: FromPath[str]) -> ASGIResponse:
         job = await service.get(parse_job_id(job_id, "job id"))
         return json_answer(await _record(service, job), fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
 

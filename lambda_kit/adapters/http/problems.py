@@ -28,7 +28,6 @@ __all__ = [
     "PROBLEM_MEDIA_TYPE",
     "PROBLEM_SCHEMA",
     "VERSION_HEADER",
-    "VERSION_HEADER",
     "Problem",
     "on_exception",
     "problem_body",
@@ -41,9 +40,6 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 VERSION_HEADER = "Ivcap-AI-Tool-Version"
 """Every response has it."""
-
-VERSION_HEADER = "Ivcap-AI-Tool-Version"
-"""Stands in every response."""
 
 _SCHEMA_URN = "urn:ivcap:schema.ai-tool.error.1"
 
@@ -67,6 +63,9 @@ _OF_ERROR: dict[type[LambdaKitError], tuple[int, str]] = {
     QueueFullError: (429, "queue-full"),
     UnavailableError: (503, "unavailable"),
 }
+
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Where Python, before 3.13, has other words than RFC 9110."""
 
 _INTERNAL = (500, "internal-error")
 
@@ -118,7 +117,7 @@ def problem_body(problem: Problem) -> bytes:
     """The JSON of an error, its members in the order of docs/wire.md."""
     body: dict[str, Any] = {
         "type": problem.type,
-        "title": HTTPStatus(problem.status).phrase,
+        "title": _TITLES.get(problem.status) or HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
     }

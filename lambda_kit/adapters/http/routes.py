@@ -42,8 +42,8 @@ def check_paths(paths: dict[str, str]) -> None:
     for name, path in paths.items():
         if path in _RESERVED or path.startswith(_RESERVED_BELOW):
             raise ToolDefinitionError(
-                f"tool '{name}': path '{path}' is reserved for the service itself ({', '.join(_RESERVED)}): choose another, "
-                f"such as path = '/{name.replace('_', '-')}'"
+                f"tool '{name}': path '{path}' is reserved for the service itself ({', '.join(_RESERVED)}): choose "
+                f"another, such as path = '/{name.replace('_', '-')}'"
             )
 
 

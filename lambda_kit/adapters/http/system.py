@@ -15,11 +15,11 @@ from litestar.exceptions import NotFoundException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Contact, License
+from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.response.base import ASGIResponse
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from lambda_kit.adapters.http.answers import VERSION_FIELD, Answer, json_answer
+from lambda_kit.adapters.http.answers import Answer, json_answer
 from lambda_kit.adapters.http.openapi import describe_operation, docs
 from lambda_kit.adapters.http.problems import VERSION_HEADER
 from lambda_kit.core.errors import UnavailableError
@@ -125,24 +125,11 @@ def openapi_handlers() -> list[Any]:
             document.append(msgspec.json.encode(request.app.openapi_schema.to_schema()))
         return Answer(200, document[0], "application/vnd.oai.openapi+json")  # type: ignore[return-value]
 
-    assets = create_static_files_router(
-        path=_ASSETS_PATH,
-        directories=[_ASSETS],
-        include_in_schema=False,
-        middleware=[_stamp_version],
-    )
-    return [openapi_json, assets]
+    @get(_ASSETS_PATH + "/{name:str}", include_in_schema=False)
+    async def asset(name: FromPath[str]) -> ASGIResponse:
+        if name not in _ASSET_TYPES:
+            raise NotFoundException
+        content = await asyncio.to_thread((_ASSETS / name).read_bytes)
+        return Answer(200, content, _ASSET_TYPES[name], [(b"cache-control", b"max-age=86400")])  # type: ignore[return-value]
 
-
-def _stamp_version(app: ASGIApp) -> ASGIApp:
-    """Middleware for files, to which Litestar adds no headers. Errors have theirs already."""
-
-    async def stamped(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_stamped(message: Message) -> None:
-            if message["type"] == "http.response.start" and VERSION_FIELD not in message["headers"]:
-                message["headers"] = [*message["headers"], VERSION_FIELD]
-            await send(message)
-
-        await app(scope, receive, send_stamped)
-
-    return stamped
+    return [openapi_json, asset]

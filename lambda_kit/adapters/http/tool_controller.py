@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from litestar import Controller, Request, get
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from lambda_kit.adapters.http.answers import Answer, job_answer, json_answer
@@ -24,7 +25,7 @@ __all__ = ["HttpSettings", "poll", "tool_controller"]
 
 @dataclass(kw_only=True, slots=True)
 class HttpSettings:
-    """What can be set of the HTTP side. It is read at each request: the command line may come after the app was made."""
+    """What can be set of the HTTP side. It is read at each request: the command line may come after the app is made."""
 
     max_body_bytes: int = 64 * 1024 * 1024
     """Larger bodies are refused with 413, without reading them to the end."""
@@ -60,9 +61,9 @@ async def poll(
     """
     bare_id = parse_job_id(job_id, "job id")
     wants = wait_preference(request.scope["headers"])
-    settled = await service.wait(bare_id, wants.seconds or 0.0)
-    if tool is not None and settled.job.tool != tool.name:
+    if tool is not None and (await service.get(bare_id)).tool != tool.name:
         raise JobNotFoundError(bare_id)
+    settled = await service.wait(bare_id, wants.seconds or 0.0)
     return job_answer(
         settled,
         service.tools.get(settled.job.tool),
@@ -96,7 +97,7 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
         description = tool_description(tool.name, tool.doc, signature.request_type, signature.result_type, service_id)
         return json_answer(description)  # type: ignore[return-value]
 
-    async def collect(self: Controller, request: Request[Any, Any, Any], job_id: str) -> ASGIResponse:
+    async def collect(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         return await poll(service, settings, request, job_id, tool)  # type: ignore[return-value]
 
     members: dict[str, Any] = {

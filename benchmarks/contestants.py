@@ -1,0 +1,219 @@
+"""Who takes part: a service module, the interpreter that runs it, and what it can do."""
+
+import http.client
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from benchmarks.environments import checkout_python, original_python
+from benchmarks.errors import ContestantError
+from benchmarks.processes import Cores, running
+
+__all__ = [
+    "ASGI",
+    "BARE",
+    "CONTESTANTS",
+    "ORIGINAL",
+    "ORIGINAL_QUIET",
+    "OURS",
+    "Contestant",
+    "Server",
+    "python_of",
+    "serving",
+]
+
+MESSAGE = "Hello, world"
+ECHO_BODY = json.dumps({"message": MESSAGE})
+_START_SECONDS = 60.0
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """One side of the comparison."""
+
+    name: str
+    """How it is called on the command line and in the table."""
+
+    title: str
+    """What it is."""
+
+    module: str
+    """The service, run as `python -m MODULE --host HOST --port PORT`."""
+
+    package: str
+    """What its users import."""
+
+    names: str
+    """What a service file takes from the package; some packages load these only then."""
+
+    tools: frozenset[str]
+    """Which of `sync`, `async` and `sleep` it serves, each at `/NAME`."""
+
+
+_ALL = frozenset({"sync", "async", "sleep"})
+OURS = Contestant(
+    name="ours",
+    title="lambda_kit of this checkout",
+    module="benchmarks.services.ours",
+    package="lambda_kit",
+    names="LambdaTool, Service, ToolServer",
+    tools=_ALL,
+)
+ORIGINAL = Contestant(
+    name="original",
+    title="ivcap-lambda 0.8.5",
+    module="benchmarks.services.original",
+    package="ivcap_lambda",
+    names="ivcap_lambda, logging_init, start_lambda_server",
+    tools=_ALL,
+)
+ORIGINAL_QUIET = Contestant(
+    name="original-quiet",
+    title="the same without its access log",
+    module="benchmarks.services.original_quiet",
+    package="ivcap_lambda",
+    names="ivcap_lambda, logging_init, start_lambda_server",
+    tools=frozenset({"sync", "async"}),
+)
+BARE = Contestant(
+    name="bare",
+    title="bare Litestar handlers (sync: `sync_to_thread=True`)",
+    module="benchmarks.services.bare",
+    package="litestar",
+    names="Litestar, post",
+    tools=frozenset({"sync", "async"}),
+)
+ASGI = Contestant(
+    name="asgi",
+    title="bare ASGI on uvicorn",
+    module="benchmarks.services.asgi",
+    package="uvicorn",
+    names="run",
+    tools=frozenset({"async"}),
+)
+CONTESTANTS = (ORIGINAL, ORIGINAL_QUIET, OURS, BARE, ASGI)
+
+
+def python_of(contestants: tuple[Contestant, ...]) -> dict[str, str]:
+    """The interpreter of each contestant, by its name; installs what is missing.
+
+    Raises:
+        SetupError: something can't be installed.
+    """
+    found: dict[str, str] = {}
+    originals = [c for c in contestants if c.package == ORIGINAL.package]
+    if originals:
+        found |= dict.fromkeys([c.name for c in originals], original_python())
+    others = [c for c in contestants if c not in originals]
+    if others:
+        # One interpreter for all of these: the same Litestar, uvicorn and pydantic.
+        found |= dict.fromkeys([c.name for c in others], checkout_python(needs_lambda_kit=OURS in others))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A contestant that is running and answers correctly."""
+
+    port: int
+    pid: int
+    process: subprocess.Popen[bytes]
+    first_answer_seconds: float
+    """From the start of the process to the first 200 on a POST."""
+
+    echo_answer: bytes
+    """The body that every echo has to have."""
+
+    def url(self, path: str) -> str:
+        """The address of a path."""
+        return f"http://{_HOST}:{self.port}{path}"
+
+    def request(
+        self, method: str, path: str, *, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request on a connection of its own: status, headers in lower case, body.
+
+        Raises:
+            ContestantError: no HTTP answer within 30 s.
+        """
+        return _request(self.port, method, path, body=body, headers=headers or {})
+
+
+@contextmanager
+def serving(contestant: Contestant, python: str, cores: Cores) -> Iterator[Server]:
+    """The contestant as a process for the length of the block, its answers checked.
+
+    Its output goes to `/dev/null`: it pays for formatting its log, not for a terminal.
+
+    Raises:
+        ContestantError: it does not start, or an answer is not the right one.
+    """
+    port = _free_port()
+    command = [python, "-m", contestant.module, "--host", _HOST, "--port", str(port)]
+    started = time.perf_counter()
+    with running(command, core=cores.server) as process:
+        _wait_for_port(process, port, contestant, command)
+        first = _echo(port, "async", contestant)
+        first_answer_seconds = time.perf_counter() - started
+        if "sync" in contestant.tools and _echo(port, "sync", contestant) != first:
+            raise ContestantError(f"{contestant.name}: the sync and the async echo differ")
+        yield Server(
+            port=port,
+            pid=process.pid,
+            process=process,
+            first_answer_seconds=first_answer_seconds,
+            echo_answer=first,
+        )
+        if process.poll() is not None:
+            raise ContestantError(f"{contestant.name}: ended by itself with exit code {process.returncode}")
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((_HOST, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _wait_for_port(
+    process: subprocess.Popen[bytes], port: int, contestant: Contestant, command: list[str]
+) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ContestantError(
+                f"{contestant.name}: exit {process.returncode} at start; to see why: {' '.join(command)}"
+            )
+        try:
+            socket.create_connection((_HOST, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.002)
+        else:
+            return
+    raise ContestantError(f"{contestant.name}: no port open after {_START_SECONDS:g} s")
+
+
+def _request(
+    port: int, method: str, path: str, *, body: str | None, headers: dict[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(_HOST, port, timeout=30)
+    try:
+        connection.request(method, path, body=body, headers={"Content-Type": "application/json", **headers})
+        answer = connection.getresponse()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise ContestantError(f"{method} {path}: no answer: {error!r}") from error
+    finally:
+        connection.close()
+
+
+def _echo(port: int, tool: str, contestant: Contestant) -> bytes:
+    status, _, answer = _request(port, "POST", f"/{tool}", body=ECHO_BODY, headers={})
+    if status != 200 or json.loads(answer) != {"echo": MESSAGE}:
+        raise ContestantError(f"{contestant.name}: POST /{tool} answered {status} {answer[:300]!r}")
+    return answer

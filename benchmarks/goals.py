@@ -1,0 +1,92 @@
+"""The goals for speed and whether a run meets them."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from benchmarks.contestants import BARE, ORIGINAL, OURS
+from benchmarks.results import Results
+from benchmarks.scenarios.burst import ACCEPT_TOTAL, MEMORY
+from benchmarks.scenarios.echo import rate_key
+from benchmarks.scenarios.startup import FIRST_ANSWER
+from benchmarks.settings import Settings
+
+__all__ = ["Goal", "goals"]
+
+
+class Goal(Protocol):
+    """Something that lambda_kit promises about its speed."""
+
+    @property
+    def title(self) -> str:
+        """The promise, for people to read."""
+        ...
+
+    def judge(self, results: Results) -> tuple[str, bool | None]:
+        """What was measured, for people to read, and whether that meets the goal; `None`: not measured."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioGoal:
+    """So many times what another contestant does."""
+
+    title: str
+    row: str
+    other: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def judge(self, results: Results) -> tuple[str, bool | None]:
+        """See `Goal.judge`."""
+        ratio = results.ratio(self.row, OURS.name, self.other)
+        if ratio is None:
+            return "not measured", None
+        met = (self.at_least is None or ratio >= self.at_least) and (
+            self.at_most is None or ratio <= self.at_most
+        )
+        return f"{ratio:.2f}", met
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitGoal:
+    """At most so much."""
+
+    title: str
+    row: str
+    at_most: float
+
+    def judge(self, results: Results) -> tuple[str, bool | None]:
+        """See `Goal.judge`."""
+        value = results.median(self.row, OURS.name)
+        if value is None:
+            return "not measured", None
+        return f"{value:.2f} {results.rows[self.row].unit}", value <= self.at_most
+
+
+def goals(settings: Settings) -> list[Goal]:
+    """All of them; the echo goals for each number of connections that was measured."""
+    found: list[Goal] = []
+    for tool, times in (("sync", 7), ("async", 12)):
+        for connections in settings.connections:
+            row = rate_key(tool, connections)
+            where = f"{tool} echo, {connections} connection{'s' if connections > 1 else ''}"
+            found.append(
+                RatioGoal(
+                    title=f"{where}: ≥ {times} times original", row=row, other=ORIGINAL.name, at_least=times
+                )
+            )
+            found.append(
+                RatioGoal(title=f"{where}: ≥ 0.85 times bare", row=row, other=BARE.name, at_least=0.85)
+            )
+    jobs = f"{settings.jobs:,} sleeping jobs"
+    found += [
+        LimitGoal(title=f"{jobs}: accepted in < 1 s", row=ACCEPT_TOTAL.key, at_most=1.0),
+        LimitGoal(title=f"{jobs}: ≤ 20 KB each", row=MEMORY.key, at_most=20.0),
+        RatioGoal(
+            title="service file to first answer: ≤ 1 times original",
+            row=FIRST_ANSWER.key,
+            other=ORIGINAL.name,
+            at_most=1.0,
+        ),
+    ]
+    return found

@@ -1,0 +1,130 @@
+"""The results as a Markdown page."""
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.contestants import OURS, Contestant
+from benchmarks.environments import versions
+from benchmarks.goals import goals
+from benchmarks.results import Results, Row
+from benchmarks.scenarios import Bench
+
+__all__ = ["render"]
+
+_NOTES = """\
+- Each cell is the median of the rounds, with the lowest and the highest in brackets. A ratio is the median of
+  the ratios round by round: the contestants take turns, so both sides of a ratio met the same machine.
+- All run on uvicorn with uvloop and httptools, all output goes to `/dev/null`. **original** is what its users
+  get: an access log and lines at INFO for each job, as its `logging_init` has it. **original-quiet** has no
+  access log, like all the others.
+- The processor time per job tells most where the machine was not idle: others may slow a server down, but not
+  add to it by much.
+- An echo counts only as 200 with exactly the right body. For the burst, jobs are submitted with
+  `Prefer: respond-async`, on each connection one after the other.
+- Memory per waiting job is the growth of the server's resident memory, from after a warm-up to the moment
+  when most jobs slept at once, by their number. A server that accepts slowly has fewer of them at
+  once: its first jobs wake before its last are accepted.
+- The health probe asks every 10 ms, one request at a time, from a process of its own, on the core of the
+  submitter but ahead of it. A server that stalls has one slow request, not many: look at the maximum.
+"""
+
+
+def render(bench: Bench, contestants: Sequence[Contestant], results: Results) -> str:
+    """The whole page."""
+    parts = [
+        "# Results",
+        "Written by `python -m benchmarks`; see [README.md](README.md).",
+        *(
+            ["**A smoke run: these numbers show that everything works, no more.**"]
+            if bench.settings.is_smoke
+            else []
+        ),
+        _facts(bench, contestants),
+        "## Goals",
+        _goals(bench, results),
+        "## Measured",
+        _table(contestants, results),
+        "## How to read this",
+        _NOTES.rstrip(),
+    ]
+    if results.problems:
+        parts += ["## Failures", "\n".join(f"- {' '.join(problem.split())}" for problem in results.problems)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(bench: Bench, contestants: Sequence[Contestant]) -> str:
+    settings = bench.settings
+    burst = (
+        f"{settings.jobs:,} jobs of {settings.sleep_seconds:g} s on {settings.submit_connections} connections"
+    )
+    lines = [
+        f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"- Machine: {_cpu()}, {bench.cores.available} cores, {platform.system()} {platform.release()}",
+        f"- Cores: {bench.cores}",
+        f"- Load: {bench.load.title}, {settings.run_seconds} s each, {settings.rounds} rounds",
+        f"- Burst: {burst}, {settings.burst_rounds} rounds",
+        f"- Load average of the machine before: {bench.load_average:.2f}; well below 1 on an idle one",
+    ]
+    lines += [f"- **{contestant.name}**: {contestant.title}" for contestant in contestants]
+    for python in dict.fromkeys(bench.pythons[contestant.name] for contestant in contestants):
+        users = ", ".join(c.name for c in contestants if bench.pythons[c.name] == python)
+        lines.append(f"- Versions of {users}: {versions(python)}")
+    return "\n".join(lines)
+
+
+def _cpu() -> str:
+    """The model of the processor, as the system calls it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _goals(bench: Bench, results: Results) -> str:
+    words = {True: "met", False: "**missed**", None: "-"}
+    rows = []
+    for goal in goals(bench.settings):
+        measured, met = goal.judge(results)
+        rows.append([goal.title, measured, words[met]])
+    return _markdown(["goal", "measured", ""], rows)
+
+
+def _table(contestants: Sequence[Contestant], results: Results) -> str:
+    others = [c for c in contestants if c is not OURS]
+    rows = []
+    for row in results.rows.values():
+        cells = [
+            _cell(row, results.of(row.key, c.name), results.median(row.key, c.name)) for c in contestants
+        ]
+        ratios = [results.ratio(row.key, OURS.name, other.name) for other in others]
+        shown = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+        rows.append([row.title, row.unit, *cells, *shown])
+    return _markdown(["", "unit", *(c.name for c in contestants), *(f"ours/{c.name}" for c in others)], rows)
+
+
+def _cell(row: Row, values: list[float], middle: float | None) -> str:
+    if middle is None:
+        return "-"
+    text = f"{middle:,.{row.digits}f}"
+    if len(values) > 1:
+        text += f" ({min(values):,.{row.digits}f} to {max(values):,.{row.digits}f})"
+    return text
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table that lines up as plain text too: its first column to the left, all others to the right."""
+    widths = [max(3, *(len(line[i]) for line in (head, *rows))) for i in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [("-" * (width - 1) + ":") if i else "-" * width for i, width in enumerate(widths)]
+    return "\n".join([line(head), line(rule), *map(line, rows)])

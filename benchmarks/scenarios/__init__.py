@@ -1,0 +1,10 @@
+"""What is measured. A new scenario is a class like these and an entry in `SCENARIOS`."""
+
+from benchmarks.scenarios.base import Bench, Scenario
+from benchmarks.scenarios.burst import BurstScenario
+from benchmarks.scenarios.echo import EchoScenario
+from benchmarks.scenarios.startup import StartupScenario
+
+__all__ = ["SCENARIOS", "Bench", "Scenario"]
+
+SCENARIOS: tuple[Scenario, ...] = (EchoScenario(), BurstScenario(), StartupScenario())

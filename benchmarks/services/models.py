@@ -1,0 +1,31 @@
+"""The requests and results that every contestant uses."""
+
+from pydantic import BaseModel, Field
+
+__all__ = ["EchoRequest", "EchoResult", "SleepRequest", "SleepResult"]
+
+
+class EchoRequest(BaseModel):
+    """What to say."""
+
+    message: str = Field(description="The message to echo back.")
+
+
+class EchoResult(BaseModel):
+    """What was said."""
+
+    echo: str = Field(description="The echoed message.")
+
+
+class SleepRequest(BaseModel):
+    """How long to sleep."""
+
+    seconds: float = Field(description="How long to sleep.", ge=0)
+    token: str = Field("", description="Comes back in the result.")
+
+
+class SleepResult(BaseModel):
+    """How long it slept."""
+
+    slept: float = Field(description="The seconds that were asked for.")
+    token: str = Field(description="The token of the request.")

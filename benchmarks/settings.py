@@ -1,0 +1,71 @@
+"""How long, how often and how many: one frozen object, in a full and a quick edition."""
+
+from dataclasses import dataclass
+
+__all__ = ["FULL", "QUICK", "Settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The size of a run."""
+
+    rounds: int
+    """How often every contestant has its turn in the echo and start-up scenarios."""
+
+    burst_rounds: int
+    """The same for the burst of sleeping jobs, which takes minutes with the original."""
+
+    run_seconds: int
+    """How long each echo measurement lasts; whole seconds, as `wrk` wants them."""
+
+    warmup_seconds: int
+    """How long the same load is given before it is measured."""
+
+    connections: tuple[int, ...]
+    """The numbers of connections of the echo scenario."""
+
+    jobs: int
+    """How many sleeping jobs are submitted in the burst."""
+
+    sleep_seconds: float
+    """How long each of those jobs sleeps."""
+
+    submit_connections: int
+    """On how many connections the burst is submitted, each one job after the other."""
+
+    sample_size: int
+    """How many jobs of the burst have their results fetched and compared."""
+
+    deadline_seconds: float
+    """How long the burst may take to be accepted, and again to be finished, before it counts as failed."""
+
+    is_smoke: bool = False
+    """Whether the numbers only show that everything works."""
+
+
+FULL = Settings(
+    rounds=5,
+    burst_rounds=2,
+    run_seconds=3,
+    warmup_seconds=1,
+    connections=(1, 32),
+    jobs=2000,
+    sleep_seconds=8.0,
+    submit_connections=32,
+    sample_size=50,
+    deadline_seconds=240.0,
+)
+
+QUICK = Settings(
+    rounds=1,
+    burst_rounds=1,
+    run_seconds=1,
+    warmup_seconds=0,
+    connections=(1, 32),
+    jobs=100,
+    sleep_seconds=2.0,
+    submit_connections=32,
+    sample_size=10,
+    deadline_seconds=60.0,
+    is_smoke=True,
+)

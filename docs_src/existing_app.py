@@ -1,0 +1,11 @@
+from litestar import Litestar, get
+
+from docs_src.fit_line import server
+
+
+@get("/")
+async def index() -> str:
+    return "The tool is at /fit-line"
+
+
+app = Litestar(route_handlers=[index], plugins=[server.plugin()])

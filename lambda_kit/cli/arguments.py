@@ -1,0 +1,155 @@
+"""The flags of a service file, and what they say (`docs/wire.md`, Command line of a service file)."""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from lambda_kit.core.errors import ConfigurationError
+
+__all__ = ["CustomArgs", "parse_arguments"]
+
+CustomArgs = Callable[[argparse.ArgumentParser], argparse.Namespace]
+"""Adds flags to the parser and returns ``parser.parse_args()``."""
+
+_MAX_PORT = 65535
+
+
+def parse_arguments(
+    description: str,
+    tool_names: Sequence[str],
+    argv: Sequence[str] | None,
+    custom_args: CustomArgs | None,
+) -> argparse.Namespace:
+    """Read the command line.
+
+    Args:
+        description: What the service is, for the help text.
+        tool_names: The tools, the first of which is the default of the print flags.
+        argv: The arguments. None: those of the process.
+        custom_args: Adds flags of the service's own.
+
+    Raises:
+        SystemExit: with 2 and a message on stderr if it is wrong; with 0 after ``--help``.
+        ConfigurationError: if `custom_args` returns something else than ``parser.parse_args()``.
+    """
+    parser = _parser(description, tool_names, argv)
+    if custom_args is None:
+        return parser.parse_args()
+    args = cast("object", custom_args(parser))  # whatever its annotation says
+    if not isinstance(args, argparse.Namespace) or "port" not in args:
+        name = getattr(custom_args, "__name__", repr(custom_args))
+        raise ConfigurationError(
+            f"{name} returned {args!r}, not the arguments: end it with 'return parser.parse_args()'"
+        )
+    return args
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that knows which arguments to parse, so that custom_args can call ``parser.parse_args()``."""
+
+    def __init__(self, argv: Sequence[str] | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._argv = argv
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]  # only its overloads differ
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
+        # every other parse method of argparse ends up here
+        return super().parse_known_args(self._argv if args is None else args, namespace)
+
+
+def _parser(description: str, tool_names: Sequence[str], argv: Sequence[str] | None) -> argparse.ArgumentParser:
+    parser = _Parser(
+        None if argv is None else list(argv),
+        description=description,
+        # a service's own flag must not change what an abbreviation meant before
+        allow_abbrev=False,
+    )
+    _add_serving(parser)
+    _add_printing(parser, tool_names)
+    return parser
+
+
+def _add_serving(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("HOST") or "0.0.0.0",  # noqa: S104 - a service in a container is called from outside
+        help="address to listen on (default: $HOST, else 0.0.0.0, which is every address of the machine)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=_FromPortVariable(os.environ.get("PORT") or "8090"),
+        help="port to listen on, 0 for any that is free (default: $PORT, else 8090)",
+    )
+    telemetry = parser.add_mutually_exclusive_group()
+    telemetry.add_argument(
+        "--with-telemetry",
+        action="store_true",
+        help="trace with OpenTelemetry; not part of this version, which warns and serves without",
+    )
+    telemetry.add_argument(
+        "--without-telemetry", action="store_true", help="no OpenTelemetry, whatever the environment says"
+    )
+    mcp = parser.add_mutually_exclusive_group()
+    mcp.add_argument(
+        "--with-mcp",
+        action="store_true",
+        help="serve MCP at /mcp too; needs the extra 'mcp', not part of this version",
+    )
+    mcp.add_argument(
+        "--with-mcp-stdio",
+        action="store_true",
+        help="serve MCP on stdin and stdout instead of HTTP; needs the extra 'mcp', not part of this version",
+    )
+    parser.add_argument(
+        "--job-list",
+        action="store_true",
+        help="serve GET /jobs, the list of jobs: who knows a job's id can read its result",
+    )
+    parser.add_argument("--access-log", action="store_true", help="log a line per request")
+    parser.add_argument(
+        "--debug", action="store_true", help="show clients the tracebacks of failed jobs; not for production"
+    )
+
+
+def _add_printing(parser: argparse.ArgumentParser, tool_names: Sequence[str]) -> None:
+    names = ", ".join(tool_names)
+    group = parser.add_argument_group("print and exit")
+    group.add_argument("--list-services", action="store_true", help="print the names of the tools, one a line")
+    group.add_argument(
+        "--print-tool-description",
+        metavar="NAME",
+        nargs="?",
+        const=tool_names[0],
+        help="print what agents read of a tool, as JSON; made with $IVCAP_SERVICE_ID and $IVCAP_SERVICE_NAME "
+        f"[{names}; without NAME: the first]",
+    )
+    group.add_argument(
+        "--print-service-description",
+        metavar="NAME",
+        nargs="?",
+        const=tool_names[0],
+        help="print a tool's definition as a service of the platform, as JSON; made with $IVCAP_SERVICE_ID, "
+        "$IVCAP_SERVICE_NAME, $IVCAP_POLICY_URN, $DOCKER_IMG, $ENTRYPOINT, $DOCKERFILE (Dockerfile) and "
+        f"$IVCAP_RESOURCES_FILE (resources.json) [{names}; without NAME: the first]",
+    )
+    group.add_argument(
+        "--service-name",
+        metavar="NAME",
+        help="the name in --print-service-description (default: the service's and the tool's, with a hyphen)",
+    )
+
+
+class _FromPortVariable(str):
+    """A port that was not given as a flag."""
+
+    __slots__ = ()
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= _MAX_PORT:
+        return int(text)
+    source = f"$PORT is {str(text)!r}" if isinstance(text, _FromPortVariable) else repr(text)
+    raise argparse.ArgumentTypeError(f"{source}: must be a whole number from 0 to {_MAX_PORT}")

@@ -1,0 +1,133 @@
+"""What ``python my_service.py`` does (`docs/wire.md`, Command line of a service file)."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lambda_kit.adapters.http.system import service_version
+from lambda_kit.cli.arguments import CustomArgs, parse_arguments
+from lambda_kit.cli.serving import configure_logging, serve_app
+from lambda_kit.core.description import dump_description, service_definition, tool_description
+from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
+from lambda_kit.core.tool import BoundTool
+from lambda_kit.version import VERSION
+
+if TYPE_CHECKING:
+    from lambda_kit.server import ToolServer
+
+__all__ = ["run_service_file"]
+
+logger = logging.getLogger("lambda_kit.server")
+
+_FAILED, _MISUSED = 1, 2
+
+
+def run_service_file(
+    server: "ToolServer",
+    argv: Sequence[str] | None,
+    *,
+    custom_args: CustomArgs | None,
+    run_opts: Mapping[str, Any] | None,
+    with_telemetry: bool | None,
+) -> None:
+    """Do what the command line says: print something of the tools, or serve them until a signal comes.
+
+    Args:
+        server: Whose tools they are.
+        argv: The arguments. None: those of the process.
+        custom_args: Adds flags of the service's own.
+        run_opts: Further arguments for `uvicorn.Config`; they win over the flags.
+        with_telemetry: Whether to have OpenTelemetry; a flag wins.
+
+    Raises:
+        SystemExit: 0 after ``--help``; 1 if what is asked for can't be done; 2 if the command line is wrong; 3 if
+            the service can't start. The reason is on stderr.
+    """
+    title = f"{server.service.name}: {_description(server)}"
+    try:
+        args = parse_arguments(title, list(server.tools), argv, custom_args)
+        if not _print(server, args):
+            _serve(server, args, run_opts or {}, with_telemetry)
+    except (ConfigurationError, ToolNotFoundError) as error:
+        _exit(str(error), _FAILED)
+
+
+def _print(server: "ToolServer", args: argparse.Namespace) -> bool:
+    """Print what is asked for, and say whether something was."""
+    if args.list_services:
+        _write("\n".join(server.tools))
+    elif args.print_tool_description is not None:
+        _write(_tool_description(_find(server, args.print_tool_description)))
+    elif args.print_service_description is not None:
+        tool = _find(server, args.print_service_description)
+        _write(_service_description(server, tool, args.service_name))
+    else:
+        return False
+    return True
+
+
+def _serve(
+    server: "ToolServer", args: argparse.Namespace, run_opts: Mapping[str, Any], with_telemetry: bool | None
+) -> None:
+    for flag in ("--with-mcp", "--with-mcp-stdio"):
+        if getattr(args, flag[2:].replace("-", "_")):
+            _exit(
+                f"{flag}: MCP is not installed: it needs the extra 'mcp', which this version does not have yet",
+                _MISUSED,
+            )
+    configure_logging()
+    if args.with_telemetry or (with_telemetry and not args.without_telemetry):
+        # a service that was deployed with the flag does its work without traces, too
+        logger.warning("OpenTelemetry is not part of this version of lambda_kit: serving without it")
+    server.enable(job_list=args.job_list, debug=args.debug)
+    tools = ", ".join(f"{tool.name} at {tool.path}" for tool in server.tools.values())
+    version = server.service.version or service_version()
+    logger.info("%s %s, lambda_kit %s, tools: %s", server.service.name, version, VERSION, tools)
+    serve_app(server.app, host=args.host, port=args.port, access_log=args.access_log, run_opts=run_opts)
+
+
+def _find(server: "ToolServer", name: str) -> BoundTool:
+    if name not in server.tools:
+        raise ToolNotFoundError(f"there is no tool '{name}' here; the tools are: {', '.join(server.tools)}")
+    return server.tools[name]
+
+
+def _tool_description(tool: BoundTool) -> str:
+    signature = tool.signature
+    return dump_description(
+        tool_description(tool.name, tool.doc, signature.request_type, signature.result_type, tool.options.service_id)
+    )
+
+
+def _service_description(server: "ToolServer", tool: BoundTool, service_name: str | None) -> str:
+    return dump_description(
+        service_definition(
+            server.service,
+            name=tool.name,
+            doc=tool.doc,
+            path=tool.path,
+            request_type=tool.signature.request_type,
+            result_type=tool.signature.result_type,
+            service_id=tool.options.service_id,
+            service_name=service_name,
+        )
+    )
+
+
+def _description(server: "ToolServer") -> str:
+    return getattr(server.service, "description", None) or "a service made with lambda_kit"
+
+
+def _write(text: str) -> None:
+    # the platform reads UTF-8, whatever the terminal's encoding
+    sys.stdout.flush()
+    sys.stdout.buffer.write(f"{text}\n".encode())
+    sys.stdout.buffer.flush()
+
+
+def _exit(message: str, code: int) -> None:
+    print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
+    raise SystemExit(code)

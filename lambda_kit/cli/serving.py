@@ -1,0 +1,102 @@
+"""Serves an app with uvicorn until a signal comes."""
+
+import gc
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import Any, cast
+
+import ivcap_service
+import uvicorn
+from litestar.types import ASGIApp, LifeSpanSendMessage, Receive, Scope, Send
+
+from lambda_kit.core.errors import LambdaKitError
+from lambda_kit.logs import logging_init
+
+__all__ = ["configure_logging", "serve_app"]
+
+logger = logging.getLogger("lambda_kit.server")
+
+
+def configure_logging() -> None:
+    """Let the service be heard, by lines on stderr, unless somebody has configured logging already.
+
+    Raises:
+        ConfigurationError: if the format or the level that the environment names is unknown.
+    """
+    configuration = cast("dict[str, Any]", ivcap_service.service_log_config())
+    if not (configuration or logging.root.handlers or logging.getLogger("uvicorn").handlers):
+        logging_init()
+
+
+def serve_app(app: ASGIApp, *, host: str, port: int, access_log: bool, run_opts: Mapping[str, Any]) -> None:
+    """Serve until SIGTERM or SIGINT, let the requests and jobs that were accepted end, and return.
+
+    Args:
+        app: What is served.
+        host: The address to listen on.
+        port: The port to listen on; 0 is any that is free.
+        access_log: Whether each request is logged.
+        run_opts: Further arguments for `uvicorn.Config`; they win.
+
+    Raises:
+        SystemExit: with 3 if the app can't be started or the port is taken; why is in the log.
+    """
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "access_log": access_log,
+        "log_config": None,
+        "lifespan": "on",
+        **run_opts,
+    }
+    _Server(uvicorn.Config(_with_brief_failures(app), **options)).run()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which ends normally after a signal: being stopped is no failure of a service."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What was made up to now stays. Not looking through it again and again for garbage spares requests pauses of a
+        # tenth of a second.
+        gc.freeze()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # uvicorn's own raises the signal again afterwards: the process would be reported as killed by it
+        del frame
+        if self.should_exit:
+            self.force_exit = True
+        else:
+            logger.info("%s: stopping when the jobs that were accepted have ended", signal.Signals(sig).name)
+            self.should_exit = True
+
+
+def _with_brief_failures(app: ASGIApp) -> ASGIApp:
+    """The app, with errors at start whose text says all told without a traceback."""
+
+    async def brief(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":  # type: ignore[comparison-overlap]
+            await app(scope, receive, send)
+            return
+
+        async def send_brief(message: LifeSpanSendMessage) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                error = _only_error(sys.exception())
+                if isinstance(error, LambdaKitError):
+                    logger.debug("the app could not be started", exc_info=error)
+                    message["message"] = str(error)
+            await send(message)  # type: ignore[arg-type]
+
+        await app(scope, receive, send_brief)  # type: ignore[arg-type]
+
+    return brief
+
+
+def _only_error(error: BaseException | None) -> BaseException | None:
+    """The error itself, where Litestar's task group has wrapped it."""
+    inner: Sequence[BaseException] = getattr(error, "exceptions", ())
+    return _only_error(inner[0]) if len(inner) == 1 else error

@@ -1,0 +1,41 @@
+"""Promises of `start` and `stop`."""
+# ruff: noqa: S101, D102 - a contract is made of assertions, and its names are sentences
+
+from lambda_kit.core.store import JobStore
+from lambda_kit.testing.store_topics.base import RESULT, StorePromises
+
+__all__ = ["LifePromises"]
+
+
+class LifePromises(StorePromises):
+    """How the store itself is opened and closed."""
+
+    async def test_a_stop_is_safe_twice(self, store: JobStore) -> None:
+        await store.stop()
+        await store.stop()
+        await store.start()
+        await self.pending(store)
+
+    async def test_a_store_can_be_started_again(self, store: JobStore) -> None:
+        await self.finished(store, "ended")
+        lease = await self.claimed(store, "runs")
+        waits = await self.pending(store, "waits")
+        await store.stop()
+        await store.start()
+        if self.keeps_jobs_when_stopped:
+            assert await store.get_result("ended") == RESULT
+            assert await store.get("waits") == waits
+            assert await store.finish(lease, RESULT) == await store.get("runs")
+        else:
+            assert (await store.list_jobs()).jobs == []
+        await self.finished(store, "new")
+
+    async def test_records_are_snapshots(self, store: JobStore) -> None:
+        pending = await self.pending(store)
+        lease = await self.claim(store)
+        executing = await self.existing(store)
+        before = (str(pending), str(executing))
+        await store.request_cancel("job-1")
+        await store.finish(lease, RESULT)
+        assert (str(pending), str(executing)) == before
+        assert pending != executing

@@ -1,0 +1,175 @@
+"""A service that is served from its file: what the flags change, and how it ends."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.gate import Gate
+from tests.support.service_command import EXAMPLES, run_to_end
+from tests.support.service_process import ServiceProcess, free_port
+from tests.support.shouting_service import service_file
+
+ECHO = EXAMPLES / "echo.py"
+GREETER = EXAMPLES / "greeter.py"
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[ServiceProcess]:
+    """The greeter without any flag; it configures no logging of its own."""
+    with ServiceProcess(GREETER) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def flagged() -> Iterator[ServiceProcess]:
+    """The greeter, whose file makes the app before the flags are known."""
+    flags = ["--job-list", "--debug", "--access-log", "--with-telemetry"]
+    with ServiceProcess(GREETER, flags) as service:
+        yield service
+
+
+def test_the_user_sees_once_what_is_served_and_where(plain: ServiceProcess) -> None:
+    assert plain.log.count(f"Uvicorn running on {plain.url} ") == 1
+    assert plain.log.count("My IVCAP Service") == 1
+    assert "greet at /greet, list_things at /many/things" in plain.log
+
+
+def test_host_and_port_come_from_the_environment() -> None:
+    port = free_port()
+    process = ServiceProcess(ECHO, env={"HOST": "127.0.0.1", "PORT": str(port)})
+    process.command = process.command[:2]
+    process.url = f"http://127.0.0.1:{port}"
+    with process as service:
+        assert httpx.get(f"{service.url}/_healtz").status_code == 200
+
+
+def test_jobs_are_listed_only_if_asked_for(plain: ServiceProcess, flagged: ServiceProcess) -> None:
+    assert httpx.get(f"{plain.url}/jobs").status_code == 404
+    httpx.post(f"{flagged.url}/greet", json={"name": "Ada"}, headers={"job-id": "listed"})
+    listed = httpx.get(f"{flagged.url}/jobs")
+    assert "urn:ivcap:job:listed" in [job["id"] for job in listed.json()["items"]]
+    assert "Ivcap-AI-Tool-Version" in listed.headers
+
+
+def test_the_openapi_document_has_the_list_only_where_it_is_served(
+    plain: ServiceProcess, flagged: ServiceProcess
+) -> None:
+    assert "/jobs" not in httpx.get(f"{plain.url}/openapi.json").json()["paths"]
+    assert "/jobs" in httpx.get(f"{flagged.url}/openapi.json").json()["paths"]
+
+
+def test_tracebacks_are_shown_only_in_debug_mode(plain: ServiceProcess, flagged: ServiceProcess) -> None:
+    request = {"name": "Ada", "fail": "runtime"}
+    assert "traceback" not in httpx.post(f"{plain.url}/greet", json=request).json()
+    assert "RuntimeError" in httpx.post(f"{flagged.url}/greet", json=request).json()["traceback"]
+
+
+def test_requests_are_logged_only_with_access_log(plain: ServiceProcess, flagged: ServiceProcess) -> None:
+    httpx.get(f"{flagged.url}/greet")
+    flagged.wait_for_log('"GET /greet HTTP/1.1" 200')
+    httpx.get(f"{plain.url}/many/things")
+    httpx.post(f"{plain.url}/greet", json={"name": "Ada", "fail": "value"})
+    plain.wait_for_log("ValueError")
+    assert "GET /many/things" not in plain.log
+
+
+def test_telemetry_that_is_not_there_is_warned_of_and_the_service_runs(flagged: ServiceProcess) -> None:
+    assert "OpenTelemetry is not part of this version" in flagged.log
+    assert httpx.get(f"{flagged.url}/_healtz").status_code == 200
+
+
+def test_the_flag_without_telemetry_wins_over_the_argument(tmp_path: Path) -> None:
+    file = service_file(tmp_path, arguments="with_telemetry=True")
+    with ServiceProcess(file) as service:
+        assert "OpenTelemetry" in service.log
+    with ServiceProcess(file, ["--without-telemetry"]) as service:
+        assert "OpenTelemetry" not in service.log
+
+
+def test_run_opts_reach_uvicorn_and_win_over_the_flags(tmp_path: Path) -> None:
+    arguments = 'run_opts={"headers": [("x-site", "lab")], "host": "127.0.0.1"}'
+    file = service_file(tmp_path, arguments=arguments)
+    with ServiceProcess(file, ["--host", "nowhere.invalid"]) as service:
+        assert httpx.get(f"{service.url}/_healtz").headers["x-site"] == "lab"
+
+
+def test_logging_that_the_file_has_configured_is_left_alone(tmp_path: Path) -> None:
+    body = 'logging.basicConfig(level="INFO", format="MINE %(message)s")'
+    with ServiceProcess(service_file(tmp_path, body=body)) as service:
+        assert "MINE Uvicorn running on" in service.log
+
+
+def test_a_log_level_that_is_not_known_is_named_without_a_traceback() -> None:
+    ended = run_to_end(GREETER, env={"LAMBDA_KIT_LOG_LEVEL": "LOUD"})
+    assert ended.returncode == 1
+    assert "$LAMBDA_KIT_LOG_LEVEL" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+# --- the end ---
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_with_0(signal_number: signal.Signals) -> None:
+    with ServiceProcess(ECHO) as service:
+        assert service.stop(signal_number) == 0
+    assert "Traceback" not in service.log
+
+
+def test_a_job_that_runs_at_the_signal_is_finished(tmp_path: Path) -> None:
+    body = '''
+from tests.support.gate import pass_gate
+
+class Port(BaseModel):
+    port: int
+
+class Guarded(LambdaTool):
+    """Wait at the gate"""
+
+    def run(self, req: Port) -> str:
+        pass_gate(req.port)
+        print("the job ends", flush=True)
+        return "done"
+
+    def teardown(self) -> None:
+        print("torn down", flush=True)
+'''
+    file = service_file(tmp_path, body=body, tools="Shout, Guarded")
+    with Gate() as gate, ServiceProcess(file) as service:
+        headers = {"Prefer": "respond-async"}
+        later = httpx.post(f"{service.url}/guarded", json={"port": gate.port}, headers=headers)
+        assert later.status_code == 204
+        with gate.holding():
+            service.process.send_signal(signal.SIGTERM)
+            service.wait_for_log("SIGTERM")
+        assert service.process.wait(30) == 0
+    assert service.log.index("the job ends") < service.log.index("torn down")
+
+
+def test_a_port_that_is_taken_is_named_without_a_traceback() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run_to_end(ECHO, "--host", "127.0.0.1", "--port", str(port))
+    assert ended.returncode == 3
+    assert str(port) in ended.stderr
+    assert "in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_tool_that_can_not_be_set_up_is_named_without_a_traceback(tmp_path: Path) -> None:
+    body = '''
+class Broken(Shout):
+    """Never ready"""
+
+    def setup(self) -> None:
+        raise OSError("no model at /models/small")
+'''
+    file = service_file(tmp_path, body=body, tools="Broken")
+    ended = run_to_end(file, "--host", "127.0.0.1", "--port", "0")
+    assert ended.returncode == 3
+    assert "tool 'broken': setup failed: OSError: no model at /models/small" in ended.stderr
+    assert "Traceback" not in ended.stderr

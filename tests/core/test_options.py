@@ -1,0 +1,66 @@
+"""What a tool's author can set, and what is refused."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from lambda_kit import ExecutorOpts, ToolDefinitionError, ToolOptions
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    options = ToolOptions()
+    assert (options.max_wait_time, options.refresh_interval) == (5.0, 3)
+    assert options.execution == ExecutorOpts()
+    assert (options.execution.job_cache_ttl, options.execution.job_cache_size) == (3600, 10_000)
+    assert options.execution.max_workers is None
+
+
+def test_none_means_the_default() -> None:
+    options = ToolOptions(max_wait_time=None, refresh_interval=None, executor_opts=None)
+    assert (options.wait_seconds, options.refresh_seconds) == (5.0, 3)
+    assert options.execution == ExecutorOpts()
+
+
+def test_zero_is_not_the_default() -> None:
+    options = ToolOptions(max_wait_time=0, refresh_interval=0)
+    assert (options.wait_seconds, options.refresh_seconds) == (0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (ToolOptions, "max_wait_time", -1),
+        (ToolOptions, "max_wait_time", float("nan")),
+        (ToolOptions, "max_wait_time", float("inf")),
+        (ToolOptions, "max_wait_time", "5"),
+        (ToolOptions, "max_wait_time", True),
+        (ToolOptions, "refresh_interval", -1),
+        (ToolOptions, "refresh_interval", 1.5),
+        (ToolOptions, "tags", "one"),
+        (ToolOptions, "executor_opts", {"max_workers": 3}),
+        (ExecutorOpts, "job_cache_size", 0),
+        (ExecutorOpts, "job_cache_size", 1.5),
+        (ExecutorOpts, "job_cache_ttl", -0.1),
+        (ExecutorOpts, "max_workers", 0),
+        (ExecutorOpts, "max_workers", "4"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(kind: Any, name: str, value: Any) -> None:
+    with pytest.raises(ToolDefinitionError, match=rf"{kind.__name__}\({name}=.*must be"):
+        kind(**{name: value})
+
+
+@pytest.mark.parametrize("kind", [ToolOptions, ExecutorOpts])
+def test_options_are_frozen_and_keyword_only(kind: Any) -> None:
+    name = dataclasses.fields(kind)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(kind(), name, 1)
+    with pytest.raises(TypeError, match="positional argument"):
+        kind("x")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nmae'"):
+        kind(nmae="x")
+
+
+def test_options_of_two_tools_share_nothing() -> None:
+    assert ToolOptions().post_route_opts is not ToolOptions().post_route_opts

@@ -1,0 +1,185 @@
+"""What a tool returned becomes bytes and a content type, and can be had back."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field
+
+from lambda_kit import BinaryResult
+from lambda_kit.core.job import Failure, FailureKind, Payload
+from lambda_kit.core.results import decode_result, encode_result
+
+JSON, TEXT, BYTES = "application/json", "text/plain; charset=utf-8", "application/octet-stream"
+
+
+class Model(BaseModel):
+    name: str = Field("Ann", alias="theName")
+    count: int = 1
+
+
+class Struct(msgspec.Struct, rename="camel"):
+    the_name: str = "Ann"
+
+
+@dataclasses.dataclass
+class Data:
+    name: str = "Ann"
+    inner: Struct | None = None
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "content_type", "content"),
+    [
+        (Model(theName="Bob"), JSON, b'{"theName":"Bob","count":1}'),
+        (Struct(), JSON, b'{"theName":"Ann"}'),
+        (Data(), JSON, b'{"name":"Ann","inner":null}'),
+        (Data(inner=Struct()), JSON, b'{"name":"Ann","inner":{"theName":"Ann"}}'),
+        ([Model(theName="Bob")], JSON, b'[{"theName":"Bob","count":1}]'),
+        ({"m": Model(theName="Bob")}, JSON, b'{"m":{"theName":"Bob","count":1}}'),
+        ({}, JSON, b"{}"),
+        ([], JSON, b"[]"),
+        (0, JSON, b"0"),
+        (0.0, JSON, b"0.0"),
+        (False, JSON, b"false"),
+        (None, JSON, b"null"),
+        (Colour.RED, JSON, b'"red"'),
+        (datetime(2025, 1, 2, tzinfo=UTC), JSON, b'"2025-01-02T00:00:00Z"'),
+        ((1, "a"), JSON, b'[1,"a"]'),
+        ("", TEXT, b""),
+        ("text é", TEXT, "text é".encode()),
+        (b"", BYTES, b""),
+        (b"\x00\xff", BYTES, b"\x00\xff"),
+        (bytearray(b"ab"), BYTES, b"ab"),
+        (memoryview(b"ab"), BYTES, b"ab"),
+        (BinaryResult(content_type="image/png", content=b"png"), "image/png", b"png"),
+        (BinaryResult(content_type="text/html; charset=utf-8", content="é"), "text/html; charset=utf-8", "é".encode()),
+    ],
+)
+def test_the_value_decides_how_it_is_encoded(value: Any, content_type: str, content: bytes) -> None:
+    assert encode_result(value, allows_none=True) == Payload(content, content_type)
+
+
+def test_none_is_a_failure_where_it_is_not_allowed() -> None:
+    expected = Failure(FailureKind.NO_RESULT, "no-result-error", "service did not return a result")
+    assert encode_result(None, allows_none=False) == expected
+
+
+def test_falsy_values_are_results_where_none_is_not_allowed() -> None:
+    for value in ({}, [], 0, False, "", b""):
+        assert isinstance(encode_result(value, allows_none=False), Payload)
+
+
+@pytest.mark.parametrize("make", [lambda path: path.open("rb"), lambda path: io.BytesIO(path.read_bytes())])
+def test_an_open_file_is_read_and_closed(make: Callable[[Path], Any], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"\x00content")
+    file = make(path)
+    encoded = encode_result(BinaryResult(content_type="image/png", content=file), allows_none=False)
+    assert encoded == Payload(b"\x00content", "image/png")
+    assert file.closed
+
+
+def a_cycle() -> list[Any]:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    return cycle
+
+
+class Unwilling(BaseModel):
+    value: Any = None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        {"deep": [object()]},
+        lambda: 1,
+        Model,
+        "\ud800",
+        a_cycle(),
+        Unwilling(value=object()),
+        BinaryResult(content_type="no type", content=b""),
+        BinaryResult(content_type="text/plain\r\nx-evil: 1", content=b""),
+    ],
+)
+def test_what_can_not_be_encoded_is_a_failure_that_says_what_it_was(value: Any) -> None:
+    failure = encode_result(value, allows_none=False)
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.ENCODING
+    assert f"the result, a {type(value).__name__}, can't be encoded" in failure.message
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(
+        st.characters(exclude_categories=["Cs"])
+    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(PLAIN)
+def test_plain_data_comes_back_as_it_was(value: Any) -> None:
+    encoded = encode_result(value, allows_none=True)
+    assert isinstance(encoded, Payload)
+    if not isinstance(value, str):
+        assert json.loads(encoded.content) == value
+    assert decode_result(encoded, Any) == value
+
+
+@given(st.binary())
+def test_bytes_come_back_as_they_were(value: bytes) -> None:
+    encoded = encode_result(value, allows_none=False)
+    assert isinstance(encoded, Payload)
+    assert decode_result(encoded, bytes) == value
+
+
+@given(st.text())
+def test_any_text_is_encoded_or_a_failure_never_an_exception(value: str) -> None:
+    encoded = encode_result(value, allows_none=False)
+    if isinstance(encoded, Payload):
+        assert decode_result(encoded, str) == value
+    else:
+        assert encoded.kind is FailureKind.ENCODING
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [
+        (Model(theName="Bob"), Model),
+        (Model(theName="Bob"), Model | None),
+        ([Model(theName="Bob")], list[Model]),
+        (Struct("Bob"), Struct),
+        (Struct("Bob"), Struct | None),
+        ([Struct("Bob")], list[Struct]),
+        (Data("Bob"), Data),
+        ("text", str),
+        (None, Model | None),
+    ],
+)
+def test_it_comes_back_as_what_the_annotation_says(value: Any, annotation: Any) -> None:
+    encoded = encode_result(value, allows_none=True)
+    assert isinstance(encoded, Payload)
+    assert decode_result(encoded, annotation) == value
+
+
+def test_a_value_that_does_not_fit_its_annotation_comes_back_as_plain_data() -> None:
+    encoded = encode_result({"other": 1}, allows_none=False)
+    assert isinstance(encoded, Payload)
+    for annotation in (int, Struct, list[Model], "nonsense", object()):
+        assert decode_result(encoded, annotation) == {"other": 1}

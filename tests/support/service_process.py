@@ -1,0 +1,147 @@
+"""A service file as a real process on a real port, for tests that look at it from outside."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+__all__ = ["ServiceProcess", "free_port"]
+
+ROOT = Path(__file__).parents[2]
+
+# What would change a service if it came from the environment in which the tests are run.
+_UNWANTED = ("HOST", "PORT", "VERSION", "IVCAP_BASE_URL", "IVCAP_SERVICE_ID", "IVCAP_URL", "IVCAP_JWT")
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class ServiceProcess:
+    """Starts ``python FILE --host 127.0.0.1 --port PORT ...``, waits until it answers, and ends it by a signal.
+
+    Args:
+        file: The service file.
+        args: Further arguments.
+        env: Environment variables on top of this process's.
+        ready_path: Where a GET must be answered with a status below 500 before the service counts as started.
+        seconds: Bound of each wait.
+        exit_code: What the process must exit with after the signal. None: anything.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        args: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        ready_path: str = "/_livez",
+        seconds: float = 30.0,
+        exit_code: int | None = 0,
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.command = [sys.executable, str(file), "--host", "127.0.0.1", "--port", str(self.port), *args]
+        self._env = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
+        self._env |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **(env or {})}
+        self._ready_path = ready_path
+        self._seconds = seconds
+        self._exit_code = exit_code
+        self._lines: list[str] = []
+        self._news = threading.Condition()
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self.command, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self._process.kill()
+            self._finish()
+            raise
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
+        code = self.stop()
+        if exc_type is None and self._exit_code is not None:
+            assert code == self._exit_code, f"it exited with {code}, and had logged:\n{self.log}"
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        """The process, once it was started."""
+        assert self._process is not None, "the service was not started"
+        return self._process
+
+    @property
+    def log(self) -> str:
+        """What it has written to stdout and stderr until now."""
+        with self._news:
+            return "".join(self._lines)
+
+    def wait_for_log(self, is_there: str | Callable[[str], bool], *, seconds: float = 10.0) -> str:
+        """Wait until the log holds a text, or fulfils a condition; returns the log."""
+        holds = is_there if callable(is_there) else lambda log: is_there in log
+        with self._news:
+            found = self._news.wait_for(lambda: holds("".join(self._lines)), timeout=seconds)
+        log = self.log
+        assert found, f"{is_there!r} was not logged within {seconds} s, but:\n{log}"
+        return log
+
+    def assert_alive(self) -> None:
+        """Fail unless the process runs and its event loop turns."""
+        assert self.process.poll() is None, f"the service died:\n{self.log}"
+        assert httpx.get(self.url + "/_livez", timeout=self._seconds).status_code == 200
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; returns the exit code. If it does not end in time it is killed."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+        try:
+            return self.process.wait(self._seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"it did not end within {self._seconds} s of the signal:\n{self.log}") from None
+        finally:
+            self._finish()
+
+    def _wait_until_ready(self) -> None:
+        attempts = int(self._seconds / 0.05)
+        for _ in range(attempts):
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(self.url + self._ready_path, timeout=self._seconds).status_code < 500:
+                    return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self.process.wait(0.05)
+                raise AssertionError(f"{' '.join(self.command)} exited with {code}:\n{self.log}")
+        raise AssertionError(f"{' '.join(self.command)} did not answer in {self._seconds} s:\n{self.log}")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._news:
+                self._lines.append(line)
+                self._news.notify_all()
+
+    def _finish(self) -> None:
+        self.process.wait(self._seconds)
+        if self._reader is not None:
+            self._reader.join(self._seconds)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
