@@ -36,16 +36,12 @@ def _chosen(parser: argparse.ArgumentParser, text: str | None, known: Sequence[s
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="a smoke run; writes no file unless --output is given"
-    )
+    parser.add_argument("--quick", action="store_true", help="a smoke run; writes no file unless --output is given")
     parser.add_argument("--rounds", type=int, help="rounds of the echo and start-up scenarios")
     parser.add_argument("--burst-rounds", type=int, help="rounds of the burst of sleeping jobs")
     parser.add_argument("--only", help=f"contestants, {_names([c.name for c in CONTESTANTS])}")
     parser.add_argument("--scenarios", help=_names([s.name for s in SCENARIOS]))
-    parser.add_argument(
-        "--load", choices=("auto", "wrk", "builtin"), default="auto", help="the load generator"
-    )
+    parser.add_argument("--load", choices=("auto", "wrk", "builtin"), default="auto", help="the load generator")
     parser.add_argument("--output", type=Path, help="where the page is written (benchmarks/RESULTS.md)")
     return parser
 

@@ -180,9 +180,7 @@ def _free_port() -> int:
         return port
 
 
-def _wait_for_port(
-    process: subprocess.Popen[bytes], port: int, contestant: Contestant, command: list[str]
-) -> None:
+def _wait_for_port(process: subprocess.Popen[bytes], port: int, contestant: Contestant, command: list[str]) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -38,9 +38,7 @@ def checkout_python(*, needs_lambda_kit: bool) -> str:
     """
     probe = _NEEDED + ("; from lambda_kit import ToolServer" if needs_lambda_kit else "")
     # From the checkout, as the contestants are started: `lambda_kit` itself need not be installed.
-    tried = subprocess.run(
-        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, timeout=120, check=False
-    )
+    tried = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, timeout=120, check=False)
     if tried.returncode == 0:
         return sys.executable
     project = ROOT / "pyproject.toml"
@@ -70,9 +68,7 @@ def _install(command: list[str], needed: str) -> None:
     except subprocess.TimeoutExpired:
         raise SetupError(f"not done after {_INSTALL_SECONDS} s: {' '.join(command)}") from None
     if done.returncode != 0:
-        raise SetupError(
-            f"{' '.join(command)} failed; it needs {needed}:\n{(done.stderr or done.stdout)[-2000:]}"
-        )
+        raise SetupError(f"{' '.join(command)} failed; it needs {needed}:\n{(done.stderr or done.stdout)[-2000:]}")
 
 
 def versions(python: str) -> str:

@@ -41,9 +41,7 @@ class RatioGoal:
         ratio = results.ratio(self.row, OURS.name, self.other)
         if ratio is None:
             return "not measured", None
-        met = (self.at_least is None or ratio >= self.at_least) and (
-            self.at_most is None or ratio <= self.at_most
-        )
+        met = (self.at_least is None or ratio >= self.at_least) and (self.at_most is None or ratio <= self.at_most)
         return f"{ratio:.2f}", met
 
 
@@ -71,13 +69,9 @@ def goals(settings: Settings) -> list[Goal]:
             row = rate_key(tool, connections)
             where = f"{tool} echo, {connections} connection{'s' if connections > 1 else ''}"
             found.append(
-                RatioGoal(
-                    title=f"{where}: ≥ {times} times original", row=row, other=ORIGINAL.name, at_least=times
-                )
+                RatioGoal(title=f"{where}: ≥ {times} times original", row=row, other=ORIGINAL.name, at_least=times)
             )
-            found.append(
-                RatioGoal(title=f"{where}: ≥ 0.85 times bare", row=row, other=BARE.name, at_least=0.85)
-            )
+            found.append(RatioGoal(title=f"{where}: ≥ 0.85 times bare", row=row, other=BARE.name, at_least=0.85))
     jobs = f"{settings.jobs:,} sleeping jobs"
     found += [
         LimitGoal(title=f"{jobs}: accepted in < 1 s", row=ACCEPT_TOTAL.key, at_most=1.0),

@@ -33,9 +33,7 @@ class Load(Protocol):
 
     title: str
 
-    def measure(
-        self, server: Server, path: str, *, connections: int, seconds: int, cores: Cores
-    ) -> LoadResult:
+    def measure(self, server: Server, path: str, *, connections: int, seconds: int, cores: Cores) -> LoadResult:
         """Post echoes for so long on so many connections; any answer but the right one is a failure."""
         ...
 
@@ -48,9 +46,7 @@ class WrkLoad:
     def __init__(self, executable: str) -> None:
         self._executable = executable
 
-    def measure(
-        self, server: Server, path: str, *, connections: int, seconds: int, cores: Cores
-    ) -> LoadResult:
+    def measure(self, server: Server, path: str, *, connections: int, seconds: int, cores: Cores) -> LoadResult:
         """See `Load.measure`."""
         command = [self._executable, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
         command += ["-s", str(_SCRIPT), server.url(path), "--", ECHO_BODY, server.echo_answer.decode()]
@@ -62,9 +58,7 @@ class BuiltinLoad:
 
     title = "the built-in generator (slower than wrk: it understates the faster contestants)"
 
-    def measure(
-        self, server: Server, path: str, *, connections: int, seconds: int, cores: Cores
-    ) -> LoadResult:
+    def measure(self, server: Server, path: str, *, connections: int, seconds: int, cores: Cores) -> LoadResult:
         """See `Load.measure`."""
         command = [
             sys.executable,
@@ -93,9 +87,7 @@ def choose_load(name: str) -> Load:
     wrk = shutil.which("wrk")
     if name == "builtin" or (name == "auto" and wrk is None):
         if name == "auto":
-            sys.stderr.write(
-                "wrk is not installed (Debian: apt-get install wrk); using the built-in generator\n"
-            )
+            sys.stderr.write("wrk is not installed (Debian: apt-get install wrk); using the built-in generator\n")
         return BuiltinLoad()
     if wrk is None:
         raise SetupError("wrk is not installed: `apt-get install wrk` on Debian, or use --load builtin")

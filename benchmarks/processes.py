@@ -56,9 +56,7 @@ def keep_to(core: int | None) -> None:
 
 def _environment() -> dict[str, str]:
     """The caller's, without what would configure a contestant or its interpreter."""
-    return {
-        k: v for k, v in os.environ.items() if k not in _FORGOTTEN and not k.startswith(_FORGOTTEN_PREFIXES)
-    }
+    return {k: v for k, v in os.environ.items() if k not in _FORGOTTEN and not k.startswith(_FORGOTTEN_PREFIXES)}
 
 
 def _prepare(core: int | None, niceness: int) -> Callable[[], None]:
@@ -132,9 +130,7 @@ def run(command: Sequence[str], *, core: int | None, timeout_seconds: float, nic
         except subprocess.TimeoutExpired:
             raise ContestantError(f"not done after {timeout_seconds:g} s: {' '.join(command)}") from None
     if process.returncode != 0:
-        raise ContestantError(
-            f"exit {process.returncode}: {' '.join(command)}\n{err.decode(errors='replace')[-2000:]}"
-        )
+        raise ContestantError(f"exit {process.returncode}: {' '.join(command)}\n{err.decode(errors='replace')[-2000:]}")
     return out.decode()
 
 

@@ -36,11 +36,7 @@ def render(bench: Bench, contestants: Sequence[Contestant], results: Results) ->
     parts = [
         "# Results",
         "Written by `python -m benchmarks`; see [README.md](README.md).",
-        *(
-            ["**A smoke run: these numbers show that everything works, no more.**"]
-            if bench.settings.is_smoke
-            else []
-        ),
+        *(["**A smoke run: these numbers show that everything works, no more.**"] if bench.settings.is_smoke else []),
         _facts(bench, contestants),
         "## Goals",
         _goals(bench, results),
@@ -56,9 +52,7 @@ def render(bench: Bench, contestants: Sequence[Contestant], results: Results) ->
 
 def _facts(bench: Bench, contestants: Sequence[Contestant]) -> str:
     settings = bench.settings
-    burst = (
-        f"{settings.jobs:,} jobs of {settings.sleep_seconds:g} s on {settings.submit_connections} connections"
-    )
+    burst = f"{settings.jobs:,} jobs of {settings.sleep_seconds:g} s on {settings.submit_connections} connections"
     lines = [
         f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- Machine: {_cpu()}, {bench.cores.available} cores, {platform.system()} {platform.release()}",
@@ -97,9 +91,7 @@ def _table(contestants: Sequence[Contestant], results: Results) -> str:
     others = [c for c in contestants if c is not OURS]
     rows = []
     for row in results.rows.values():
-        cells = [
-            _cell(row, results.of(row.key, c.name), results.median(row.key, c.name)) for c in contestants
-        ]
+        cells = [_cell(row, results.of(row.key, c.name), results.median(row.key, c.name)) for c in contestants]
         ratios = [results.ratio(row.key, OURS.name, other.name) for other in others]
         shown = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
         rows.append([row.title, row.unit, *cells, *shown])

@@ -5,7 +5,6 @@ from importlib.metadata import PackageNotFoundError, version
 __all__ = ["VERSION"]
 
 
-
 def _installed_version() -> str:
     try:
         return version("lambda-kit")

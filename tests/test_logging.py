@@ -104,10 +104,7 @@ def test_each_thread_and_task_logs_its_own_job(lines):
         one, two = asyncio.Event(), asyncio.Event()
         await asyncio.gather(in_task("task-1", one, two), in_task("task-2", two, one))
 
-    threads = [
-        threading.Thread(target=contextvars.copy_context().run, args=(in_thread, f"thread-{n}"))
-        for n in (1, 2)
-    ]
+    threads = [threading.Thread(target=contextvars.copy_context().run, args=(in_thread, f"thread-{n}")) for n in (1, 2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -156,9 +153,7 @@ def test_a_traceback_follows_its_line(lines):
 def test_a_json_line_has_what_a_collector_needs(lines):
     logging_init(fmt="json")
     with job("job-1", "greet"):
-        getLogger("app").info(
-            "hello %s", "w\xf6rld\n", extra={"n": 1, "when": datetime(2026, 1, 2, tzinfo=UTC)}
-        )
+        getLogger("app").info("hello %s", "w\xf6rld\n", extra={"n": 1, "when": datetime(2026, 1, 2, tzinfo=UTC)})
     (line,) = objects(lines())
     timestamp = line.pop("timestamp")
     assert timestamp.endswith("Z")
@@ -217,12 +212,7 @@ def test_extras_without_a_json_form_are_shown_not_lost(lines):
 
 
 JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(["Bearer abcdefghijklm"]),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["Bearer abcdefghijklm"]),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["authorization", "a", 'b"']), inner),
     max_leaves=5,
 )
@@ -432,7 +422,5 @@ def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path):
 
 def test_importing_configures_nothing():
     code = "import logging, lambda_kit.logs; print(logging.root.handlers, logging.root.level)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[] 30"

@@ -92,6 +92,4 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(
-                error if isinstance(error, ConnectionError) else ConnectionError(str(error))
-            )
+            self._waiter.set_exception(error if isinstance(error, ConnectionError) else ConnectionError(str(error)))

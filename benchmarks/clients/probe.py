@@ -15,9 +15,7 @@ __all__ = ["main"]
 _TIMEOUT_SECONDS = 60.0
 
 
-def _ask(
-    port: int, connection: http.client.HTTPConnection | None
-) -> tuple[http.client.HTTPConnection | None, bool]:
+def _ask(port: int, connection: http.client.HTTPConnection | None) -> tuple[http.client.HTTPConnection | None, bool]:
     """One request; returns the connection to go on with and whether the answer was 200."""
     connection = connection or http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
     try:

@@ -33,9 +33,7 @@ async def _worker(args: argparse.Namespace, numbers: Iterator[int], burst: _Burs
     connection: Connection | None = None
     for number in numbers:
         token = f"job-{number}"
-        data = post_bytes(
-            "/sleep", json.dumps({"seconds": args.sleep, "token": token}), "Prefer: respond-async"
-        )
+        data = post_bytes("/sleep", json.dumps({"seconds": args.sleep, "token": token}), "Prefer: respond-async")
         begin = time.monotonic()
         try:
             connection = connection or await Connection.open(args.port)

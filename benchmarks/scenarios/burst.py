@@ -52,8 +52,7 @@ class _Burst:
     def most_waiting(self, sleep_seconds: float) -> tuple[float, int]:
         """When most of the jobs were asleep at once, and how many."""
         changes = sorted(
-            [(job.accepted, 1) for job in self.jobs]
-            + [(job.accepted + sleep_seconds, -1) for job in self.jobs]
+            [(job.accepted, 1) for job in self.jobs] + [(job.accepted + sleep_seconds, -1) for job in self.jobs]
         )
         waiting, best, when = 0, 0, self.begin
         for moment, change in changes:
@@ -110,12 +109,8 @@ class BurstScenario:
             memory = _Memory(server.pid)
             memory.sample()
             with _probing(server, cores) as probe:
-                burst = _submit(
-                    server, bench, jobs=settings.jobs, sleep=settings.sleep_seconds, memory=memory
-                )
-                last_due = (
-                    max((job.accepted for job in burst.jobs), default=burst.end) + settings.sleep_seconds
-                )
+                burst = _submit(server, bench, jobs=settings.jobs, sleep=settings.sleep_seconds, memory=memory)
+                last_due = max((job.accepted for job in burst.jobs), default=burst.end) + settings.sleep_seconds
                 while time.monotonic() < last_due:
                     time.sleep(_SAMPLE_INTERVAL_SECONDS)
                     memory.sample()
@@ -128,9 +123,7 @@ class BurstScenario:
             yield Measurement(_ARRIVED, 100 * arrived / len(sample) if sample else 0.0)
         failures = [f"{count} of {what}" for what, count in burst.failures.items()]
         failures += [f"{probe.failures} health requests failed"] if probe.failures else []
-        failures += (
-            [f"{len(sample) - arrived} of {len(sample)} results missing"] if arrived < len(sample) else []
-        )
+        failures += [f"{len(sample) - arrived} of {len(sample)} results missing"] if arrived < len(sample) else []
         if failures:
             raise ContestantError(f"{contestant.name}: burst of {settings.jobs} jobs: {', '.join(failures)}")
 
@@ -213,9 +206,7 @@ def _probing(server: Server, cores: Cores) -> Iterator[_Probe]:
         probe.failures = seen["failures"]
 
 
-def _count_arrived(
-    server: Server, jobs: list[_Job], settings: Settings, *, slept: float | None = None
-) -> int:
+def _count_arrived(server: Server, jobs: list[_Job], settings: Settings, *, slept: float | None = None) -> int:
     """Fetch the results of these jobs, waiting for them within the deadline; how many were right."""
     deadline = time.monotonic() + settings.deadline_seconds
     expected = settings.sleep_seconds if slept is None else slept

@@ -17,9 +17,7 @@ __all__ = ["BARE_PYTHON", "FIRST_ANSWER", "IMPORT", "IMPORT_NAMES", "IVCAP_SERVI
 BARE_PYTHON = Row(key="startup.python", title="python starting, importing nothing", unit="s", digits=3)
 IVCAP_SERVICE = Row(key="startup.ivcap_service", title="… and importing ivcap_service", unit="s", digits=3)
 IMPORT = Row(key="startup.import", title="… and importing the package", unit="s", digits=3)
-IMPORT_NAMES = Row(
-    key="startup.names", title="… and importing what a service file needs of it", unit="s", digits=3
-)
+IMPORT_NAMES = Row(key="startup.names", title="… and importing what a service file needs of it", unit="s", digits=3)
 FIRST_ANSWER = Row(key="startup.first_answer", title="service file to first answer", unit="s", digits=3)
 
 _IMPORT_TIMEOUT_SECONDS = 60.0

@@ -60,6 +60,7 @@ class _Server(uvicorn.Server):
     """uvicorn, which ends normally after a signal: being stopped is no failure of a service."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port, then leave to the garbage collector only what comes from now on."""
         await super().startup(sockets)
         # What was made up to now stays. Not looking through it again and again for garbage spares requests pauses of a
         # tenth of a second.

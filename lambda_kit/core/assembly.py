@@ -25,7 +25,8 @@ def bind_tools(tools: Sequence[type[LambdaTool] | LambdaTool]) -> list[BoundTool
             value, owner = getattr(tool, attribute), type(tool.tool).__name__
             if value in owners:
                 raise ToolDefinitionError(
-                    f"{owners[value]} and {owner} have the same {attribute}, {value!r}: set '{attribute}' in one of them"
+                    f"{owners[value]} and {owner} have the same {attribute}, {value!r}: set '{attribute}' in one "
+                    "of them"
                 )
             owners[value] = owner
     return bound
@@ -59,8 +60,8 @@ def assign_executors(
         name = tool.options.executor or default or tool.executor
         if name not in executors:
             raise ToolDefinitionError(
-                f"{type(tool.tool).__name__}: executor={name!r} is not known: use {', '.join(map(repr, executors))}, or "
-                "pass one with that name as ToolServer(executor=...)"
+                f"{type(tool.tool).__name__}: executor={name!r} is not known: use {', '.join(map(repr, executors))}, "
+                "or pass one with that name as ToolServer(executor=...)"
             )
         executors[name].check(tool)
         workers = tool.options.execution.max_workers

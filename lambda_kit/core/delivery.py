@@ -79,8 +79,9 @@ class SinkDispatcher:
                 waiting = await self._store.undelivered(self._sink.name, limit=100 + len(self._failures))
                 now = loop.time()
                 ids = {delivery.job_id for delivery in waiting}
-                self._failures = {job_id: f for job_id, f in self._failures.items() if job_id in ids}
-                due = [d for d in waiting if self._failures.get(d.job_id, (0, 0.0))[1] <= now]
+                self._failures = {job_id: known for job_id, known in self._failures.items() if job_id in ids}
+                later = {job_id for job_id, (_, at) in self._failures.items() if at > now}
+                due = [delivery for delivery in waiting if delivery.job_id not in later]
                 for start in range(0, len(due), self._concurrency):
                     await asyncio.gather(*map(self._tell, due[start : start + self._concurrency]))
             except Exception:

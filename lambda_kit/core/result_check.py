@@ -32,7 +32,7 @@ class ResultCheck:
             return
         self._classes = None
         logger.warning(
-            "tool '%s' returned a %s, although it is annotated with %s; it is sent as it is, and this is not said again",
+            "tool '%s' returned a %s, but is annotated with %s; it is sent as it is, and this is not said again",
             self._tool,
             type(value).__name__,
             getattr(self._annotation, "__name__", self._annotation),
@@ -48,9 +48,8 @@ def _classes(annotation: Any) -> tuple[type[Any], ...] | None:
         return _classes(get_args(annotation)[0])
     if origin in (Union, UnionType):
         members = [_classes(member) for member in get_args(annotation)]
-        if None in members:
-            return None
-        return tuple(cls for member in members if member is not None for cls in member)
+        known = [cls for member in members if member is not None for cls in member]
+        return None if None in members else tuple(known)
     alias = getattr(annotation, "__value__", None) or getattr(annotation, "__supertype__", None)
     if alias is not None:  # `type X = ...` and NewType
         return _classes(alias)

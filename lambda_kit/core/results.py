@@ -110,9 +110,17 @@ def decode_result(payload: Payload, annotation: Any) -> Any:
                 return msgspec.json.decode(payload.content, type=annotation)
             return TypeAdapter(annotation).validate_json(payload.content)
         except Exception:  # noqa: BLE001 - an annotation need not be something that data can be validated against
-            return plain
+            return _decode_struct(payload.content, annotation, plain)
     if payload.content_type == _TEXT:
         return payload.content.decode()
     if payload.content_type == _BYTES:
         return payload.content
     return BinaryResult(content_type=payload.content_type, content=payload.content)
+
+
+def _decode_struct(content: bytes, annotation: Any, plain: Any) -> Any:
+    """What has a Struct somewhere inside, which pydantic does not know."""
+    try:
+        return msgspec.json.decode(content, type=annotation)
+    except Exception:  # noqa: BLE001 - as above
+        return plain

@@ -172,16 +172,21 @@ class JobService:
         """
         tool = submission.tool
         digest = _digest(submission.body)
+        key = None
+        known = None
         if submission.job_id is not None:
             known = await self.store.get(submission.job_id)
-            if known is not None:
-                return _attach(known, tool, digest)
+        elif submission.idempotency_key is not None:
+            key = _scoped_key(submission.idempotency_key, tool.name, submission.authorization)
+            known = await self.store.find_by_key(key)
+        if known is not None:  # whether or not the body fits, or jobs are taken now
+            return _attach(known, tool, digest)
         value = submission.value
         if value is None:
             value = tool.decode(submission.body.content)
         if not self._accepts:
             raise UnavailableError("the service is not taking jobs now")
-        created = await self.store.create(self._new_job(submission, digest), submission.body)
+        created = await self.store.create(self._new_job(submission, digest, key), submission.body)
         job = created.job
         if not created.is_new:
             return _attach(job, tool, digest)
@@ -197,12 +202,9 @@ class JobService:
             raise
         return job
 
-    def _new_job(self, submission: Submission, digest: bytes) -> Job:
+    def _new_job(self, submission: Submission, digest: bytes, key: str | None) -> Job:
         tool = submission.tool
         execution = tool.options.execution
-        key = None
-        if submission.job_id is None and submission.idempotency_key is not None:
-            key = _scoped_key(submission.idempotency_key, tool.name, submission.authorization)
         return Job(
             id=submission.job_id or new_job_id(),
             tool=tool.name,

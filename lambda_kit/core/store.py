@@ -121,6 +121,10 @@ class JobStore(ABC):
         """The job's record. None: there is none, or it has expired."""
 
     @abstractmethod
+    async def find_by_key(self, idempotency_key: str) -> Job | None:
+        """The record of the job with that `Job.idempotency_key`. None: there is none, or it has expired."""
+
+    @abstractmethod
     async def get_result(self, job_id: str) -> Payload | None:
         """The result of a succeeded job. None for any other, and where there is no such job."""
 

@@ -1,10 +1,12 @@
 """`LambdaTool`: the class that a tool's author subclasses."""
 
+import contextlib
 import inspect
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
 from lambda_kit.core.description import path_title
@@ -17,7 +19,7 @@ from lambda_kit.core.signature import RunSignature, UnresolvedAnnotationError, r
 __all__ = ["BoundTool", "LambdaTool", "concrete_tools", "tool_instance"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-_PATH = re.compile(r"/|(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
+_PATH = re.compile(r"/|(/(?!\.{1,2}(/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")  # no "." or "..": clients resolve them
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[0-9]+")
 
 
@@ -75,16 +77,20 @@ class LambdaTool:
         run = cls.__dict__.get("run")
         if run is None or getattr(run, "__isabstractmethod__", False):
             return
-        # Names that are local to a function, such as a test, are out of reach of the annotations' own module.
-        frame = sys._getframe(1)
-        scope = dict(frame.f_locals) if frame.f_locals is not frame.f_globals else {}
         try:
-            _signature_of(cls, run, scope)
-        except UnresolvedAnnotationError:
-            cls._scope = scope  # try again when the server is built: it may be defined by then
+            cls._read_run(run, sys._getframe(1))
         except ToolDefinitionError:
             cls._is_refused = True  # the traceback keeps the class alive, but nobody wants it served
             raise
+
+    @classmethod
+    def _read_run(cls, run: object, frame: FrameType) -> None:
+        try:
+            _signature_of(cls, run, {})
+        except UnresolvedAnnotationError:
+            cls._scope = _defining_scope(frame)
+            with contextlib.suppress(UnresolvedAnnotationError):  # it may be defined by the time a server is built
+                _signature_of(cls, run, cls._scope)
 
     def setup(self) -> Awaitable[None] | None:
         """Called once per process, before the service is ready: load the model here. May be ``async def``."""
@@ -97,6 +103,13 @@ class LambdaTool:
         return True
 
 
+def _defining_scope(frame: FrameType) -> dict[str, Any]:
+    """The local names where a class is defined: a function's are out of reach of the annotations' own module."""
+    while frame.f_back is not None and frame.f_code.co_name in ("__new__", "__init_subclass__"):
+        frame = frame.f_back  # of a metaclass, or of a base of the user's
+    return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
+
+
 def concrete_tools() -> list[type[LambdaTool]]:
     """Every subclass of `LambdaTool` that can be served, in the order in which they were defined, bases first."""
     seen: dict[type[LambdaTool], None] = {}
@@ -107,7 +120,8 @@ def concrete_tools() -> list[type[LambdaTool]]:
             yield from visit(subclass)
 
     for cls in visit(LambdaTool):
-        if _is_concrete(cls):
+        # one with type variables of its own is a base too, until a subclass says what they stand for
+        if _is_concrete(cls) and not getattr(cls, "__parameters__", ()):
             seen.setdefault(cls)
     return list(seen)
 
@@ -201,13 +215,13 @@ class BoundTool:
                 f"{owner.__name__} has no 'run': add 'def run(self, req: YourRequest) -> YourResult'"
             )
         signature = _signature_of(owner, getattr(owner, "run", None), owner._scope)
-        label, tag = path_title(tool.path)
+        name = _checked(owner, "name", tool.name, _NAME, "letters, digits, '_', '-' and '.', not a digit first")
+        path = _checked(owner, "path", tool.path, _PATH, "'/', or segments such as '/greet' without a '/' at the end")
+        label, tag = path_title(path)
         return cls(
             tool=tool,
-            name=_checked(owner, "name", tool.name, _NAME, "letters, digits, '_', '-' and '.', not a digit first"),
-            path=_checked(
-                owner, "path", tool.path, _PATH, "'/', or segments such as '/greet' without a '/' at the end"
-            ),
+            name=name,
+            path=path,
             label=options.name or label,
             tags=tuple(options.tags) if options.tags is not None else (tag,),
             doc=_doc(owner, run),

@@ -1,5 +1,5 @@
 """`ExecutorContract`: a test for each promise of the `Executor` port."""
-# ruff: noqa: S101, D102, E402 - a contract is made of assertions, and its names are sentences
+# ruff: noqa: D102, E402 - a contract is made of assertions, and its names are sentences
 
 import asyncio
 import contextvars

@@ -15,7 +15,7 @@ _LONG_SECONDS = 10.0
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something that another task or thread does has become true."""
     async with asyncio.timeout(_LONG_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)  # a thread has no event that this loop could wait on
 
 

@@ -9,7 +9,7 @@
 
     TestRandomOperations = job_store_machine_test(MyMachine)
 """
-# ruff: noqa: S101, D102 - a machine is made of assertions, and its rules are named as what they do
+# ruff: noqa: D102 - a machine is made of assertions, and its rules are named as what they do
 
 import asyncio
 import unittest

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import ivcap_service
 import pytest
@@ -53,13 +53,13 @@ async def test_ivcap_services_context_may_be_asked_for() -> None:
 
 async def test_steps_and_events_land_in_the_log_in_order() -> None:
     class Custom(BaseEvent):
-        SCHEMA = "urn:example:schema:custom.1"
+        SCHEMA: ClassVar[str] = "urn:example:schema:custom.1"
         colour: str
 
     class Reports(LambdaTool):
         def run(self, req: Ask, ctx: JobContext) -> str:
             with ctx.report.step("greet", "Starting...") as step:
-                step.info("half way")
+                step.info({"half": "way"})
                 step.finished("Done")
             ctx.report.emit(GenericEvent(name="plain", options={"a": 1}))
             ctx.report.emit(Custom(colour="red"))
@@ -68,7 +68,7 @@ async def test_steps_and_events_land_in_the_log_in_order() -> None:
     _, _, events = await run(Reports)
     assert [event["schema"] for event in events] == [
         "urn:ivcap:schema:service.event.step.start.1",
-        "urn:ivcap:schema:service.event.step.info.1",
+        "urn:ivcap:schema:service.event.generic.1",
         "urn:ivcap:schema:service.event.step.finish.1",
         "urn:ivcap:schema:service.event.generic.1",
         "urn:example:schema:custom.1",
@@ -110,6 +110,7 @@ async def test_progress_that_is_no_number_is_refused(numbers: Any) -> None:
         lambda ctx: ctx.report.emit(GenericEvent(name="x")),
         lambda ctx: ctx.report.step("s", "Starting").__enter__(),
     ],
+    ids=["progress", "raise_if_cancelled", "emit", "step"],
 )
 async def test_every_report_of_a_cancelled_job_stops_it_and_except_exception_does_not_swallow_that(act: Any) -> None:
     seen: list[str] = []
@@ -124,7 +125,7 @@ async def test_every_report_of_a_cancelled_job_stops_it_and_except_exception_doe
                 seen.append("finished")
             try:
                 act(ctx)
-            except Exception:
+            except Exception:  # noqa: BLE001
                 seen.append("swallowed")
             except JobCancelledError as error:
                 seen.append(str(error))

@@ -131,9 +131,7 @@ def original(model: Any, result: Any, name: str = "do_it", doc: str | None = "Do
 @pytest.mark.parametrize("name", ["greet", "list_things"])
 def test_the_tool_description_is_printed_as_the_original_prints_it(name: str) -> None:
     printed = dump_description(
-        tool_description(
-            name, getattr(tools, name).__doc__, tools.GreetRequest, tools.GreetResult, service_id="/greet"
-        )
+        tool_description(name, getattr(tools, name).__doc__, tools.GreetRequest, tools.GreetResult, service_id="/greet")
     )
     assert printed == (GOLDEN / f"tool-description.{name}.json").read_text().rstrip("\n")
 
@@ -193,9 +191,7 @@ FIELD_TYPES = [
 ]
 NAMES = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True).filter(
     # Names that are methods of every model shadow what ivcap-service calls
-    lambda name: (
-        not keyword.iskeyword(name) and not hasattr(BaseModel, name) and not name.startswith("model_")
-    )
+    lambda name: not keyword.iskeyword(name) and not hasattr(BaseModel, name) and not name.startswith("model_")
 )
 FIELDS = st.dictionaries(
     NAMES,
@@ -339,9 +335,7 @@ def test_the_command_and_resources_come_from_the_files_beside_the_service(empty_
 
 
 @pytest.mark.parametrize("entrypoint", ["python service.py", "[1, 2]", "{}", '["unclosed"', "3"])
-def test_an_entrypoint_that_is_no_list_is_refused_with_the_remedy(
-    entrypoint: str, empty_folder: Path
-) -> None:
+def test_an_entrypoint_that_is_no_list_is_refused_with_the_remedy(entrypoint: str, empty_folder: Path) -> None:
     (empty_folder / "Dockerfile").write_text(f"ENTRYPOINT {entrypoint}\n")
     with pytest.raises(ConfigurationError, match=r"ENTRYPOINT in 'Dockerfile'.*JSON list of strings"):
         define()

@@ -20,7 +20,7 @@ LEGAL = {
 }
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.product(JobStatus, JobStatus))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(JobStatus, JobStatus)))
 def test_only_legal_transitions_are_allowed(before: JobStatus, after: JobStatus) -> None:
     if (before, after) in LEGAL:
         check_transition("a", before, after)

@@ -1,4 +1,5 @@
 """The hooks of a tool: setup, is_ready, teardown."""
+# ruff: noqa: ASYNC110 - what is waited for has no event: another thread or task does it
 
 import asyncio
 import threading

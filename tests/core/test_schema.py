@@ -41,9 +41,7 @@ class Struct(msgspec.Struct):
 
 
 @with_schema(URI)
-class OddStruct(
-    msgspec.Struct, frozen=True, rename="camel", tag="odd", omit_defaults=True, forbid_unknown_fields=True
-):
+class OddStruct(msgspec.Struct, frozen=True, rename="camel", tag="odd", omit_defaults=True, forbid_unknown_fields=True):
     """A Struct with every option."""
 
     a: int

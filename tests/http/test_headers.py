@@ -128,9 +128,7 @@ def test_the_first_of_several_preferences_of_one_name_counts():
     assert not prefer("return=minimal, return=representation").representation
 
 
-@pytest.mark.parametrize(
-    "value", ["wait", "wait=-1", "wait=1.5", "wait=soon", 'wait=""', "wait=1_0", "wait=\xb2"]
-)
+@pytest.mark.parametrize("value", ["wait", "wait=-1", "wait=1.5", "wait=soon", 'wait=""', "wait=1_0", "wait=\xb2"])
 def test_a_wait_that_is_no_number_of_seconds_is_refused(value: str):
     with pytest.raises(HeaderError, match=r"^Prefer: .*allowed"):
         prefer(value)
@@ -225,9 +223,7 @@ def test_without_prefer_and_timeout_the_tool_decides():
         ("x", WaitPreference(2.5, False, None)),
     ],
 )
-def test_timeout_wins_over_wait_and_respond_async_alone_over_timeout(
-    preferences: str, expected: WaitPreference
-):
+def test_timeout_wins_over_wait_and_respond_async_alone_over_timeout(preferences: str, expected: WaitPreference):
     assert wait_preference(raw(("Timeout", "2.5"), ("Prefer", preferences))) == expected
 
 
@@ -237,9 +233,7 @@ def test_a_bad_timeout_is_refused_even_where_prefer_would_win():
 
 
 @given(st.lists(ANY_VALUE, max_size=3), st.lists(ANY_VALUE, max_size=2))
-def test_whatever_prefer_and_timeout_hold_only_a_header_error_comes_of_it(
-    prefers: list[str], timeouts: list[str]
-):
+def test_whatever_prefer_and_timeout_hold_only_a_header_error_comes_of_it(prefers: list[str], timeouts: list[str]):
     pairs = [("Prefer", value) for value in prefers] + [("Timeout", value) for value in timeouts]
     try:
         wanted = wait_preference(raw(*pairs))
@@ -511,9 +505,7 @@ def test_a_scheme_other_than_http_counts_as_not_said(bad: str):
     assert url(("X-Forwarded-Proto", bad)) == "http://10.0.0.7:8090"
 
 
-@pytest.mark.parametrize(
-    "bad", ["tools", "//evil.example", "/a b", "/a//b", "/<x>", '/"', "/a?b", "/a#b", "/a\\b"]
-)
+@pytest.mark.parametrize("bad", ["tools", "//evil.example", "/a b", "/a//b", "/<x>", '/"', "/a?b", "/a#b", "/a\\b"])
 def test_a_dangerous_prefix_counts_as_not_said(bad: str):
     assert url(("X-Forwarded-Prefix", bad), root_path="/own") == "http://10.0.0.7:8090/own"
 

@@ -38,13 +38,12 @@ class LocalExecutor(Executor):
         self._runs: dict[str, Run] = {}
         self._unwanted: set[str] = set()
         self._idle = asyncio.Event()
+        self._idle.set()
         self._run_job: RunJob | None = None
 
     async def start(self, run_job: RunJob) -> None:
         """Take jobs from now on."""
         self._run_job = run_job
-        self._idle = asyncio.Event()  # it belongs to the event loop on which it is waited for
-        self._idle.set()
         self._idle = asyncio.Event()  # of this loop: a server may be run on one after another
         self._idle.set()
 

@@ -75,7 +75,7 @@ class MemoryJobStore(JobStore):
     async def create(self, job: Job, request: Payload) -> Created:
         existing = self._entry(job.id)
         if existing is None and job.idempotency_key is not None:
-            existing = self._entry(self._by_key.get(job.idempotency_key, ""))
+            existing = self._by_key_entry(job.idempotency_key)
         if existing is not None:
             return Created(existing.job, is_new=False)
         self._number += 1
@@ -90,6 +90,10 @@ class MemoryJobStore(JobStore):
 
     async def get(self, job_id: str) -> Job | None:
         entry = self._entry(job_id)
+        return None if entry is None else entry.job
+
+    async def find_by_key(self, idempotency_key: str) -> Job | None:
+        entry = self._by_key_entry(idempotency_key)
         return None if entry is None else entry.job
 
     async def get_result(self, job_id: str) -> Payload | None:
@@ -289,6 +293,10 @@ class MemoryJobStore(JobStore):
             self._forget(job_id)
             return None
         return entry
+
+    def _by_key_entry(self, idempotency_key: str) -> Entry | None:
+        job_id = self._by_key.get(idempotency_key)
+        return None if job_id is None else self._entry(job_id)
 
     def _held(self, lease: Lease) -> Entry:
         entry = self._entries.get(lease.job_id)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from lambda_kit.core.events import Event, NewEvent
-from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Payload
+from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
 from lambda_kit.core.store import JobStore, Lease
 from lambda_kit.testing.clock import ManualClock
 
@@ -109,5 +109,5 @@ class StorePromises:
         if status is JobStatus.EXECUTING:
             return await self.existing(store, job_id)
         lost = Failure(FailureKind.TIME_LIMIT, "time-limit", "too long")
-        ends = {JobStatus.SUCCEEDED: RESULT, JobStatus.FAILED: FAILURE, JobStatus.ERROR: lost}
+        ends: dict[JobStatus, Outcome] = {JobStatus.SUCCEEDED: RESULT, JobStatus.FAILED: FAILURE, JobStatus.ERROR: lost}
         return await store.finish(lease, ends.get(status))

@@ -1,5 +1,5 @@
 """Promises of `create`, `get` and `get_result`."""
-# ruff: noqa: S101, D102 - a contract is made of assertions, and its names are sentences
+# ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
 import asyncio
 
@@ -23,7 +23,9 @@ class CreatePromises(StorePromises):
             request_content_type="application/vnd.example+json",
             request_digest=b"\x00\xff",
             idempotency_key="key",
-            request_info=RequestInfo(method="POST", url="http://x/é?a=1", fields=((b"x-a", b"\xff"), (b"x-a", b"2")), client=("::1", 8)),
+            request_info=RequestInfo(
+                method="POST", url="http://x/é?a=1", fields=((b"x-a", b"\xff"), (b"x-a", b"2")), client=("::1", 8)
+            ),
             traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             ttl_seconds=0.5,
             keep_finished=7,
@@ -63,6 +65,17 @@ class CreatePromises(StorePromises):
         assert not created.is_new
         assert created.job == first
         assert await store.get("job-2") is None
+
+    @pytest.mark.parametrize("status", _REAL_STATUSES)
+    async def test_a_job_is_found_by_its_idempotency_key(self, store: JobStore, status: JobStatus) -> None:
+        job = await self.in_status(store, status, idempotency_key="key")
+        assert await store.find_by_key("key") == job
+        assert await store.find_by_key("KEY") is None
+
+    async def test_an_expired_job_is_not_found_by_its_key(self, store: JobStore, clock: ManualClock) -> None:
+        await self.finished(store, ttl_seconds=self.time_unit_seconds, idempotency_key="key")
+        await self.pass_time(clock, 1.1)
+        assert await store.find_by_key("key") is None
 
     async def test_other_keys_and_no_key_are_other_jobs(self, store: JobStore) -> None:
         await self.pending(store, "a", idempotency_key="key")

@@ -1,5 +1,5 @@
 """Promises of `append_events` and `read_events`, and of the events that changes of status make."""
-# ruff: noqa: S101, D102 - a contract is made of assertions, and its names are sentences
+# ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
 import asyncio
 

@@ -1,5 +1,5 @@
 """Promises of `start` and `stop`."""
-# ruff: noqa: S101, D102 - a contract is made of assertions, and its names are sentences
+# ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
 from lambda_kit.core.store import JobStore
 from lambda_kit.testing.store_topics.base import RESULT, StorePromises

@@ -1,5 +1,5 @@
 """Promises of `list_jobs`, `counts` and `queue_position`."""
-# ruff: noqa: S101, D102 - a contract is made of assertions, and its names are sentences
+# ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
 from collections.abc import Collection
 

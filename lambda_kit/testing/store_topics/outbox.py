@@ -1,5 +1,5 @@
 """Promises of `register_sink`, `undelivered` and `mark_delivered`."""
-# ruff: noqa: S101, D102 - a contract is made of assertions, and its names are sentences
+# ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
 from lambda_kit.core.store import JobStore
 from lambda_kit.testing.clock import ManualClock

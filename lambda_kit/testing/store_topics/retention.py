@@ -1,5 +1,5 @@
 """Promises of `purge`, and of the time to live."""
-# ruff: noqa: S101, D102 - a contract is made of assertions, and its names are sentences
+# ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
 import pytest
 

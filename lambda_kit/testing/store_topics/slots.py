@@ -1,5 +1,5 @@
 """Promises of `acquire_slot` and `release_slot`."""
-# ruff: noqa: S101, D102 - a contract is made of assertions, and its names are sentences
+# ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
 import asyncio
 

@@ -1,0 +1,148 @@
+"""Tools for tests of what runs jobs: their doors are opened by the test."""
+# ruff: noqa: ASYNC110 - what is waited for has no event: another thread or task does it
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from lambda_kit import (
+    Job,
+    JobContext,
+    JobSettings,
+    JobSink,
+    JobStatus,
+    LambdaTool,
+    MemoryJobStore,
+    Service,
+    ToolServer,
+)
+from lambda_kit.core.events import Event
+from lambda_kit.core.job import Payload
+
+LONG_SECONDS = 20.0
+
+QUICK = JobSettings(lease_seconds=0.3, heartbeat_seconds=0.05, grace_seconds=0.05)
+
+
+class Ask(BaseModel):
+    text: str = ""
+
+
+def a_service() -> Service:
+    return Service(name="Test", contact={"name": "T", "email": "t@example.com"})
+
+
+def a_server(*tools: Any, **options: Any) -> ToolServer:
+    options.setdefault("store", MemoryJobStore())
+    return ToolServer(a_service(), tools=list(tools), **options)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until something that another task or thread does has become true."""
+    async with asyncio.timeout(LONG_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+async def the_job(store: MemoryJobStore) -> Job:
+    (job,) = (await store.list_jobs()).jobs
+    return job
+
+
+async def jobs_of(store: MemoryJobStore) -> list[Job]:
+    return (await store.list_jobs(limit=1000)).jobs
+
+
+async def statuses(store: MemoryJobStore, job_id: str) -> list[JobStatus]:
+    page = await store.read_events(job_id)
+    assert page is not None
+    return [event.status for event in page.events if event.status is not None]
+
+
+class AsyncDoor(LambdaTool):
+    """Waits at its door."""
+
+    name = "async_door"
+    path = "/async-door"
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.cleaned = 0
+        self.door = asyncio.Event()
+
+    async def run(self, req: Ask, ctx: JobContext) -> str:
+        self.begun += 1
+        try:
+            await self.door.wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # cleaning up may wait
+            self.cleaned += 1
+            raise
+        return req.text
+
+
+class ThreadDoor(LambdaTool):
+    """Waits at its door, and listens meanwhile."""
+
+    name = "thread_door"
+    path = "/thread-door"
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.stopped = 0
+        self.door = threading.Event()
+
+    def run(self, req: Ask, ctx: JobContext) -> str:
+        self.begun += 1
+        try:
+            while not self.door.wait(0.005):
+                ctx.raise_if_cancelled()
+        except BaseException:
+            self.stopped += 1
+            raise
+        return req.text
+
+
+class DeafDoor(LambdaTool):
+    """Waits at its door, and does not listen."""
+
+    name = "deaf_door"
+    path = "/deaf-door"
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.door = threading.Event()
+        self.left = threading.Event()
+
+    def run(self, req: Ask, ctx: JobContext) -> str:
+        self.begun.set()
+        self.door.wait(LONG_SECONDS)
+        self.left.set()
+        return req.text
+
+
+class NotedSink(JobSink):
+    """Notes what it was told; fails as often as it is told to."""
+
+    def __init__(self, name: str = "noted", failures: int = 0) -> None:
+        self.name = name
+        self.failures = failures
+        self.told: list[tuple[str, str]] = []
+        self.ends: dict[str, tuple[Job, Payload | None]] = {}
+
+    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+        self._maybe_fail()
+        self.told.append((job.id, str(event.seq)))
+
+    async def deliver_end(self, job: Job, result: Payload | None, *, authorization: str | None) -> None:
+        self._maybe_fail()
+        self.told.append((job.id, "end"))
+        self.ends[job.id] = (job, result)
+
+    def _maybe_fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("the other side is away")
