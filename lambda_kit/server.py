@@ -8,31 +8,32 @@ from functools import cached_property
 from typing import Any, Self
 
 import ivcap_service
-import msgspec
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
-from pydantic import BaseModel
 
-from lambda_kit.adapters.executors.on_loop import AsyncioExecutor
-from lambda_kit.adapters.executors.threads import ThreadExecutor
+from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
+from lambda_kit.adapters.http.components import with_shared_schemas
 from lambda_kit.adapters.http.routes import EXCEPTION_HANDLERS, check_paths, job_list_routes, job_routes
 from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_controller import HttpSettings
 from lambda_kit.adapters.stores.memory import MemoryJobStore
-from lambda_kit.core.assembly import assign_executors, bind_tools
+from lambda_kit.core.assembly import assign_executors, bind_tools, check_names
 from lambda_kit.core.errors import (
     ConfigurationError,
     JobFailedError,
+    JobNotFoundError,
+    RequestValidationError,
     ToolNotFoundError,
 )
 from lambda_kit.core.executor import Executor
-from lambda_kit.core.job import Job, Payload
+from lambda_kit.core.job import Job, Payload, new_job_id
 from lambda_kit.core.lifecycle import ToolLifecycle
-from lambda_kit.core.results import JSON, decode_result
-from lambda_kit.core.service import JobService, JobSettings, Submission
+from lambda_kit.core.results import JSON, decode_result, encode_json
+from lambda_kit.core.service import JobService, JobSettings
 from lambda_kit.core.sink import JobSink
 from lambda_kit.core.store import JobStore
+from lambda_kit.core.submission import Submission
 from lambda_kit.core.tool import BoundTool, LambdaTool, concrete_tools
 
 __all__ = ["ToolServer"]
@@ -83,10 +84,8 @@ class ToolServer:
         own = [executor] if isinstance(executor, Executor) else list(executor or ())
         bound = bind_tools(concrete_tools() if tools is None else tools)
         check_paths({tool.name: tool.path for tool in bound})
-        built_in = {"asyncio": AsyncioExecutor(), "thread": ThreadExecutor()}
-        executors, bound = assign_executors(
-            bound, built_in, own, lambda name, workers: ThreadExecutor(workers, name=name)
-        )
+        executors, bound = assign_executors(bound, built_in_executors(), own, OWN_POOLS)
+        check_names("sinks", sinks)
         self.service = service
         self.tools: Mapping[str, BoundTool] = {tool.name: tool for tool in bound}
         """The tools by name, in order."""
@@ -100,6 +99,7 @@ class ToolServer:
             sinks=sinks,
             settings=settings,
         )
+        self.settings = self._jobs.settings
         self._lifecycle = ToolLifecycle(tool for tool in bound if executors[tool.executor].runs_in_server)
         self._users = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -177,21 +177,30 @@ class ToolServer:
             request: An instance of its request model, or a dict with its fields.
 
         Raises:
+            ToolNotFoundError: if this server has no such tool.
             RequestValidationError: if the request does not fit the tool's model.
+            ConfigurationError: if the tool wants a `litestar.Request`, or several tools are instances of the class.
             JobFailedError: if the job ended without a result.
         """
         bound = self._find(tool)
+        if bound.signature.wants_transport_request:
+            raise ConfigurationError(
+                f"{type(bound.tool).__name__}.run wants a litestar.Request, which there is only over HTTP: annotate "
+                "the parameter with RequestInfo instead"
+            )
+        job_id = new_job_id()
         submission = Submission(
             tool=bound,
             body=Payload(_as_json(request), JSON),
             value=request if isinstance(request, bound.signature.request_type) else None,
+            job_id=job_id,
         )
         async with self:
-            job = await self._jobs.submit(submission)
             try:
-                settled = await self._jobs.wait(job.id, float("inf"))
+                settled = await self._jobs.submit_and_wait(submission, float("inf"))
             except asyncio.CancelledError:
-                await self._jobs.cancel(job.id)
+                with contextlib.suppress(JobNotFoundError):  # it was not made yet
+                    await self._jobs.cancel(job_id)
                 raise
         if settled.result is None:
             raise _failed(settled.job)
@@ -205,11 +214,21 @@ class ToolServer:
         """
         return await self._jobs.cancel(job_id)
 
+    def begin_stop(self) -> None:
+        """Take no more jobs, and say so; those that were taken have `JobSettings.grace_seconds` from now on."""
+        self._jobs.begin_stop()
+
     async def __aenter__(self) -> Self:
         """Start what runs jobs, unless it is running; tools are set up."""
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # a lock belongs to the event loop on which it is waited for
-            self._loop, self._changing = loop, asyncio.Lock()
+        if loop is not self._loop:
+            if self._users and self._loop is not None and not self._loop.is_closed():
+                raise ConfigurationError(
+                    "this server is running on another event loop, maybe in another thread: call it from there, or "
+                    "make a ToolServer for each"
+                )
+            # a lock belongs to the event loop on which it is waited for
+            self._loop, self._changing, self._users = loop, asyncio.Lock(), 0
         async with self._changing:
             if self._users == 0:
                 await self._lifecycle.set_up()
@@ -240,9 +259,15 @@ class ToolServer:
         return await self._lifecycle.why_not_ready()
 
     def _find(self, tool: type[LambdaTool] | LambdaTool | str) -> BoundTool:
-        for bound in self.tools.values():
-            if tool in (bound.name, bound.tool, type(bound.tool)):
-                return bound
+        found = [bound for bound in self.tools.values() if tool in (bound.name, bound.tool, type(bound.tool))]
+        if len(found) > 1:
+            names = ", ".join(repr(bound.name) for bound in found)
+            raise ConfigurationError(
+                f"{type(found[0].tool).__name__} is served more than once: pass the instance or the name of the one "
+                f"that is meant: {names}"
+            )
+        if found:
+            return found[0]
         raise ToolNotFoundError(f"{tool!r} is not served here; the tools are {', '.join(self.tools)}")
 
 
@@ -255,6 +280,8 @@ class _ToolPlugin(InitPlugin):
         app_config.route_handlers.append(job_routes(server._jobs, server.http_settings, server.why_not_ready))
         if server.http_settings.job_list:
             app_config.route_handlers.append(job_list_routes(server._jobs, server.http_settings))
+        if app_config.openapi_config is not None:
+            app_config.openapi_config = with_shared_schemas(app_config.openapi_config)
         app_config.lifespan.append(self._lifespan)
         return app_config
 
@@ -265,9 +292,11 @@ class _ToolPlugin(InitPlugin):
 
 
 def _as_json(request: Any) -> bytes:
-    if isinstance(request, BaseModel):
-        return request.model_dump_json(by_alias=True).encode()
-    return msgspec.json.encode(request)
+    try:
+        return encode_json(request)
+    except (TypeError, ValueError) as error:
+        message = f"the request, a {type(request).__name__}, can't be encoded as JSON: {error}"
+        raise RequestValidationError(message, [{"loc": ["body"], "msg": str(error), "type": "json_type"}]) from None
 
 
 def _failed(job: Job) -> JobFailedError:

@@ -1,18 +1,24 @@
 """A server is put together: what is refused, and how it lives within other apps and tests."""
 
+import asyncio
 import subprocess
 import sys
 import textwrap
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from litestar import Litestar, get
+from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
 
 from lambda_kit import (
     AsyncioExecutor,
     ConfigurationError,
     ExecutorOpts,
+    Job,
+    JobSink,
     LambdaTool,
     MemoryJobStore,
     ThreadExecutor,
@@ -20,6 +26,8 @@ from lambda_kit import (
     ToolOptions,
     ToolServer,
 )
+from lambda_kit.core.events import Event
+from lambda_kit.core.job import Payload
 from lambda_kit.testing import TestClient
 from tests.core.running_tools import Ask, a_server, a_service
 
@@ -91,6 +99,94 @@ async def test_a_tool_may_have_threads_of_its_own() -> None:
     server = a_server(tool, Echo)
     assert server.tools["one"].executor != server.tools["echo"].executor
     assert await server.run_tool(tool, Ask(text="x")) == "x"
+
+
+async def test_an_async_tool_may_have_an_executor_of_its_own_too() -> None:
+    most = running = 0
+
+    class Counts(LambdaTool):
+        options = ToolOptions(executor_opts=ExecutorOpts(max_workers=2))
+
+        async def run(self, req: Ask) -> str:
+            nonlocal most, running
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+            return req.text
+
+    server = a_server(Counts, AsyncEcho)
+    assert server.tools["counts"].executor != server.tools["async_echo"].executor
+    async with server:
+        answers = await asyncio.gather(*(server.run_tool(Counts, Ask(text=str(n))) for n in range(6)))
+    assert answers == [str(n) for n in range(6)]
+    assert most == 2
+
+
+@pytest.mark.parametrize(
+    ("executor", "name"), [(ThreadExecutor(4), "thread"), (ThreadExecutor(4, name="mine"), "mine")]
+)
+def test_max_workers_is_refused_where_an_executor_was_passed(executor: ThreadExecutor, name: str) -> None:
+    tool = a_tool("One", options=ToolOptions(executor_opts=ExecutorOpts(max_workers=1)))
+    with pytest.raises(ToolDefinitionError, match=f"One: max_workers=1 has no meaning for the executor '{name}'"):
+        a_server(tool, executor=executor)
+
+
+class NoSink(JobSink):
+    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None: ...
+
+    async def deliver_end(self, job: Job, result: Payload | None, *, authorization: str | None) -> None: ...
+
+
+class NamedSink(NoSink):
+    name = "same"
+
+
+class Nameless(ThreadExecutor):
+    def __init__(self) -> None:
+        super().__init__(1)
+        del self.name
+
+
+def test_executors_that_can_not_be_told_apart_are_refused() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"executor=\.\.\..*have the same name, 'mine': give one of them another"
+    ):
+        a_server(Echo, executor=[ThreadExecutor(1, name="mine"), ThreadExecutor(2, name="mine")])
+    with pytest.raises(ConfigurationError, match="Nameless has no name: set the attribute 'name'"):
+        a_server(Echo, executor=Nameless())
+
+
+def test_sinks_that_can_not_be_told_apart_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"sinks=\.\.\..*have the same name, 'same': give one of them another"):
+        a_server(Echo, sinks=[NamedSink(), NamedSink()])
+    with pytest.raises(ConfigurationError, match="NoSink has no name: set the attribute 'name'"):
+        a_server(Echo, sinks=[NoSink()])
+
+
+async def test_a_class_that_is_served_twice_must_be_called_by_instance_or_name() -> None:
+    class Says(LambdaTool):
+        def __init__(self, name: str) -> None:
+            self.name, self.path = name, f"/{name}"
+
+        def run(self, req: Ask) -> str:
+            return self.name
+
+    one, two = Says("one"), Says("two")
+    server = a_server(one, two)
+    with pytest.raises(
+        ConfigurationError, match=r"Says is served more than once: pass the instance or the name.*'one', 'two'"
+    ):
+        await server.run_tool(Says, Ask())
+    assert (await server.run_tool(two, Ask()), await server.run_tool("one", Ask())) == ("two", "one")
+
+
+def test_a_class_name_with_other_letters_needs_a_name_and_a_path() -> None:
+    with pytest.raises(ToolDefinitionError, match=r"Größe\.name = 'größe'.*set 'name' in the class"):
+        a_server(a_tool("Größe"))
+    with pytest.raises(ToolDefinitionError, match=r"Größe\.path = '/größe'.*set 'path' in the class"):
+        a_server(a_tool("Größe", name="size"))
+    assert list(a_server(a_tool("Größe", name="size", path="/size")).tools) == ["size"]
 
 
 async def test_an_executor_of_ones_own_runs_the_tools_that_name_none() -> None:
@@ -169,17 +265,31 @@ def test_the_app_is_made_once() -> None:
 
 
 def test_tools_can_be_added_to_an_app_that_exists() -> None:
+    @dataclass
+    class Mine:
+        text: str
+
     @get("/mine", sync_to_thread=False)
-    def mine() -> str:
-        return "mine"
+    def mine() -> Mine:
+        return Mine("mine")
 
     from litestar.testing import TestClient as LitestarClient  # noqa: PLC0415 - the name is ours
 
     app = Litestar(
-        [mine], plugins=[a_server(Echo).plugin()], openapi_config=OpenAPIConfig(title="Mine", version="1", path="/docs")
+        [mine],
+        plugins=[a_server(Echo).plugin()],
+        openapi_config=OpenAPIConfig(
+            title="Mine",
+            version="1",
+            path="/docs",
+            components=[
+                Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+                Components(),
+            ],
+        ),
     )
     with LitestarClient(app) as client:
-        assert client.get("/mine").text == "mine"
+        assert client.get("/mine").json() == {"text": "mine"}
         assert client.post("/echo", json={"text": "hi"}).text == "hi"
         refused = client.post("/echo", json={"text": 1})
         assert refused.status_code == 422
@@ -187,6 +297,21 @@ def test_tools_can_be_added_to_an_app_that_exists() -> None:
         schema = client.get("/docs/openapi.json").json()
         assert schema["info"]["title"] == "Mine"
         assert {"/mine", "/echo"} <= set(schema["paths"])
+        schemas = set(schema["components"]["schemas"])
+        assert any(name.endswith("Mine") for name in schemas)
+        assert {"lambda_kit.Problem", "lambda_kit.JobRecord"} <= schemas
+        assert schema["components"]["securitySchemes"] == {"key": {"type": "http", "scheme": "bearer"}}
+
+
+def test_a_guard_may_answer_with_a_status_that_is_nobodys() -> None:
+    def refuse(_connection: object, _handler: object) -> None:
+        raise HTTPException(status_code=460, detail="not at this hour")
+
+    with TestClient(a_server(a_tool("One", options=ToolOptions(post_route_opts={"guards": [refuse]})))) as client:
+        answer = client.post("/one", json={})
+    assert answer.status_code == 460
+    body = answer.json()
+    assert (body["type"], body["title"], body["detail"]) == ("status-460", "Unknown", "not at this hour")
 
 
 def test_two_servers_can_be_added_to_apps_of_one_process() -> None:

@@ -1,1 +1,1 @@
-"""Adapters: each knows one outside thing, and none imports another."""
+"""Adapters: each folder knows one outside thing, and none imports another."""

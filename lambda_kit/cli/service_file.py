@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,8 +44,8 @@ def run_service_file(
         with_telemetry: Whether to have OpenTelemetry; a flag wins.
 
     Raises:
-        SystemExit: 0 after ``--help``; 1 if what is asked for can't be done; 2 if the command line is wrong; 3 if
-            the service can't start. The reason is on stderr.
+        SystemExit: 0 after ``--help``; 1 if what is asked for can't be done; 2 if the command line is wrong, or
+            has a flag for what this version does not have; 3 if the service can't start. The reason is on stderr.
     """
     title = f"{server.service.name}: {_description(server)}"
     try:
@@ -86,7 +87,15 @@ def _serve(
     tools = ", ".join(f"{tool.name} at {tool.path}" for tool in server.tools.values())
     version = server.service.version or service_version()
     logger.info("%s %s, lambda_kit %s, tools: %s", server.service.name, version, VERSION, tools)
-    serve_app(server.app, host=args.host, port=args.port, access_log=args.access_log, run_opts=run_opts)
+    options = {
+        "host": args.host,
+        "port": args.port,
+        "access_log": args.access_log,
+        # for requests that still wait; the jobs themselves are given what is left of it
+        "timeout_graceful_shutdown": math.ceil(server.settings.grace_seconds),
+        **run_opts,
+    }
+    serve_app(server.app, options, on_signal=server.begin_stop)
 
 
 def _find(server: "ToolServer", name: str) -> BoundTool:

@@ -2,10 +2,11 @@
 
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, cast
 
@@ -32,32 +33,28 @@ def configure_logging() -> None:
         logging_init()
 
 
-def serve_app(app: ASGIApp, *, host: str, port: int, access_log: bool, run_opts: Mapping[str, Any]) -> None:
+def serve_app(app: ASGIApp, options: Mapping[str, Any], *, on_signal: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT, let the requests and jobs that were accepted end, and return.
 
     Args:
         app: What is served.
-        host: The address to listen on.
-        port: The port to listen on; 0 is any that is free.
-        access_log: Whether each request is logged.
-        run_opts: Further arguments for `uvicorn.Config`; they win.
+        options: Arguments for `uvicorn.Config`, such as host and port; port 0 is any that is free.
+        on_signal: Called at the first signal. It must be quick.
 
     Raises:
         SystemExit: with 3 if the app can't be started or the port is taken; why is in the log.
     """
-    options: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "access_log": access_log,
-        "log_config": None,
-        "lifespan": "on",
-        **run_opts,
-    }
-    _Server(uvicorn.Config(_with_brief_failures(app), **options)).run()
+    config = uvicorn.Config(_with_brief_failures(app), **{"log_config": None, "lifespan": "on", **options})
+    _Server(config, on_signal).run()
 
 
 class _Server(uvicorn.Server):
     """uvicorn, which ends normally after a signal: being stopped is no failure of a service."""
+
+    def __init__(self, config: uvicorn.Config, on_signal: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_signal = on_signal
+        self._pid = os.getpid()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port, then leave to the garbage collector only what comes from now on."""
@@ -69,10 +66,14 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn's own raises the signal again afterwards: the process would be reported as killed by it
         del frame
-        if self.should_exit:
+        if os.getpid() != self._pid:  # a child that a tool forked: a signal for it is not one for the service
+            signal.signal(sig, signal.SIG_DFL)
+            os.kill(os.getpid(), sig)
+        elif self.should_exit:
             self.force_exit = True
         else:
             logger.info("%s: stopping when the jobs that were accepted have ended", signal.Signals(sig).name)
+            self._on_signal()
             self.should_exit = True
 
 

@@ -3,11 +3,38 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from lambda_kit.core.errors import ToolDefinitionError
+from lambda_kit.core.errors import ConfigurationError, ToolDefinitionError
 from lambda_kit.core.executor import Executor
+from lambda_kit.core.sink import JobSink
 from lambda_kit.core.tool import BoundTool, LambdaTool, tool_instance
 
-__all__ = ["assign_executors", "bind_tools"]
+__all__ = ["assign_executors", "bind_tools", "check_names"]
+
+
+def check_names(argument: str, parts: Sequence[Executor | JobSink]) -> None:
+    """Refuse executors or sinks that can't be told apart.
+
+    Args:
+        argument: Of `ToolServer`, for the text.
+        parts: What was given for it.
+
+    Raises:
+        ConfigurationError: if one has no name, or two have the same; says what to do.
+    """
+    owners: dict[str, str] = {}
+    for part in parts:
+        owner, name = type(part).__name__, getattr(part, "name", None)
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(
+                f"ToolServer({argument}=...): {owner} has no name: set the attribute 'name' in it, such as "
+                f"name = '{owner.lower()}'"
+            )
+        if name in owners:
+            raise ConfigurationError(
+                f"ToolServer({argument}=...): {owners[name]} and {owner} have the same name, {name!r}: give one of "
+                "them another 'name', or leave it out"
+            )
+        owners[name] = owner
 
 
 def bind_tools(tools: Sequence[type[LambdaTool] | LambdaTool]) -> list[BoundTool]:
@@ -36,7 +63,7 @@ def assign_executors(
     tools: Sequence[BoundTool],
     built_in: Mapping[str, Executor],
     own: Sequence[Executor],
-    own_pool: Callable[[str, int], Executor],
+    own_pools: Mapping[str, Callable[[str, int], Executor]],
 ) -> tuple[dict[str, Executor], list[BoundTool]]:
     """Decide where each tool runs.
 
@@ -45,14 +72,17 @@ def assign_executors(
         built_in: The executors that are always there.
         own: The user's. One with the name of a built-in takes its place; a single one with another name runs every tool
             that names none.
-        own_pool: Makes a thread pool for one tool, of a name and a size.
+        own_pools: For a built-in executor, what makes one of its kind for a single tool, of a name and a size.
 
     Returns:
         All executors by name, and the tools with the names of theirs.
 
     Raises:
-        ToolDefinitionError: if a tool names an executor that is not there, or can't run on its own.
+        ConfigurationError: if one of the user's has no name, or two have the same.
+        ToolDefinitionError: if a tool names an executor that is not there, can't run on its own, or sets
+            ``max_workers`` for one that is not built in.
     """
+    check_names("executor", own)
     default = own[0].name if len(own) == 1 and own[0].name not in built_in else None
     executors = {**built_in, **{executor.name: executor for executor in own}}
     assigned: list[BoundTool] = []
@@ -65,8 +95,15 @@ def assign_executors(
             )
         executors[name].check(tool)
         workers = tool.options.execution.max_workers
-        if workers is not None and name == "thread":
-            name = f"thread:{tool.name}"
-            executors[name] = own_pool(name, workers)
+        if workers is not None:
+            if name not in own_pools or executors[name] is not built_in.get(name):
+                raise ToolDefinitionError(
+                    f"{type(tool.tool).__name__}: max_workers={workers} has no meaning for the executor {name!r}, "
+                    "which was passed to ToolServer: set the size of that executor instead, or choose a built-in one "
+                    "by ToolOptions(executor=...)"
+                )
+            own_name = f"{name}:{tool.name}"
+            executors[own_name] = own_pools[name](own_name, workers)
+            name = own_name
         assigned.append(replace(tool, executor=name))
     return executors, assigned

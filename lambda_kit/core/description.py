@@ -15,7 +15,6 @@ from pydantic_core import to_json
 
 from lambda_kit.core.decoding import is_class
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.path_title import path_title
 from lambda_kit.core.schema import is_request_model, json_schema
 from lambda_kit.core.signature_text import signature_text
 
@@ -23,7 +22,6 @@ __all__ = [
     "REST_CONTROLLER_SCHEMA",
     "TOOL_ID_PREFIX",
     "dump_description",
-    "path_title",
     "service_definition",
     "tool_description",
 ]

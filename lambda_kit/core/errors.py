@@ -3,7 +3,6 @@
     LambdaKitError
      ├─ ToolDefinitionError        a tool class or its options are wrong
      ├─ ConfigurationError         a server is put together wrongly
-     │   └─ MissingExtraError      an optional dependency is not installed
      ├─ BadRequestError            something in a request is malformed
      ├─ RequestValidationError     the body does not fit the request model
      ├─ UnsupportedMediaTypeError  the body is not JSON
@@ -36,7 +35,6 @@ __all__ = [
     "JobNotFoundError",
     "LambdaKitError",
     "LeaseLostError",
-    "MissingExtraError",
     "PayloadTooLargeError",
     "QueueFullError",
     "RequestValidationError",
@@ -58,20 +56,6 @@ class ToolDefinitionError(LambdaKitError):
 
 class ConfigurationError(LambdaKitError):
     """A server is put together in a way that can't work: the text says what to change."""
-
-
-class MissingExtraError(ConfigurationError):
-    """A capability needs an optional dependency that is not installed.
-
-    Args:
-        feature: What was asked for, for example ``"--with-mcp"``.
-        extra: The extra of the distribution that brings it, for example ``"mcp"``.
-    """
-
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs the extra '{extra}': pip install 'lambda-kit[{extra}]'")
-        self.feature = feature
-        self.extra = extra
 
 
 class BadRequestError(LambdaKitError):

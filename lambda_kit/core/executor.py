@@ -82,7 +82,8 @@ class Executor(ABC):
         """Take a pending job; returns at once. Jobs start in the order in which they were submitted.
 
         Raises:
-            QueueFullError: if it can't be taken now. Nothing was kept of it.
+            QueueFullError: if it can't be taken now. Nothing was kept of it. (How many jobs a tool may have waiting is
+                asked before, when the job is made.)
         """
 
     @abstractmethod

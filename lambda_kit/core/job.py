@@ -22,8 +22,11 @@ __all__ = [
     "Progress",
     "RequestInfo",
     "check_transition",
-    "job_urn",
+    "claim_job",
+    "end_job",
     "new_job_id",
+    "reap_job",
+    "requeue_job",
 ]
 
 JOB_URN_PREFIX = "urn:ivcap:job:"
@@ -80,11 +83,6 @@ def new_job_id() -> str:
     digits = os.urandom(16).hex()  # uuid.uuid4 takes five times as long, and this is done for each job
     variant = "89ab"[ord(digits[16]) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
-
-
-def job_urn(job_id: str) -> str:
-    """The URN of a job, ``urn:ivcap:job:<id>``."""
-    return JOB_URN_PREFIX + job_id
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -207,3 +205,63 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def urn(self) -> str:
         """The job's URN."""
         return JOB_URN_PREFIX + self.id
+
+
+def claim_job(job: Job, *, owner: str, lease_seconds: float, now: float) -> Job:
+    """The record of a pending job that a worker takes."""
+    check_transition(job.id, job.status, JobStatus.EXECUTING)
+    return msgspec.structs.replace(
+        job,
+        status=JobStatus.EXECUTING,
+        started_at=now,
+        attempt=job.attempt + 1,
+        lease_owner=owner,
+        lease_token=job.lease_token + 1,
+        lease_expires_at=now + lease_seconds,
+    )
+
+
+def end_job(job: Job, outcome: Outcome, *, now: float) -> Job:
+    """The record of a job that ends. If its cancel was asked for, it is cancelled, whatever the outcome."""
+    failure = result = None
+    status = JobStatus.CANCELLED
+    if job.cancel_requested:
+        pass  # a late result never overwrites a cancel
+    elif isinstance(outcome, Failure):
+        failure, status = outcome, outcome.kind.status
+    elif outcome is not None:
+        result, status = outcome, JobStatus.SUCCEEDED
+    check_transition(job.id, job.status, status)
+    return msgspec.structs.replace(
+        job,
+        status=status,
+        finished_at=now,
+        expires_at=now + job.ttl_seconds,
+        lease_owner=None,
+        lease_expires_at=None,
+        result_content_type=None if result is None else result.content_type,
+        failure=failure,
+    )
+
+
+def requeue_job(job: Job, *, is_counted: bool) -> Job:
+    """The record of an executing job that has to wait again; `is_counted`: the attempt counts."""
+    check_transition(job.id, job.status, JobStatus.PENDING)
+    return msgspec.structs.replace(
+        job,
+        status=JobStatus.PENDING,
+        started_at=None,
+        attempt=job.attempt if is_counted else job.attempt - 1,
+        lease_owner=None,
+        lease_expires_at=None,
+    )
+
+
+def reap_job(job: Job, *, now: float) -> Job | None:
+    """The record of a job whose worker's lease has run out; None if it has not, or there is none."""
+    if job.lease_expires_at is None or job.lease_expires_at > now:
+        return None
+    if job.attempt < job.max_attempts and not job.cancel_requested:
+        return requeue_job(job, is_counted=True)
+    lost = f"worker lost: '{job.lease_owner}' did not renew its lease (attempt {job.attempt})"
+    return end_job(job, Failure(FailureKind.WORKER_LOST, "worker-lost", lost), now=now)

@@ -21,11 +21,15 @@ class ToolLifecycle:
     Args:
         tools: Whose hooks are called here.
         ready_seconds: How long `is_ready` may take; longer counts as "no".
+        teardown_seconds: How long `teardown` of each tool may take; then it is given up.
     """
 
-    def __init__(self, tools: Iterable[BoundTool], *, ready_seconds: float = 2.0) -> None:
+    def __init__(
+        self, tools: Iterable[BoundTool], *, ready_seconds: float = 2.0, teardown_seconds: float = 10.0
+    ) -> None:
         self._tools = list(tools)
         self._ready_seconds = ready_seconds
+        self._teardown_seconds = teardown_seconds
         self._to_tear_down: list[BoundTool] = []
         self._asked: dict[str, asyncio.Future[Any]] = {}
         self._pool: DaemonPool[Any] = DaemonPool("lambda_kit-hook")
@@ -40,25 +44,38 @@ class ToolLifecycle:
             self._to_tear_down.append(tool)
             try:
                 await self._call(tool, "setup")
-            except asyncio.CancelledError:  # the start was given up
-                await self.tear_down()
+            except GeneratorExit:  # the event loop is gone: nothing can be awaited any more
                 raise
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 await self.tear_down()
+                if not isinstance(error, (Exception, SystemExit)):  # the start was given up, or a test was
+                    raise
                 raise ConfigurationError(
                     f"tool '{tool.name}': setup failed: {type(error).__name__}: {error}"
                 ) from error
 
     async def tear_down(self) -> None:
-        """Call `teardown` of each tool whose set-up was begun, the last first. One that fails is logged."""
+        """Call `teardown` of each tool whose set-up was begun, the last first. One that fails or hangs is logged."""
         while self._to_tear_down:
-            tool = self._to_tear_down.pop()
-            try:
-                await self._call(tool, "teardown")
-            except (Exception, SystemExit):
-                logger.exception("tool '%s': teardown failed", tool.name)
+            await self._tear_down(self._to_tear_down.pop())
         self._pool.close()
         self._pool = DaemonPool("lambda_kit-hook")
+
+    async def _tear_down(self, tool: BoundTool) -> None:
+        bound = asyncio.timeout(self._teardown_seconds)
+        try:
+            # in this task, not one of its own: what `setup` has entered may be left only where it was entered
+            async with bound:
+                await self._call(tool, "teardown")
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException:  # whatever it is, the other tools are torn down
+            if bound.expired():
+                logger.warning(
+                    "tool '%s': teardown is not done after %g s: going on without it", tool.name, self._teardown_seconds
+                )
+            else:
+                logger.exception("tool '%s': teardown failed", tool.name)
 
     async def why_not_ready(self) -> str | None:
         """Which tool is not ready, in words. None: all are. A tool that fails or takes too long to say is not ready."""

@@ -34,7 +34,9 @@ class ExecutorOpts:
     """Seconds for which a finished job and its result are kept, in any store. None: 3600."""
 
     max_workers: int | None = None
-    """Threads of a pool of this tool's own. None: it shares the server's pool."""
+    """How many of this tool's jobs are run at once, by an executor of its own: on so many threads, or as so many tasks
+    for ``async def run``. The others wait in a queue. None: it shares the server's executor. Only for the built-in
+    executors; one that was passed to `ToolServer` has its own size."""
 
     def __post_init__(self) -> None:
         _require("ExecutorOpts", "job_cache_size", self.job_cache_size, minimum=1, whole=True)
@@ -54,8 +56,8 @@ class ToolOptions:
     """
 
     name: str | None = None
-    """A label for people, shown as the endpoint's summary. None: inferred from the path.
-    (The tool's id is `LambdaTool.name`.)"""
+    """A label for people, shown as the endpoint's summary. None: the first line of the docstring, and without one
+    inferred from the path. (The tool's id is `LambdaTool.name`.)"""
 
     tags: Sequence[str] | None = None
     """OpenAPI tags. None: inferred from the path."""

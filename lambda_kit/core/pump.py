@@ -3,9 +3,11 @@
 import asyncio
 import threading
 from collections import deque
+from functools import partial
 
 from lambda_kit.core.errors import LeaseLostError
 from lambda_kit.core.events import NewEvent
+from lambda_kit.core.retrying import until_available
 from lambda_kit.core.store import JobStore, Lease
 
 __all__ = ["EventPump"]
@@ -67,11 +69,14 @@ class EventPump:
                     self._is_flushing = False
                     return
             try:
-                await self._store.append_events(self._lease, batch, dropped=dropped)
+                await until_available(f"job {self._lease.job_id}: its events", partial(self._append, batch, dropped))
             except LeaseLostError:  # the job is somebody else's now, and so is its log
                 with self._lock:
                     self._is_closed = True
                     self._waiting.clear()
+
+    async def _append(self, batch: list[NewEvent], dropped: int) -> None:
+        await self._store.append_events(self._lease, batch, dropped=dropped)
 
     async def close(self) -> None:
         """Bring what was put so far to the store; take no more."""

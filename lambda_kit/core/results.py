@@ -2,16 +2,21 @@
 
 import dataclasses
 import functools
+import os
 import re
+import traceback
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, BinaryIO, get_args
 
 import ivcap_service
 import msgspec
 from pydantic import BaseModel, PydanticUserError, TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from lambda_kit.core.job import Failure, FailureKind, Payload
 
-__all__ = ["JSON", "BinaryResult", "decode_result", "encode_result"]
+__all__ = ["JSON", "BinaryResult", "decode_result", "encode_json", "encode_result"]
 
 BinaryResult = ivcap_service.BinaryResult
 
@@ -26,6 +31,15 @@ _CONTENT_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+(\s*;[ -~]*)?"
 def _encode_other(value: Any) -> Any:
     if isinstance(value, BaseModel):  # inside a list, dict, Struct or dataclass
         return value.model_dump(mode="json", by_alias=True)
+    for plain in (str, bool, int, float):  # of a subclass, such as numpy's float64
+        if isinstance(value, plain):
+            return plain(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # numpy's arrays and numbers, and what is like them
+        return value.tolist()
+    if isinstance(value, (Sequence, AbstractSet)):
+        return list(value)
     raise TypeError(f"an object of type {type(value).__name__} can't be encoded as JSON")
 
 
@@ -48,25 +62,41 @@ def encode_result(value: object, *, allows_none: bool) -> Payload | Failure:
         return _encode(value)
     except Exception as error:  # noqa: BLE001 - whatever a user's object raises, it can't be encoded
         message = f"the result, a {type(value).__name__}, can't be encoded: {error}"
-        return Failure(FailureKind.ENCODING, type(error).__name__, message)
+        trace = "".join(traceback.format_exception(error)).encode(errors="backslashreplace").decode()
+        return Failure(FailureKind.ENCODING, type(error).__name__, message, trace)
 
 
 def _encode(value: object) -> Payload | Failure:
     if isinstance(value, BaseModel):
         if isinstance(value, ivcap_service.ExecutionError):  # the seed's way to return a failure
             return Failure(FailureKind.TOOL, value.type, value.error, value.traceback)
-        return Payload(value.__pydantic_serializer__.to_json(value, by_alias=True), JSON)
+        return Payload(encode_json(value), JSON)
     if isinstance(value, str):
         return Payload(value.encode(), _TEXT)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return Payload(bytes(value), _BYTES)
     if isinstance(value, BinaryResult):
         return _encode_binary(value)
+    return Payload(encode_json(value), JSON)
+
+
+def encode_json(value: object) -> bytes:
+    """Models, Structs, dataclasses, and plain data that may have any of them in it, as JSON.
+
+    Raises:
+        TypeError: if it has anything else in it.
+        ValueError: if it has no JSON form.
+    """
+    if isinstance(value, BaseModel):
+        return value.__pydantic_serializer__.to_json(value, by_alias=True)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         adapter = _dataclass_adapter(type(value))
         if adapter is not None:
-            return Payload(adapter.dump_json(value, by_alias=True), JSON)
-    return Payload(_encoder.encode(value), JSON)
+            try:
+                return adapter.dump_json(value, by_alias=True)
+            except PydanticSerializationError:  # it holds something that only msgspec knows
+                return _encoder.encode(value)
+    return _encoder.encode(value)
 
 
 @functools.lru_cache(maxsize=1024)

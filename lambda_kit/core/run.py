@@ -1,29 +1,26 @@
-"""Runs one claimed job, and records what came of it."""
+"""One claimed job, being run."""
 
 import asyncio
 import inspect
-import logging
-import time
+import threading
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 import pydantic
 
 from lambda_kit.core.context import JobContext, JobControl, running_job
-from lambda_kit.core.errors import JobCancelledError, LeaseLostError
+from lambda_kit.core.errors import JobCancelledError
 from lambda_kit.core.events import NewEvent
-from lambda_kit.core.executor import Invoke
 from lambda_kit.core.job import Failure, FailureKind, Job, Outcome, Payload, RequestInfo
 from lambda_kit.core.pump import EventPump
-from lambda_kit.core.results import encode_result
+from lambda_kit.core.results import BinaryResult, encode_result
 from lambda_kit.core.signature import Injected
 from lambda_kit.core.store import Claim, JobStore, Lease
 from lambda_kit.core.tool import BoundTool
 
-__all__ = ["ActiveRun", "JobRunner", "LiveRequest", "OnEnd"]
+__all__ = ["ActiveRun", "LiveRequest"]
 
-logger = logging.getLogger("lambda_kit.job")
+_making_pump = threading.Lock()
 
 
 class LiveRequest:
@@ -106,6 +103,8 @@ class ActiveRun:
         try:
             args, kwargs = self._arguments()
             value = await self.tool.run(*args, **kwargs)
+            if isinstance(value, BinaryResult):  # it may be a file that has to be read
+                return await asyncio.to_thread(self._encoded, value)
             return self._encoded(value)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
@@ -149,8 +148,9 @@ class ActiveRun:
         return self._live.transport
 
     def _emit(self, event: NewEvent) -> None:
-        if self.pump is None:
-            self.pump = EventPump(self._store, self.lease, self._loop)
+        with _making_pump:  # a tool may have threads of its own
+            if self.pump is None:
+                self.pump = EventPump(self._store, self.lease, self._loop)
         self.pump.put(event)
 
     def _outcome_of(self, error: BaseException) -> Outcome:
@@ -183,87 +183,3 @@ def _traceback_of(error: BaseException) -> str | None:
 def _encodable(text: str) -> str:
     # a lone surrogate, from a file name for example, can't be stored or sent
     return text.encode(errors="backslashreplace").decode()
-
-
-OnEnd = Callable[[str, Job | None, Payload | None], None]
-"""Told of the end of each run here: id, final record, result. Without a record: somebody else owns the job now."""
-
-
-class JobRunner:
-    """Claims jobs for this process, runs them, and records their end.
-
-    Args:
-        tools: The tools by name.
-        store: The store of the jobs.
-        owner: A name for this process, unique among those that share the store.
-        lease_seconds: For how long a claim is good without renewal.
-        on_end: Told of the end of each run.
-    """
-
-    def __init__(
-        self,
-        tools: dict[str, BoundTool],
-        store: JobStore,
-        *,
-        owner: str,
-        lease_seconds: float,
-        on_end: OnEnd,
-    ) -> None:
-        self._tools = tools
-        self._store = store
-        self._owner = owner
-        self._lease_seconds = lease_seconds
-        self._on_end = on_end
-        self.live: dict[str, LiveRequest] = {}
-        """Requests taken by this process whose job has not ended."""
-        self.active: dict[str, ActiveRun] = {}
-        """The runs under way, by job id."""
-
-    async def run(self, job_id: str, invoke: Invoke) -> None:
-        """Claim a job, have `invoke` run it, record its end. Does nothing if it is not to be had."""
-        claim = await self._store.claim(job_id, owner=self._owner, lease_seconds=self._lease_seconds)
-        if claim is None:
-            return
-        live = self.live.get(job_id) or LiveRequest()
-        run = self.active[job_id] = ActiveRun(self._tools[claim.job.tool], claim, live, self._store)
-        job: Job | None = None
-        outcome: Outcome = None
-        try:
-            outcome = await invoke(run)
-            if run.pump is not None:
-                await run.pump.close()
-            job = await self._store.finish(run.lease, outcome)
-        except LeaseLostError:
-            logger.warning("job %s: its result is dropped, since its lease was lost", job_id)
-        finally:
-            del self.active[job_id]
-            self._on_end(job_id, job, outcome if isinstance(outcome, Payload) else None)
-        if job is not None and job.failure is not None:
-            _log_failure(job, job.failure)
-
-    async def heartbeat(self) -> None:
-        """Renew the leases of all runs under way; pass on what was asked of them meanwhile."""
-        leases = [run.lease for run in self.active.values()]
-        if not leases:
-            return
-        for renewal in await self._store.renew(leases, lease_seconds=self._lease_seconds):
-            run = self.active.get(renewal.lease.job_id)
-            if run is not None and (renewal.is_lost or renewal.cancel_requested):
-                run.cancel()
-
-
-def _log_failure(job: Job, failure: Failure) -> None:
-    level = logging.WARNING if failure.kind is FailureKind.INVALID_VALUE else logging.ERROR
-    seconds = time.time() - (job.started_at or job.requested_at)
-    logger.log(
-        level,
-        "job %s of tool '%s' %s after %.3f s: %s: %s%s",
-        job.id,
-        job.tool,
-        job.status,
-        seconds,
-        failure.type,
-        failure.message,
-        "\n" + failure.traceback if failure.traceback else "",
-        extra={"job_id": job.id, "tool": job.tool},
-    )

@@ -2,33 +2,30 @@
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from lambda_kit.core.delivery import SinkDispatcher
-from lambda_kit.core.errors import JobConflictError, JobNotFoundError, QueueFullError, UnavailableError
+from lambda_kit.core.errors import JobConflictError, JobNotFoundError, UnavailableError
 from lambda_kit.core.executor import Executor
-from lambda_kit.core.job import Job, JobStatus, Payload, RequestInfo, new_job_id
-from lambda_kit.core.run import JobRunner, LiveRequest
+from lambda_kit.core.housekeeping import Housekeeping
+from lambda_kit.core.job import Job, JobStatus, Payload, new_job_id
+from lambda_kit.core.run import LiveRequest
+from lambda_kit.core.runner import JobRunner
 from lambda_kit.core.sink import JobSink
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.store import Change, JobStore
+from lambda_kit.core.submission import Submission, digest_of, scoped_key
 from lambda_kit.core.tool import BoundTool
+from lambda_kit.core.waiting import Settled, Waiter, Waiters
 
-__all__ = ["JobService", "JobSettings", "Settled", "Submission"]
+__all__ = ["JobService", "JobSettings"]
 
 logger = logging.getLogger("lambda_kit.service")
-
-# beyond this event loops lose count; nobody waits for so long
-_FOREVER_SECONDS = 1e8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,34 +40,6 @@ class JobSettings:
 
     grace_seconds: float = 25.0
     """For how long a stop waits for the jobs that it has taken."""
-
-
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to run a tool, from whatever kind of caller."""
-
-    tool: BoundTool
-    body: Payload
-    """JSON bytes and their media type."""
-    value: Any = None
-    """The decoded request, where the caller has it already."""
-    job_id: str | None = None
-    """The bare id that the caller chose."""
-    idempotency_key: str | None = None
-    """The caller's ``Idempotency-Key``."""
-    request_info: RequestInfo | None = None
-    authorization: str | None = None
-    traceparent: str | None = None
-    transport: Any = None
-
-
-class Settled(msgspec.Struct, frozen=True, gc=False):
-    """What a wait found. The job need not be final: the time may have been up first."""
-
-    job: Job
-    result: Payload | None
-
-
-_Waiter = asyncio.Future[Settled | None]
 
 
 class JobService:
@@ -104,52 +73,59 @@ class JobService:
             self.tools, store, owner=owner, lease_seconds=self.settings.lease_seconds, on_end=self._on_end
         )
         self._dispatchers = [SinkDispatcher(sink, store) for sink in sinks]
-        self._waiters: dict[str, list[_Waiter]] = {}
+        self._housekeeping = Housekeeping(
+            store,
+            self._runner,
+            every_seconds=self.settings.heartbeat_seconds,
+            interrupt=self._interrupt,
+            hand_over=self._hand_over,
+        )
+        self._waiters = Waiters()
         self._accepts = False
-        self._housekeeping: asyncio.Task[None] | None = None
-        self._unwatch: Callable[[], None] | None = None
+        self._stop_by: float | None = None
+        self._open: contextlib.AsyncExitStack | None = None
 
     # --- its own life ---
 
     async def start(self) -> None:
         """Open store, sinks and executors, and take jobs. What was opened is closed again if one of them fails."""
-        try:
-            await self._open()
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def _open(self) -> None:
-        await self.store.start()
-        self._unwatch = self.store.watch(self._on_change)
-        for dispatcher in self._dispatchers:
-            await dispatcher.start()
-        for executor in self._executors.values():
-            await executor.start(self._runner.run)
-        self._housekeeping = asyncio.create_task(self._keep_house(), name="lambda_kit housekeeping")
+        async with contextlib.AsyncExitStack() as opened:
+            await self.store.start()
+            opened.push_async_callback(self.store.stop)
+            opened.callback(self.store.watch(self._on_change))
+            for dispatcher in self._dispatchers:
+                await dispatcher.start()
+                opened.push_async_callback(dispatcher.stop)
+            self._housekeeping.start()
+            opened.push_async_callback(self._housekeeping.stop)
+            opened.push_async_callback(self._runner.abandon)  # after the executors have stopped
+            for executor in self._executors.values():
+                await executor.start(self._runner.run)
+                opened.push_async_callback(executor.stop)
+            self._open = opened.pop_all()
+        self._stop_by = None
         self._accepts = True
+
+    def begin_stop(self) -> None:
+        """Take no more jobs, and let the time that a stop gives to those that were taken begin now."""
+        self._accepts = False
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + self.settings.grace_seconds
 
     async def stop(self) -> None:
         """Take no more jobs, let those that were taken end (`grace_seconds`), cancel the rest, close everything."""
-        self._accepts = False
-        drains = [executor.drain(self.settings.grace_seconds) for executor in self._executors.values()]
-        if not all(await asyncio.gather(*drains)):
-            logger.warning("%d jobs did not end in time and are cancelled", len(self._runner.live))
-            for job_id in list(self._runner.live):
-                await self.cancel(job_id)
-        for executor in self._executors.values():
-            await executor.stop()
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._housekeeping
-            self._housekeeping = None
-        for dispatcher in self._dispatchers:
-            await dispatcher.stop()
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
-        await self.store.stop()
+        self.begin_stop()
+        if self._open is None:
+            return
+        async with self._open:  # closes what was opened, whatever happens here
+            self._open = None
+            left_seconds = max(0.0, (self._stop_by or 0.0) - time.monotonic())
+            drains = [executor.drain(left_seconds) for executor in self._executors.values()]
+            if not all(await asyncio.gather(*drains)):
+                logger.warning("%d jobs did not end in time and are cancelled", len(self._runner.live))
+            for job_id in {*self._runner.live, *self._runner.active}:
+                with contextlib.suppress(JobNotFoundError):
+                    await self.cancel(job_id)
 
     @property
     def accepts_jobs(self) -> bool:
@@ -170,17 +146,29 @@ class JobService:
             QueueFullError: if the tool can't take it now. No job was made.
             UnavailableError: if the service does not take jobs, or the store is away.
         """
+        return await self._submit(submission, None)
+
+    async def submit_and_wait(self, submission: Submission, timeout_seconds: float) -> Settled:
+        """As `submit`, and wait for the job's end, at most so many seconds. With 0, do not wait."""
+        waiter = Waiter()
+        job = await self._submit(submission, waiter)
+        try:
+            return await self._settled(job, waiter, timeout_seconds)
+        finally:
+            self._waiters.remove(job.id, waiter)
+
+    async def _submit(self, submission: Submission, waiter: Waiter | None) -> Job:
         tool = submission.tool
-        digest = _digest(submission.body)
+        digest = digest_of(submission.body)
         key = None
         known = None
         if submission.job_id is not None:
             known = await self.store.get(submission.job_id)
         elif submission.idempotency_key is not None:
-            key = _scoped_key(submission.idempotency_key, tool.name, submission.authorization)
+            key = scoped_key(submission.idempotency_key, tool.name, submission.authorization)
             known = await self.store.find_by_key(key)
         if known is not None:  # whether or not the body fits, or jobs are taken now
-            return _attach(known, tool, digest)
+            return await self._attached(known, tool, digest, waiter)
         value = submission.value
         if value is None:
             value = tool.decode(submission.body.content)
@@ -189,18 +177,40 @@ class JobService:
         created = await self.store.create(self._new_job(submission, digest, key), submission.body)
         job = created.job
         if not created.is_new:
-            return _attach(job, tool, digest)
+            return await self._attached(job, tool, digest, waiter)
         self._runner.live[job.id] = LiveRequest(value, submission.authorization, submission.transport)
-        if self._dispatchers:
-            for dispatcher in self._dispatchers:
-                dispatcher.remember(job.id, submission.authorization)
+        for dispatcher in self._dispatchers:
+            dispatcher.remember(job.id, submission.authorization)
+        if waiter is not None:  # before it can run: a quick job's result could be evicted from a small store
+            self._waiters.add(job.id, waiter)
         try:
             await self._executors[tool.executor].submit(job.id, tool.name)
-        except QueueFullError:
-            del self._runner.live[job.id]
-            await self.store.request_cancel(job.id)
+        except BaseException:
+            await self._discard(job.id, waiter)
             raise
         return job
+
+    async def _discard(self, job_id: str, waiter: Waiter | None) -> None:
+        self._runner.live.pop(job_id, None)
+        for dispatcher in self._dispatchers:
+            dispatcher.forget(job_id)
+        if waiter is not None:
+            self._waiters.remove(job_id, waiter)
+        await self.store.discard(job_id)
+
+    async def _attached(self, known: Job, tool: BoundTool, digest: bytes, waiter: Waiter | None) -> Job:
+        if known.tool != tool.name:
+            raise JobConflictError(
+                f"job '{known.id}' belongs to tool '{known.tool}', not '{tool.name}': choose another id"
+            )
+        if known.request_digest != digest:
+            raise JobConflictError(
+                f"job '{known.id}' was made with another body: choose another id for another request"
+            )
+        if waiter is None:
+            return known
+        self._waiters.add(known.id, waiter)  # first add, then read: an end in between is not missed
+        return await self.store.get(known.id) or known
 
     def _new_job(self, submission: Submission, digest: bytes, key: str | None) -> Job:
         tool = submission.tool
@@ -229,31 +239,39 @@ class JobService:
             raise JobNotFoundError(job_id)
         return job
 
-    async def wait(self, job_id: str, timeout_seconds: float) -> Settled:
+    async def wait(self, job_id: str, timeout_seconds: float, *, tool: str | None = None) -> Settled:
         """Wait for a job's end, wherever it runs; at most so many seconds. With 0, look and return.
+
+        Args:
+            job_id: The bare id.
+            timeout_seconds: For how long.
+            tool: Know only this tool's jobs. None: any tool's.
 
         Raises:
             JobNotFoundError: if there is no such job, or it has expired.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + min(timeout_seconds, _FOREVER_SECONDS)
-        while True:
-            # subscribe first, then read: a change in between is not missed
-            waiter: _Waiter = loop.create_future()
-            self._waiters.setdefault(job_id, []).append(waiter)
-            timer = loop.call_at(deadline, _wake, waiter)
-            try:
-                job = await self.get(job_id)
-                if job.status.is_final:
-                    return Settled(job, await self.store.get_result(job_id))
-                if loop.time() >= deadline:
-                    return Settled(job, None)
-                settled = await waiter
-                if settled is not None:
-                    return settled
-            finally:
-                timer.cancel()
-                self._forget_waiter(job_id, waiter)
+        waiter = Waiter()
+        self._waiters.add(job_id, waiter)  # first add, then read: an end in between is not missed
+        try:
+            job = await self.get(job_id)
+            if tool is not None and job.tool != tool:
+                raise JobNotFoundError(job_id)
+            return await self._settled(job, waiter, timeout_seconds)
+        finally:
+            self._waiters.remove(job_id, waiter)
+
+    async def _settled(self, job: Job, waiter: Waiter, timeout_seconds: float) -> Settled:
+        if job.status.is_final:
+            return Settled(job, await self.store.get_result(job.id))
+        if timeout_seconds <= 0:
+            return Settled(job, None)
+        return await waiter.wait(job, timeout_seconds, self._look)
+
+    async def _look(self, job_id: str) -> Settled | None:
+        job = await self.store.get(job_id)
+        if job is None:
+            return None
+        return Settled(job, await self.store.get_result(job_id) if job.status.is_final else None)
 
     async def cancel(self, job_id: str) -> Job:
         """Ask for a job's end. A pending job is cancelled at once; a running one when its tool has stopped.
@@ -267,14 +285,24 @@ class JobService:
         job = await self.store.request_cancel(job_id)
         if job is None:
             raise JobNotFoundError(job_id)
-        tool = self.tools.get(job.tool)
-        if tool is not None and job_id in self._runner.live:
-            await self._executors[tool.executor].cancel(job_id)
-            if job.status.is_final:
-                self._on_end(job_id, job, None)
+        await self._interrupt(job_id)
+        if job.status.is_final and job_id in self._runner.live:  # it never ran
+            self._on_end(job_id, job, None)
         return job
 
     # --- inside ---
+
+    async def _interrupt(self, job_id: str) -> None:
+        for executor in self._executors.values():
+            if await executor.cancel(job_id):
+                return
+
+    async def _hand_over(self, job: Job) -> bool:
+        tool = self.tools.get(job.tool)
+        if tool is None or not self._accepts:
+            return False
+        await self._executors[tool.executor].submit(job.id, tool.name)
+        return True
 
     def _on_end(self, job_id: str, job: Job | None, result: Payload | None) -> None:
         self._runner.live.pop(job_id, None)
@@ -282,63 +310,12 @@ class JobService:
         settled = None
         if job is not None:
             settled = Settled(job, result if job.status is JobStatus.SUCCEEDED else None)
-        for waiter in self._waiters.get(job_id, ()):
-            if not waiter.done():
-                waiter.set_result(settled)
+        self._waiters.settle(job_id, settled)
 
-    def _on_change(self, job_id: str) -> None:
-        if self._waiters and job_id not in self._runner.active:  # of a run here `_on_end` tells
-            for waiter in self._waiters.get(job_id, ()):
-                _wake(waiter)
+    def _on_change(self, change: Change) -> None:
+        if change.job_id is None:
+            self._waiters.look_again()
+        elif change.status is None or (change.status.is_final and change.job_id not in self._runner.active):
+            self._waiters.settle(change.job_id, None)  # of the end of a run here `_on_end` tells
         for dispatcher in self._dispatchers:
             dispatcher.wake()
-
-    def _forget_waiter(self, job_id: str, waiter: _Waiter) -> None:
-        waiters = self._waiters[job_id]
-        waiters.remove(waiter)
-        if not waiters:
-            del self._waiters[job_id]
-
-    async def _keep_house(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.heartbeat_seconds)
-            try:
-                # own leases first: after a hold-up of the loop they have run out, but their jobs are not lost
-                await self._runner.heartbeat()
-                for job in await self.store.reap():
-                    await self._resume(job)
-                await self.store.purge()
-            except Exception:
-                logger.exception("the jobs could not be looked after; trying again")
-
-    async def _resume(self, job: Job) -> None:
-        logger.warning("job %s lost its worker and is now %s", job.id, job.status)
-        tool = self.tools.get(job.tool)
-        if job.status is JobStatus.PENDING and tool is not None:
-            with contextlib.suppress(QueueFullError):  # it stays pending: tried again by whoever has room
-                await self._executors[tool.executor].submit(job.id, tool.name)
-
-
-def _wake(waiter: _Waiter) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-def _digest(body: Payload) -> bytes:
-    digest = hashlib.blake2b(body.content, digest_size=16)
-    digest.update(b"\0" + body.content_type.encode())
-    return digest.digest()
-
-
-def _scoped_key(key: str, tool: str, authorization: str | None) -> str:
-    """A hash, so that neither key nor authorization is stored."""
-    parts = "\0".join((tool, authorization or "", key))
-    return hashlib.blake2b(parts.encode(), digest_size=32).hexdigest()
-
-
-def _attach(job: Job, tool: BoundTool, digest: bytes) -> Job:
-    if job.tool != tool.name:
-        raise JobConflictError(f"job '{job.id}' belongs to tool '{job.tool}', not '{tool.name}': choose another id")
-    if job.request_digest != digest:
-        raise JobConflictError(f"job '{job.id}' was made with another body: choose another id for another request")
-    return job

@@ -13,6 +13,7 @@ from lambda_kit.core.events import EventPage, NewEvent
 from lambda_kit.core.job import Job, JobStatus, Outcome, Payload
 
 __all__ = [
+    "Change",
     "Claim",
     "Created",
     "Delivery",
@@ -71,8 +72,19 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """The number of the last event that the sink has confirmed."""
 
 
-OnChange = Callable[[str], None]
-"""Called with a job's id after something in that job changed, on the event loop of the store. It must not block."""
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """Something in a job is not as it was."""
+
+    job_id: str | None
+    """None: changes may have been missed (a connection was lost), look at everything again."""
+    status: JobStatus | None = None
+    """The job's status now, where the store knows it."""
+    cancel_requested: bool = False
+    """Whether the job's end has been asked for."""
+
+
+OnChange = Callable[[Change], None]
+"""Called after each change, on the event loop of the store. It must not block."""
 
 
 class JobStore(ABC):
@@ -110,11 +122,23 @@ class JobStore(ABC):
     # --- the life of a job ---
 
     @abstractmethod
-    async def create(self, job: Job, request: Payload) -> Created:
+    async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
         """Keep a new pending job, unless there is one with its id, or with its `idempotency_key`.
 
         In that case nothing is written and the job that is there is returned. An expired job does not count.
+
+        Args:
+            job: The record of a pending job.
+            request: What is to be run.
+            max_unfinished: Refuse a new job if its tool has so many that are not final, in all processes.
+
+        Raises:
+            QueueFullError: if there are. Nothing was written.
         """
+
+    @abstractmethod
+    async def discard(self, job_id: str) -> None:
+        """Forget a pending job as if it had never been made: it could not be handed over. No error if it is gone."""
 
     @abstractmethod
     async def get(self, job_id: str) -> Job | None:
@@ -203,8 +227,8 @@ class JobStore(ABC):
         """How many jobs there are, by tool and status. Absent: none."""
 
     @abstractmethod
-    async def queue_position(self, job_id: str) -> int | None:
-        """The place of a pending job among its tool's pending jobs, from 1. None if it is not pending."""
+    async def queue_positions(self, job_ids: Collection[str]) -> dict[str, int]:
+        """The places of pending jobs among their tools' pending jobs, from 1. Absent: not pending, or not there."""
 
     # --- events ---
 
@@ -212,8 +236,9 @@ class JobStore(ABC):
     async def append_events(self, lease: Lease, events: Sequence[NewEvent], *, dropped: int = 0) -> int:
         """Append what a tool reported, in order; returns the number of the last event.
 
-        The log is bounded: where it is full the oldest events go. `dropped` events were lost before they came here:
-        that many numbers are skipped ahead of the first one. The last `NewEvent.progress` becomes the job's.
+        `events` is not empty. The log is bounded: where it is full the oldest events go. `dropped` events were lost
+        before they came here: that many numbers are skipped ahead of the first one. The last `NewEvent.progress`
+        becomes the job's.
 
         Raises:
             LeaseLostError: as `finish`.
@@ -227,7 +252,8 @@ class JobStore(ABC):
     def watch(self, on_change: OnChange) -> Callable[[], None]:
         """Call `on_change` after each change of any job, whoever made it; returns a function that ends the watch.
 
-        Takes effect at once: a change made after this returns is reported. Changes in quick succession may be
+        Only between `start` and `stop`, so that `start` can make the one subscription that all watches share. Takes
+        effect at once: a change made after this returns is reported. Changes of one job in quick succession may be
         reported as one. To miss nothing: watch first, then read.
         """
 

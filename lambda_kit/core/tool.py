@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
-from lambda_kit.core.description import path_title
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.options import ToolOptions
+from lambda_kit.core.path_title import path_title
 from lambda_kit.core.result_check import ResultCheck
 from lambda_kit.core.schema import request_decoder
 from lambda_kit.core.signature import RunSignature, UnresolvedAnnotationError, read_signature
@@ -31,7 +31,9 @@ class _DefaultName:
         self._separator = separator
 
     def __get__(self, instance: object, owner: type) -> str:
-        words = _WORDS.findall(owner.__name__) or [owner.__name__]
+        # a name with other letters is kept as it is, to be refused when the tool is bound: part of it would mislead
+        words = _WORDS.findall(owner.__name__) if owner.__name__.isascii() else []
+        words = words or [owner.__name__]
         return self._prefix + self._separator.join(words).lower()
 
 
@@ -111,8 +113,11 @@ def _defining_scope(frame: FrameType) -> dict[str, Any]:
 
 
 def concrete_tools() -> list[type[LambdaTool]]:
-    """Every subclass of `LambdaTool` that can be served, in the order in which they were defined, bases first."""
-    seen: dict[type[LambdaTool], None] = {}
+    """Every subclass of `LambdaTool` that can be served, in the order in which they were defined, bases first.
+
+    Of several classes of one module and name, as when the cell of a notebook is run again, the last one.
+    """
+    seen: dict[tuple[str, str], type[LambdaTool]] = {}
 
     def visit(cls: type[LambdaTool]) -> Iterator[type[LambdaTool]]:
         for subclass in cls.__subclasses__():
@@ -122,8 +127,8 @@ def concrete_tools() -> list[type[LambdaTool]]:
     for cls in visit(LambdaTool):
         # one with type variables of its own is a base too, until a subclass says what they stand for
         if _is_concrete(cls) and not getattr(cls, "__parameters__", ()):
-            seen.setdefault(cls)
-    return list(seen)
+            seen[cls.__module__, cls.__qualname__] = cls
+    return list(seen.values())
 
 
 def _is_concrete(cls: type[LambdaTool]) -> bool:
@@ -215,7 +220,7 @@ class BoundTool:
                 f"{owner.__name__} has no 'run': add 'def run(self, req: YourRequest) -> YourResult'"
             )
         signature = _signature_of(owner, getattr(owner, "run", None), owner._scope)
-        name = _checked(owner, "name", tool.name, _NAME, "letters, digits, '_', '-' and '.', not a digit first")
+        name = _checked(owner, "name", tool.name, _NAME, "ASCII letters, digits, '_', '-' and '.', not a digit first")
         path = _checked(owner, "path", tool.path, _PATH, "'/', or segments such as '/greet' without a '/' at the end")
         label, tag = path_title(path)
         return cls(
@@ -252,5 +257,7 @@ def _doc(owner: type[LambdaTool], run: Callable[..., Any]) -> str | None:
 
 def _checked(owner: type, attribute: str, value: object, pattern: re.Pattern[str], allowed: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ToolDefinitionError(f"{owner.__name__}.{attribute} = {value!r}: must be {allowed}")
+        is_default = not owner.__name__.isascii() and owner.__name__.lower() in str(value)
+        remedy = f"; the class's name is not, so set '{attribute}' in the class" if is_default else ""
+        raise ToolDefinitionError(f"{owner.__name__}.{attribute} = {value!r}: must be {allowed}{remedy}")
     return value

@@ -221,8 +221,15 @@ class ExecutorContract:
     async def test_a_stop_is_safe_twice_and_before_a_start(self, executor: Executor, jobs: FakeJobs) -> None:
         await executor.stop()
         await executor.start(jobs.run_job)
-        await executor.stop()
-        await executor.stop()
+        await executor.submit("running", "tool")
+        await jobs["running"].has_started()
+        async with asyncio.timeout(20):
+            await executor.stop()
+            await executor.stop()
+        assert (jobs["running"].has_ended, jobs["running"].outcome) == (True, None)
+        stats = executor.stats()
+        assert (stats.queued, stats.running) == (0, 0)
+        assert await executor.drain(0)
 
     async def test_it_can_be_started_again(self, executor: Executor, jobs: FakeJobs) -> None:
         for name in ("a", "b", "c"):

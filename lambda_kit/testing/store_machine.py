@@ -173,8 +173,9 @@ class JobStoreMachine(RuleBasedStateMachine):
         assert self.await_(self._store.counts()) == self._model.counts()
         for tool in ("a", "b"):
             waiting = [j for j, m in jobs.items() if m.tool == tool and m.status is JobStatus.PENDING]
-            places = [self.await_(self._store.queue_position(job_id)) for job_id in waiting]
-            assert sorted(place or 0 for place in places) == list(range(1, len(waiting) + 1))
+            places = self.await_(self._store.queue_positions(waiting))
+            assert sorted(places) == sorted(waiting)
+            assert sorted(places.values()) == list(range(1, len(waiting) + 1))
 
     def _is_same(self, job: Job, model: ModelJob) -> None:
         assert (job.status, job.attempt, job.lease_token) == (model.status, model.attempt, model.token)

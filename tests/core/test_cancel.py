@@ -20,7 +20,7 @@ from lambda_kit import (
     ThreadExecutor,
 )
 from lambda_kit.core.job import Payload
-from lambda_kit.core.service import Submission
+from lambda_kit.core.submission import Submission
 from tests.core.running_tools import (
     LONG_SECONDS,
     QUICK,
@@ -241,13 +241,18 @@ async def test_a_stop_does_not_wait_for_ever_for_an_async_tool_that_swallows_eve
     store = MemoryJobStore()
     executor = AsyncioExecutor(stop_seconds=0.05)
     server = a_server(Stubborn, store=store, settings=QUICK, executor=executor)
-    async with asyncio.timeout(LONG_SECONDS):
-        async with server:
+    try:
+        async with asyncio.timeout(LONG_SECONDS), server:
             await server._jobs.submit(_submission(server, next(iter(server.tools.values())).tool))
             await until(lambda: Stubborn.begun)
-    may_go.set()
-    for _ in range(10):
-        await asyncio.sleep(0)
+        job = await the_job(store)
+    finally:  # else the event loop of this test would not end
+        may_go.set()
+    assert job.status in (JobStatus.CANCELLED, JobStatus.ERROR)
+    async with asyncio.timeout(LONG_SECONDS), server:  # and it can be used again
+        assert await server.run_tool(Stubborn, Ask()) == "at last"
+    assert await store.get(job.id) == job
+    assert await store.get_result(job.id) is None
 
 
 def test_a_process_with_a_deaf_tool_exits() -> None:

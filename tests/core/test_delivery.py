@@ -1,15 +1,21 @@
 """Sinks are told of everything, in order, once; and they slow nobody down."""
-# ruff: noqa: ASYNC110 - what is waited for has no event: another thread or task does it
 
 import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from lambda_kit import Job, JobContext, JobFailedError, JobSink, LambdaTool, MemoryJobStore
 from lambda_kit.core import delivery
-from lambda_kit.core.events import Event
+from lambda_kit.core.delivery import SinkDispatcher
+from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.events import Event, NewEvent
 from lambda_kit.core.job import Payload
+from lambda_kit.core.store import Delivery, Lease
+from lambda_kit.testing.clock import ManualClock
 from tests.core.running_tools import LONG_SECONDS, QUICK, Ask, NotedSink, a_server, jobs_of, the_job, until
 
 
@@ -92,65 +98,6 @@ async def test_a_sink_that_fails_or_hangs_slows_no_tool_and_fails_no_job() -> No
     assert answers == ["done"] * 20
 
 
-@pytest.mark.usefixtures("quick_back_off")
-async def test_jobs_that_a_sink_refuses_do_not_hide_the_others() -> None:
-    class Picky(NotedSink):
-        async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
-            if job.id in refused:
-                raise ConnectionError("not this one")
-            await super().deliver_event(job, event, authorization=authorization)
-
-    refused: set[str] = set()
-    sink, store = Picky(), MemoryJobStore()
-    server = a_server(Reports, store=store, sinks=[sink], settings=QUICK)
-    server._jobs._dispatchers[0]._stop_seconds = 0.05
-    async with server, asyncio.timeout(LONG_SECONDS):
-        calls = [asyncio.create_task(server.run_tool(Reports, Ask())) for _ in range(120)]
-        while len(jobs := await jobs_of(store)) < 120:
-            await asyncio.sleep(0)
-        refused |= {job.id for job in jobs}
-        await asyncio.gather(*calls)
-        await server.run_tool(Reports, Ask())
-        await until(lambda: len(set(sink.ends) - refused) == 1)
-
-
-@pytest.mark.usefixtures("quick_back_off")
-async def test_a_job_that_expires_while_its_sink_is_away_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Turns(NotedSink):
-        tries = 0
-
-        async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
-            Turns.tries += 1
-            raise ConnectionError("away")
-
-    sink, store = Turns(), MemoryJobStore()
-    server = a_server(Reports, store=store, sinks=[sink])
-    async with server, asyncio.timeout(LONG_SECONDS):
-        await server.run_tool(Reports, Ask())
-        await until(lambda: Turns.tries > 1)
-        monkeypatch.setattr(store, "_clock", lambda: 1e12)
-        assert await store.purge() == 1
-        await until(lambda: not server._jobs._dispatchers[0]._failures)
-
-
-@pytest.mark.usefixtures("quick_back_off")
-async def test_an_outbox_that_can_not_be_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    store, sink = MemoryJobStore(), NotedSink()
-    honest = store.undelivered
-    faults = 3
-
-    async def sometimes(name: str, *, limit: int = 100) -> Any:
-        nonlocal faults
-        faults -= 1
-        if faults >= 0:
-            raise ConnectionError("the store is away")
-        return await honest(name, limit=limit)
-
-    monkeypatch.setattr(store, "undelivered", sometimes)
-    await a_server(Reports, store=store, sinks=[sink]).run_tool(Reports, Ask())
-    assert len(sink.ends) == 1
-
-
 async def test_a_sink_that_can_not_be_opened_stops_the_start_and_closes_what_was_open() -> None:
     closed: list[str] = []
 
@@ -182,3 +129,378 @@ async def test_a_server_with_sinks_can_be_started_again() -> None:
         await server.run_tool(Reports, Ask())
     assert len(sink.ends) == 3
     assert len(sink.told) == 21
+
+
+# --- the dispatcher by itself, on a store that the test fills ---
+
+
+class GatedSink(NotedSink):
+    """Waits at its gate with each event of the jobs named by `held`; notes how many calls there are at once."""
+
+    def __init__(self, *held: str) -> None:
+        super().__init__()
+        self.held = set(held)
+        self.gate = asyncio.Event()
+        self.calls: list[str] = []
+        self.most_at_once = 0
+        self.tries: Counter[str] = Counter()
+        self.is_open = 0
+
+    async def start(self) -> None:
+        self.is_open += 1
+
+    async def stop(self) -> None:
+        self.is_open -= 1
+
+    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+        assert job.id not in self.calls, "told by two at once"
+        self.tries[job.id] += 1
+        self.calls.append(job.id)
+        self.most_at_once = max(self.most_at_once, len(self.calls))
+        try:
+            if job.id in self.held:
+                await self.gate.wait()
+            await asyncio.sleep(0)
+            await super().deliver_event(job, event, authorization=authorization)
+        finally:
+            self.calls.remove(job.id)
+
+
+class HangsAtThree(NotedSink):
+    """Never confirms the third event."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs = asyncio.Event()
+
+    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+        if event.seq == 3:
+            self.hangs.set()
+            await asyncio.Event().wait()
+        await super().deliver_event(job, event, authorization=authorization)
+
+
+class AuthorizationSink(NotedSink):
+    """Notes what authorization it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.authorizations: list[str | None] = []
+
+    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+        self.authorizations.append(authorization)
+        await super().deliver_event(job, event, authorization=authorization)
+
+
+class MarkedStore(MemoryJobStore):
+    """Notes how often it is asked, and fails as often as it is told to."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.marks: list[tuple[int, bool]] = []
+        self.reads = 0
+        self.outage = 0
+        self.error: Exception = UnavailableError("the store is away")
+
+    def _maybe_away(self) -> None:
+        if self.outage:
+            self.outage -= 1
+            raise self.error
+
+    async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
+        self.reads += 1
+        self._maybe_away()
+        return await super().undelivered(sink, limit=limit)
+
+    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
+        self._maybe_away()
+        self.marks.append((after_seq, is_complete))
+        await super().mark_delivered(sink, job_id, after_seq=after_seq, is_complete=is_complete)
+
+
+@contextlib.asynccontextmanager
+async def dispatching(sink: JobSink, store: MemoryJobStore, **options: Any) -> AsyncIterator[SinkDispatcher]:
+    dispatcher = SinkDispatcher(sink, store, **{"stop_seconds": 0.0, **options})
+    before = asyncio.all_tasks()
+    async with asyncio.timeout(LONG_SECONDS):
+        await dispatcher.start()
+        unwatch = store.watch(lambda _: dispatcher.wake())
+        try:
+            yield dispatcher
+        finally:
+            unwatch()
+            await dispatcher.stop()
+    assert asyncio.all_tasks() == before
+
+
+async def make(store: MemoryJobStore, job_id: str, *, reports: int = 0) -> Lease:
+    """A job that executes: it has two events and what it reports."""
+    await store.create(Job(id=job_id, tool="t", requested_at=0.0), Payload(b"{}", "application/json"))
+    claim = await store.claim(job_id, owner="me", lease_seconds=1e6)
+    assert claim is not None
+    lease = Lease(job_id, claim.job.lease_token)
+    await store.append_events(lease, [NewEvent("urn:x", b"{}", float(n)) for n in range(reports)])
+    return lease
+
+
+async def end(store: MemoryJobStore, lease: Lease) -> None:
+    await store.finish(lease, Payload(b"", "text/plain"))
+
+
+async def make_finished(store: MemoryJobStore, job_id: str, *, reports: int = 0) -> None:
+    await end(store, await make(store, job_id, reports=reports))
+
+
+async def test_a_call_that_hangs_holds_no_other_job_up() -> None:
+    sink, store = GatedSink("slow"), MemoryJobStore()
+    async with dispatching(sink, store, concurrency=2):
+        for job_id in ["slow", *map(str, range(30))]:
+            await make_finished(store, job_id)
+        await until(lambda: len(sink.ends) == 30)
+        assert "slow" not in sink.ends
+        sink.gate.set()
+        await until(lambda: "slow" in sink.ends)
+    assert [what for job_id, what in sink.told if job_id == "slow"] == ["1", "2", "3", "end"]
+
+
+@pytest.mark.usefixtures("quick_back_off")
+async def test_a_call_over_its_time_limit_makes_room_and_is_tried_again() -> None:
+    sink, store = GatedSink("slow", "slower"), MemoryJobStore()
+    async with dispatching(sink, store, concurrency=2, call_seconds=0.02):
+        for job_id in ("slow", "slower", "quick"):
+            await make_finished(store, job_id)
+        await until(lambda: "quick" in sink.ends and sink.tries["slow"] > 2)
+        sink.gate.set()
+        await until(lambda: len(sink.ends) == 3)
+    assert [what for job_id, what in sink.told if job_id == "slow"] == ["1", "2", "3", "end"]
+
+
+async def test_a_job_is_told_by_one_at_a_time_and_no_more_jobs_than_allowed() -> None:
+    sink, store = GatedSink(), MemoryJobStore()
+    async with dispatching(sink, store, concurrency=3):
+        leases = [await make(store, str(n)) for n in range(12)]
+        for _ in range(20):
+            for lease in leases:
+                await store.append_events(lease, [NewEvent("urn:x", b"{}", 0.0)])
+            await asyncio.sleep(0)
+        for lease in leases:
+            await end(store, lease)
+        await until(lambda: len(sink.ends) == 12)
+    assert sink.most_at_once == 3
+    for n in range(12):  # one at a time is asserted by the sink
+        assert [what for job_id, what in sink.told if job_id == str(n)] == [*map(str, range(1, 24)), "end"]
+
+
+async def test_what_was_confirmed_is_marked_by_the_page() -> None:
+    sink, store = NotedSink(), MarkedStore()
+    async with dispatching(sink, store):
+        await make_finished(store, "long", reports=247)
+        await until(lambda: sink.ends)
+    assert [what for _, what in sink.told] == [*map(str, range(1, 251)), "end"]
+    assert store.marks == [(100, False), (200, False), (250, True)]
+
+
+@pytest.mark.usefixtures("quick_back_off")
+@pytest.mark.parametrize("failing", ["3", "end"])
+async def test_after_a_failure_within_a_page_what_was_confirmed_is_not_told_again(failing: str) -> None:
+    class FailsOnce(NotedSink):
+        failed = False
+
+        def _maybe_fail(self) -> None:
+            if not self.failed and len(self.told) == {"3": 2, "end": 8}[failing]:
+                self.failed = True
+                raise ConnectionError("away")
+
+    sink, store = FailsOnce(), MarkedStore()
+    async with dispatching(sink, store):
+        await make_finished(store, "job", reports=5)
+        await until(lambda: sink.ends)
+    assert sink.failed
+    assert [what for _, what in sink.told] == [*"12345678", "end"]
+    assert store.marks == [({"3": 2, "end": 8}[failing], False), (8, True)]
+
+
+async def test_a_stop_marks_what_was_confirmed() -> None:
+    sink, store = HangsAtThree(), MemoryJobStore()
+    async with dispatching(sink, store):
+        await make_finished(store, "job")
+        await sink.hangs.wait()
+    assert await store.undelivered(sink.name) == [Delivery("job", 2)]
+
+
+async def test_a_stop_is_not_held_up_by_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_END_SECONDS", 0.01)
+    sink, store = HangsAtThree(), MarkedStore()
+    async with dispatching(sink, store):
+        await make_finished(store, "job")
+        await sink.hangs.wait()
+        store.outage = unanswered = 1_000_000
+    assert store.outage < unanswered
+    assert store.marks == []
+
+
+async def test_numbers_that_were_dropped_leave_nothing_to_tell() -> None:
+    sink, store = NotedSink(), MarkedStore()
+    async with dispatching(sink, store):
+        lease = await make(store, "job")
+        await store.append_events(lease, [], dropped=5)
+        await until(lambda: store.marks and store.marks[-1] == (7, False))
+        await until(lambda: not any(task.get_name().endswith(": job") for task in asyncio.all_tasks()))
+        reads = store.reads
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert store.reads <= reads + 1
+        await end(store, lease)
+        await until(lambda: sink.ends)
+    assert [what for _, what in sink.told] == ["1", "2", "8", "end"]
+
+
+@pytest.mark.usefixtures("quick_back_off")
+async def test_a_sink_whose_own_task_is_cancelled_is_told_again() -> None:
+    class Cancelled(NotedSink):
+        def _maybe_fail(self) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise asyncio.CancelledError
+
+    sink, store = Cancelled(failures=2), MemoryJobStore()
+    async with dispatching(sink, store):
+        await make_finished(store, "job")
+        await until(lambda: sink.ends)
+    assert [what for _, what in sink.told] == ["1", "2", "3", "end"]
+
+
+async def test_a_sink_is_closed_once_and_only_if_it_was_opened() -> None:
+    class Unopened(GatedSink):
+        async def start(self) -> None:
+            raise OSError("no route")
+
+    unopened = Unopened()
+    dispatcher = SinkDispatcher(unopened, MemoryJobStore())
+    await dispatcher.stop()
+    with pytest.raises(OSError, match="no route"):
+        await dispatcher.start()
+    await dispatcher.stop()
+    assert unopened.is_open == 0
+
+    class Away(MemoryJobStore):
+        async def register_sink(self, sink: str) -> None:
+            raise UnavailableError("away")
+
+    sink = GatedSink()
+    dispatcher = SinkDispatcher(sink, Away())
+    with pytest.raises(UnavailableError):
+        await dispatcher.start()
+    assert sink.is_open == 0
+    await dispatcher.stop()
+    assert sink.is_open == 0
+
+    async with dispatching(sink, MemoryJobStore()) as running:
+        assert sink.is_open == 1
+        await running.stop()
+        assert sink.is_open == 0
+    assert sink.is_open == 0
+
+
+async def test_a_stop_that_is_cancelled_says_so_and_leaves_nothing_running() -> None:
+    sink, store = GatedSink("slow"), MemoryJobStore()
+    before = asyncio.all_tasks()
+    dispatcher = SinkDispatcher(sink, store, stop_seconds=LONG_SECONDS)
+    await dispatcher.start()
+    await make_finished(store, "slow")
+    await until(lambda: sink.calls)
+    stopping = asyncio.create_task(dispatcher.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert sink.is_open == 0
+    assert asyncio.all_tasks() == before
+
+
+async def test_an_authorization_goes_with_its_job_unless_it_was_forgotten() -> None:
+    sink, store = AuthorizationSink(), MemoryJobStore()
+    async with dispatching(sink, store) as dispatcher:
+        for job_id in ("told", "forgotten", "replaced"):
+            dispatcher.remember(job_id, f"Bearer {job_id}")
+        dispatcher.forget("forgotten")
+        dispatcher.forget("never known")
+        dispatcher.remember("replaced", None)
+        for job_id in ("told", "forgotten", "replaced"):
+            await make_finished(store, job_id)
+            await until(lambda: job_id in sink.ends)  # noqa: B023 - called at once
+    assert sink.authorizations == ["Bearer told"] * 3 + [None] * 6
+
+
+@pytest.mark.usefixtures("quick_back_off")
+async def test_the_authorization_of_a_job_that_expires_undelivered_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Watched(MarkedStore):
+        absences = 0
+
+        async def get(self, job_id: str) -> Job | None:
+            job = await super().get(job_id)
+            self.absences += job is None
+            return job
+
+    monkeypatch.setattr(delivery, "_SWEEP_SECONDS", 0.005)
+    clock = ManualClock()
+    sink, store = AuthorizationSink(), Watched(clock=clock)
+    sink.failures = 1_000_000
+    async with dispatching(sink, store) as dispatcher:
+        dispatcher.remember("job", "Bearer secret")
+        await make_finished(store, "job")
+        await until(lambda: len(sink.authorizations) > 1)
+        clock.advance(1e6)
+        assert await store.purge() == 1
+        await until(lambda: store.absences == 2 or store.marks)  # by the sweeps, or by one who was about to tell
+        sink.failures = 0
+        sink.authorizations.clear()
+        await make_finished(store, "job")
+        await until(lambda: sink.ends)
+    assert sink.authorizations == [None] * 3
+
+
+@pytest.mark.usefixtures("quick_back_off")
+async def test_jobs_that_a_sink_refuses_do_not_hide_the_others() -> None:
+    class Picky(NotedSink):
+        async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+            if job.id.startswith("refused"):
+                raise ConnectionError("not this one")
+            await super().deliver_event(job, event, authorization=authorization)
+
+    sink, store = Picky(), MemoryJobStore()
+    async with dispatching(sink, store):
+        for n in range(120):
+            await make_finished(store, f"refused {n}")
+        await make_finished(store, "other")
+        await until(lambda: sink.ends)
+    assert [*sink.ends] == ["other"]
+
+
+@pytest.mark.usefixtures("quick_back_off")
+async def test_a_store_that_is_away_is_waited_for_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    class LosesTheStore(NotedSink):
+        async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+            await super().deliver_event(job, event, authorization=authorization)
+            if event.seq == 2:
+                store.outage = 5
+
+    sink, store = LosesTheStore(), MarkedStore()
+    async with dispatching(sink, store):
+        await make_finished(store, "job")
+        await until(lambda: (3, True) in store.marks)
+    assert [what for _, what in sink.told] == ["1", "2", "3", "end"]
+    assert store.outage == 0
+    warnings = [record.getMessage() for record in caplog.records if record.name == "lambda_kit.delivery"]
+    assert warnings == ["sink noted: the store is away (the store is away); waiting"]
+
+
+@pytest.mark.usefixtures("quick_back_off")
+@pytest.mark.parametrize("error", [UnavailableError("away"), ConnectionError("a store's own fault")])
+async def test_an_outbox_that_can_not_be_read_is_read_again(error: Exception) -> None:
+    sink, store = NotedSink(), MarkedStore()
+    store.outage, store.error = 3, error
+    async with dispatching(sink, store):
+        await make_finished(store, "job")
+        await until(lambda: sink.ends)
+    assert store.outage == 0

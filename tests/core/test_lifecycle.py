@@ -157,6 +157,77 @@ async def test_a_teardown_that_fails_does_not_keep_the_others_from_theirs(caplog
     assert "still open" in caplog.text
 
 
+class GivenUp(BaseException):
+    """What a test framework's skip is: no Exception."""
+
+
+@pytest.mark.parametrize("base", [Noted, NotedAsync])
+async def test_a_setup_that_is_given_up_tears_down_and_passes_it_on(base: type[Any]) -> None:
+    calls: list[str] = []
+
+    class Plain(Noted):
+        def setup(self) -> None:
+            raise GivenUp("skipped")
+
+    class NotPlain(NotedAsync):
+        async def setup(self) -> None:
+            raise GivenUp("skipped")
+
+    server = a_server(Noted("a", calls), (Plain if base is Noted else NotPlain)("b", calls))
+    with pytest.raises(GivenUp, match="skipped"):
+        await server.__aenter__()
+    assert calls == ["setup a", "teardown b", "teardown a"]
+
+
+async def test_a_teardown_that_is_given_up_does_not_keep_the_others_from_theirs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls: list[str] = []
+
+    class Bad(NotedAsync):
+        async def teardown(self) -> None:
+            raise GivenUp("skipped")
+
+    async with a_server(Noted("a", calls), Bad("b", calls)):
+        calls.clear()
+    assert calls == ["teardown a"]
+    assert "tool 'b': teardown failed" in caplog.text
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_teardown_that_hangs_is_given_up_and_named(caplog: pytest.LogCaptureFixture, is_async: bool) -> None:
+    calls: list[str] = []
+    door = threading.Event()
+
+    class Hangs(Noted):
+        def teardown(self) -> None:
+            door.wait(LONG_SECONDS)
+
+    class HangsAsync(Noted):
+        async def teardown(self) -> None:
+            await asyncio.Event().wait()
+
+    tools = [Noted("a", calls), (HangsAsync if is_async else Hangs)("b", calls)]
+    lifecycle = ToolLifecycle([BoundTool.bind(tool) for tool in tools], teardown_seconds=0.02)
+    await lifecycle.set_up()
+    async with asyncio.timeout(LONG_SECONDS):
+        await lifecycle.tear_down()
+    door.set()
+    assert calls == ["setup a", "setup b", "teardown a"]
+    assert "tool 'b': teardown is not done after 0.02 s" in caplog.text
+
+
+async def test_a_teardown_that_raises_a_timeout_of_its_own_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    class Bad(Noted):
+        def teardown(self) -> None:
+            raise TimeoutError("the device is silent")
+
+    async with a_server(Bad("a", [])):
+        pass
+    assert "tool 'a': teardown failed" in caplog.text
+    assert "the device is silent" in caplog.text
+
+
 class Says(LambdaTool):
     def __init__(self, answer: Any) -> None:
         self.answer = answer

@@ -234,7 +234,7 @@ def test_a_path_that_is_none_is_refused_by_class_and_value(path: Any) -> None:
 @pytest.mark.parametrize("name", ["", "1a", "a b", "ü", None, 5, "a" * 129, "a\n"])
 def test_a_name_that_is_none_is_refused_by_class_and_value(name: Any) -> None:
     tool = type("Bad", (LambdaTool,), {"run": _fine, "name": name, "path": "/x"})
-    with pytest.raises(ToolDefinitionError, match=r"Bad\.name = .*: must be letters, digits"):
+    with pytest.raises(ToolDefinitionError, match=r"Bad\.name = .*: must be ASCII letters, digits"):
         a_server(tool)
 
 

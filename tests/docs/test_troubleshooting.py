@@ -322,7 +322,7 @@ def not_encodable() -> str:
     return answer(500, greeter(greeting=object()), json={"name": "Ada"})
 
 
-@refused("InProcess.run wants a litestar.Request, and this job has none")
+@refused("InProcess.run wants a litestar.Request, which there is only over HTTP")
 def no_request_in_process() -> None:
     class InProcess(LambdaTool):
         def run(self, req: GreetRequest, request: Request) -> str: ...  # type: ignore[type-arg]

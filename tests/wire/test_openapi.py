@@ -71,6 +71,18 @@ def test_every_reference_leads_to_a_schema(document):
     assert all(isinstance(resolve(document, reference), dict) for reference in found)
 
 
+def test_the_schema_of_an_error_is_there_once(document):
+    assert json.dumps(document).count("urn:ivcap:schema.ai-tool.error.1") == 1
+    problems = {
+        reference
+        for _, _, operation in operations(document)
+        for response in operation["responses"].values()
+        for reference in references(response.get("content", {}).get("application/problem+json", {}))
+    }
+    (problem,) = problems
+    assert resolve(document, problem)["title"] == "Problem"
+
+
 def test_the_document_says_whose_service_it_is(document):
     info = document["info"]
     assert info["title"] == "My IVCAP Service"

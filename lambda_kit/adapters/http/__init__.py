@@ -1,1 +1,1 @@
-"""Adapters: each knows one outside thing, and none imports another."""
+"""The HTTP side: Litestar routes, headers, errors, and the OpenAPI document (docs/wire.md)."""

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Receive, Scope, Send
 
 from lambda_kit.adapters.http.prefer import WaitPreference
@@ -15,11 +16,11 @@ from lambda_kit.adapters.http.problems import (
     problem_of_job,
 )
 from lambda_kit.core.job import Job
-from lambda_kit.core.service import Settled
 from lambda_kit.core.tool import BoundTool
+from lambda_kit.core.waiting import Settled
 from lambda_kit.version import VERSION
 
-__all__ = ["Answer", "job_answer", "job_record", "json_answer", "result_path"]
+__all__ = ["Answer", "base_path", "job_answer", "job_record", "json_answer", "result_path"]
 
 _VERSION_FIELD = (VERSION_HEADER.lower().encode(), VERSION.encode())
 
@@ -34,21 +35,26 @@ class Answer:
         fields: Further header fields, names in lower case.
     """
 
-    __slots__ = ("body", "fields", "status")
+    __slots__ = ("body", "fields", "status_code")
 
     def __init__(
         self, status: int, body: bytes, content_type: str | None, fields: Iterable[tuple[bytes, bytes]] = ()
     ) -> None:
-        self.status = status
+        self.status_code = status
         self.body = body
         self.fields = [_VERSION_FIELD, *fields]
         if content_type is not None:
             self.fields.append((b"content-type", content_type.encode("latin-1")))
             self.fields.append((b"content-length", b"%d" % len(body)))
 
+    @property
+    def headers(self) -> MutableScopeHeaders:
+        """The header fields, to be changed by an ``after_request`` hook."""
+        return MutableScopeHeaders({"headers": self.fields})
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        await send({"type": "http.response.start", "status": self.status, "headers": self.fields})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.fields})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
@@ -58,7 +64,13 @@ def json_answer(content: Any, status: int = 200, fields: Iterable[tuple[bytes, b
 
 
 def job_answer(
-    settled: Settled, tool: BoundTool | None, wants: WaitPreference, *, debug: bool, try_later_body: bool
+    settled: Settled,
+    tool: BoundTool | None,
+    wants: WaitPreference,
+    scope: Scope,
+    *,
+    debug: bool,
+    try_later_body: bool,
 ) -> Answer:
     """What a POST, and a poll, answer: the same for a finished job, whenever it is asked for.
 
@@ -66,6 +78,7 @@ def job_answer(
         settled: The job as it is now, with its result.
         tool: The job's tool. None: it is not served here (any more).
         wants: What the client prefers.
+        scope: The request's.
         debug: Whether a traceback may be shown.
         try_later_body: Whether "try later" is a 202 with a body, even where the client did not ask for that.
     """
@@ -74,15 +87,17 @@ def job_answer(
     if wants.applied is not None:
         fields.append((b"preference-applied", wants.applied.encode()))
     if not job.status.is_final:
-        return _try_later(job, tool, fields, with_body=try_later_body or wants.representation)
+        location = result_path(job, tool, base_path(scope))
+        return _try_later(job, tool, location, fields, with_body=try_later_body or wants.representation)
     if result is not None:
         return Answer(200, result.content, result.content_type, fields)
     problem = problem_of_job(job, debug=debug)
     return Answer(problem.status, problem_body(problem), PROBLEM_MEDIA_TYPE, fields)
 
 
-def _try_later(job: Job, tool: BoundTool | None, fields: list[tuple[bytes, bytes]], *, with_body: bool) -> Answer:
-    location = result_path(job, tool)
+def _try_later(
+    job: Job, tool: BoundTool | None, location: str, fields: list[tuple[bytes, bytes]], *, with_body: bool
+) -> Answer:
     seconds = 3 if tool is None else tool.options.refresh_seconds
     fields += [
         (b"location", location.encode()),
@@ -96,18 +111,24 @@ def _try_later(job: Job, tool: BoundTool | None, fields: list[tuple[bytes, bytes
     return json_answer(body, 202, fields)
 
 
-def result_path(job: Job, tool: BoundTool | None) -> str:
+def base_path(scope: Scope) -> str:
+    """What stands before all paths of the service: where the app is mounted, and the path that the app has itself."""
+    app_path = scope["litestar_app"].path
+    return scope.get("root_path", "").rstrip("/") + ("" if app_path in ("", "/") else app_path)
+
+
+def result_path(job: Job, tool: BoundTool | None, base: str) -> str:
     """Where the job's result is to be had: under its tool, or at ``/jobs`` for a tool at ``/``."""
     prefix = "" if tool is None or tool.path == "/" else tool.path
-    return f"{prefix}/jobs/{job.id}"
+    return f"{base}{prefix}/jobs/{job.id}"
 
 
-def job_record(job: Job, tool: BoundTool | None, queue_position: int | None = None) -> dict[str, Any]:
+def job_record(job: Job, tool: BoundTool | None, base: str, queue_position: int | None = None) -> dict[str, Any]:
     """The job's record in the platform's words. What is not known is left out."""
     links = {
-        "self": f"/jobs/{job.id}/status",
-        "result": result_path(job, tool),
-        "events": f"/jobs/{job.id}/events",
+        "self": f"{base}/jobs/{job.id}/status",
+        "result": result_path(job, tool, base),
+        "events": f"{base}/jobs/{job.id}/events",
     }
     record = {
         "id": job.urn,

@@ -5,10 +5,12 @@ from typing import Any
 from litestar import Controller, Request, get
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
+from litestar.types import Scope
 
-from lambda_kit.adapters.http.answers import job_record, json_answer
+from lambda_kit.adapters.http import operations
+from lambda_kit.adapters.http.answers import base_path, job_record, json_answer
 from lambda_kit.adapters.http.headers import parse_job_id, shown
-from lambda_kit.adapters.http.openapi import describe_operation, docs
+from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.tool_controller import HttpSettings, poll
 from lambda_kit.core.errors import BadRequestError
 from lambda_kit.core.job import Job, JobStatus
@@ -25,9 +27,10 @@ def job_controller(service: JobService, settings: HttpSettings) -> type[Controll
     async def result(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         return await poll(service, settings, request, job_id)  # type: ignore[return-value]
 
-    async def status(self: Controller, job_id: FromPath[str]) -> ASGIResponse:
+    async def status(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         job = await service.get(parse_job_id(job_id, "job id"))
-        return json_answer(await _record(service, job), fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
+        [record] = await _records(service, [job], request.scope)
+        return json_answer(record, fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
 
     members: dict[str, Any] = {
         "path": "/jobs",
@@ -36,13 +39,13 @@ def job_controller(service: JobService, settings: HttpSettings) -> type[Controll
             "/{job_id:str}",
             summary="Collect the result of a job",
             operation_id="collect",
-            operation_class=describe_operation(docs.collect(None)),
+            operation_class=describe_operation(operations.collect(None)),
         )(result),
         "status": get(
             "/{job_id:str}/status",
             summary="Show the record of a job",
             operation_id="job_status",
-            operation_class=describe_operation(docs.status()),
+            operation_class=describe_operation(operations.status()),
         )(status),
     }
     return type("JobController", (Controller,), members)
@@ -59,7 +62,7 @@ def job_list_controller(service: JobService) -> type[Controller]:
             limit=_limit(query.get("limit")),
             cursor=query.get("cursor"),
         )
-        content: dict[str, Any] = {"items": [await _record(service, job) for job in page.jobs]}
+        content: dict[str, Any] = {"items": await _records(service, page.jobs, request.scope)}
         if page.next_cursor is not None:
             content["next-cursor"] = page.next_cursor
         return json_answer(content)  # type: ignore[return-value]
@@ -70,17 +73,17 @@ def job_list_controller(service: JobService) -> type[Controller]:
         "list_jobs": get(
             summary="List jobs, newest first",
             operation_id="list_jobs",
-            operation_class=describe_operation(docs.list_jobs()),
+            operation_class=describe_operation(operations.list_jobs()),
         )(list_jobs),
     }
     return type("JobListController", (Controller,), members)
 
 
-async def _record(service: JobService, job: Job) -> dict[str, Any]:
-    position = None
-    if job.status is JobStatus.PENDING:
-        position = await service.store.queue_position(job.id)
-    return job_record(job, service.tools.get(job.tool), position)
+async def _records(service: JobService, jobs: list[Job], scope: Scope) -> list[dict[str, Any]]:
+    pending = [job.id for job in jobs if job.status is JobStatus.PENDING]
+    positions = await service.store.queue_positions(pending) if pending else {}
+    base = base_path(scope)
+    return [job_record(job, service.tools.get(job.tool), base, positions.get(job.id)) for job in jobs]
 
 
 def _statuses(values: list[str]) -> list[JobStatus]:

@@ -67,6 +67,9 @@ _OF_ERROR: dict[type[LambdaKitError], tuple[int, str]] = {
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """Where Python, before 3.13, has other words than RFC 9110."""
 
+_UNKNOWN = "Unknown"
+"""The title of a status that is nobody's, such as the 460 of a guard."""
+
 _INTERNAL = (500, "internal-error")
 
 PROBLEM_SCHEMA: dict[str, Any] = {
@@ -117,7 +120,7 @@ def problem_body(problem: Problem) -> bytes:
     """The JSON of an error, its members in the order of docs/wire.md."""
     body: dict[str, Any] = {
         "type": problem.type,
-        "title": _TITLES.get(problem.status) or HTTPStatus(problem.status).phrase,
+        "title": _title(problem.status),
         "status": problem.status,
         "detail": problem.detail,
     }
@@ -129,6 +132,13 @@ def problem_body(problem: Problem) -> bytes:
     if problem.traceback is not None:
         body["traceback"] = problem.traceback
     return msgspec.json.encode(body)
+
+
+def _title(status: int) -> str:
+    try:
+        return _TITLES.get(status) or HTTPStatus(status).phrase
+    except ValueError:
+        return _UNKNOWN
 
 
 def problem_of_job(job: Job, *, debug: bool) -> Problem:
@@ -156,8 +166,9 @@ def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 def _problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
     if isinstance(error, HTTPException):  # Litestar's own: no such path, method, guard of the user's …
-        words = HTTPStatus(error.status_code).phrase
-        problem = Problem(error.status_code, words.lower().replace(" ", "-"), error.detail or words)
+        words = _title(error.status_code)
+        kind = f"status-{error.status_code}" if words == _UNKNOWN else words.lower().replace(" ", "-")
+        problem = Problem(error.status_code, kind, error.detail or words)
         return problem, dict(error.headers or {})
     if not isinstance(error, LambdaKitError):
         return Problem(*_INTERNAL, "the service failed inside; its log has the details"), {}

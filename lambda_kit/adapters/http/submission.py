@@ -1,5 +1,7 @@
 """A POST, read: from an HTTP request to a `Submission`."""
 
+import functools
+import re
 from typing import Any
 
 from litestar import Request
@@ -16,13 +18,13 @@ from lambda_kit.adapters.http.headers import (
 )
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 from lambda_kit.core.job import Payload, RequestInfo
-from lambda_kit.core.service import Submission
+from lambda_kit.core.submission import Submission
 from lambda_kit.core.tool import BoundTool
 
 __all__ = ["read_submission"]
 
 # Never stored with a job (docs/wire.md, Authorization).
-_CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
+_CREDENTIAL = re.compile(rb"authorization|cookie|credential|password|secret|token|api-?key|access-?key|private-?key")
 
 
 async def read_submission(request: Request[Any, Any, Any], tool: BoundTool, *, max_body_bytes: int) -> Submission:
@@ -68,6 +70,11 @@ def _only(raw: list[tuple[bytes, bytes]], name: bytes) -> str:
     return ", ".join(header_values(raw, name))
 
 
+@functools.lru_cache(maxsize=1024)  # clients send the same few names again and again
+def _is_credential(name: bytes) -> bool:
+    return _CREDENTIAL.search(name) is not None
+
+
 async def _body(request: Request[Any, Any, Any], announced: bytes | None, limit: int) -> bytes:
     """The request's body, read once, and left where `litestar.Request.body` finds it.
 
@@ -106,6 +113,6 @@ def _request_info(request: Request[Any, Any, Any], raw: list[tuple[bytes, bytes]
     return RequestInfo(
         method=scope["method"],
         url=f"{url}?{query.decode('latin-1')}" if query else url,
-        fields=tuple([field for field in raw if field[0] not in _CREDENTIALS]),
+        fields=tuple([field for field in raw if not _is_credential(field[0])]),
         client=scope.get("client"),
     )

@@ -9,9 +9,10 @@ from typing import Any
 import ivcap_service
 import litestar_offline_docs
 import msgspec
-from litestar import Request, Router, get
+from litestar import HttpMethod, Request, Router, get
 from litestar.datastructures import ResponseHeader
 from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Contact, License
@@ -19,8 +20,9 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.response.base import ASGIResponse
 
+from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, json_answer
-from lambda_kit.adapters.http.openapi import describe_operation, docs
+from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.problems import VERSION_HEADER
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.version import VERSION
@@ -53,30 +55,31 @@ def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]]) -> list[
         why_not_ready: Says why no job can be taken now; None: the service is ready.
     """
 
-    @get(
-        "/_healtz",
-        tags=["System"],
-        summary="Whether jobs are taken",
-        operation_id="readiness",
-        operation_class=describe_operation(docs.readiness()),
-    )
     async def readiness() -> ASGIResponse:
         reason = await why_not_ready()
         if reason is not None:
             raise UnavailableError(reason)
         return json_answer({"version": service_version()})  # type: ignore[return-value]
 
-    @get(
-        "/_livez",
-        tags=["System"],
-        summary="Whether the event loop turns",
-        operation_id="liveness",
-        operation_class=describe_operation(docs.liveness()),
-    )
     async def liveness() -> ASGIResponse:
         return json_answer({"status": "alive"})  # type: ignore[return-value]
 
-    return [readiness, liveness]
+    handlers: list[Any] = []
+    for path, summary, handler, operation in (
+        ("/_healtz", "Whether jobs are taken", readiness, operations.readiness()),
+        ("/_livez", "Whether the event loop turns", liveness, operations.liveness()),
+    ):
+        described = get(
+            path,
+            tags=["System"],
+            summary=summary,
+            operation_id=handler.__name__,
+            operation_class=describe_operation(operation),
+        )
+        # some load balancers ask with HEAD; the server leaves out the body (RFC 9110, 9.3.2)
+        briefly = HTTPRouteHandler(path, http_method=HttpMethod.HEAD, include_in_schema=False)
+        handlers += [described(handler), briefly(handler)]
+    return handlers
 
 
 def openapi_config(service: ivcap_service.Service) -> OpenAPIConfig:

@@ -8,19 +8,23 @@ from litestar import Controller, Request, get
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
+from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, job_answer, json_answer
 from lambda_kit.adapters.http.forwarded import public_prefix
 from lambda_kit.adapters.http.headers import parse_job_id
-from lambda_kit.adapters.http.openapi import describe_operation, docs
+from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.prefer import wait_preference
 from lambda_kit.adapters.http.quick_route import quick_post
 from lambda_kit.adapters.http.submission import read_submission
+from lambda_kit.adapters.http.waiting import QUICK_SECONDS, wait_while_connected
 from lambda_kit.core.description import tool_description
-from lambda_kit.core.errors import JobNotFoundError
+from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.service import JobService
 from lambda_kit.core.tool import BoundTool
 
 __all__ = ["HttpSettings", "poll", "tool_controller"]
+
+_NOT_OPTIONS = frozenset({"path", "http_method", "status_code", "media_type"})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -61,13 +65,15 @@ async def poll(
     """
     bare_id = parse_job_id(job_id, "job id")
     wants = wait_preference(request.scope["headers"])
-    if tool is not None and (await service.get(bare_id)).tool != tool.name:
-        raise JobNotFoundError(bare_id)
-    settled = await service.wait(bare_id, wants.seconds or 0.0)
+    seconds = wants.seconds or 0.0
+    quick = min(seconds, QUICK_SECONDS)
+    settled = await service.wait(bare_id, quick, tool=None if tool is None else tool.name)
+    settled = await wait_while_connected(service, settled, seconds - quick, request)
     return job_answer(
         settled,
         service.tools.get(settled.job.tool),
         wants,
+        request.scope,
         debug=settings.debug,
         try_later_body=settings.try_later_body,
     )
@@ -75,18 +81,17 @@ async def poll(
 
 def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings) -> type[Controller]:
     """Make the Litestar controller that serves one tool."""
-    route_options: Mapping[str, Any] = tool.options.post_route_opts
     summary, _, text = (tool.doc or tool.label).partition("\n")
 
     async def run(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
         wants = wait_preference(request.scope["headers"])
         submission = await read_submission(request, tool, max_body_bytes=settings.max_body_bytes)
-        job = await service.submit(submission)
-        # nothing may come between these two: a quick job could be evicted from a small store
         seconds = tool.options.wait_seconds if wants.seconds is None else wants.seconds
-        settled = await service.wait(job.id, seconds)
+        quick = min(seconds, QUICK_SECONDS)
+        settled = await service.submit_and_wait(submission, quick)
+        settled = await wait_while_connected(service, settled, seconds - quick, request)
         return job_answer(  # type: ignore[return-value]  # an ASGI app, which is all that Litestar asks for
-            settled, tool, wants, debug=settings.debug, try_later_body=settings.try_later_body
+            settled, tool, wants, request.scope, debug=settings.debug, try_later_body=settings.try_later_body
         )
 
     async def describe(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
@@ -104,16 +109,19 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
         "path": tool.path,
         "tags": list(tool.tags),
         "run": quick_post(
-            status_code=200,
-            summary=tool.options.name or summary,
-            description=text.strip() or summary,
-            operation_id=f"run_{tool.name}",
-            **{"operation_class": describe_operation(docs.run_tool(tool)), **route_options},
+            **{
+                "status_code": 200,
+                "summary": tool.options.name or summary,
+                "description": text.strip() or summary,
+                "operation_id": f"run_{tool.name}",
+                "operation_class": describe_operation(operations.run_tool(tool)),
+                **_route_options(tool),
+            }
         )(run),
         "describe": get(
             summary=f"Describe {tool.name}, for agents",
             operation_id=f"describe_{tool.name}",
-            operation_class=describe_operation(docs.describe_tool()),
+            operation_class=describe_operation(operations.describe_tool()),
         )(describe),
     }
     if tool.path != "/":  # for a tool at / this is GET /jobs/{id}, which is there anyway
@@ -121,9 +129,20 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
             "/jobs/{job_id:str}",
             summary=f"Collect a result of {tool.name}",
             operation_id=f"collect_{tool.name}",
-            operation_class=describe_operation(docs.collect(tool)),
+            operation_class=describe_operation(operations.collect(tool)),
         )(collect)
     return type(f"{type(tool.tool).__name__}Controller", (Controller,), members)
+
+
+def _route_options(tool: BoundTool) -> Mapping[str, Any]:
+    options = tool.options.post_route_opts
+    taken = sorted(_NOT_OPTIONS.intersection(options))
+    if taken:
+        raise ToolDefinitionError(
+            f"{type(tool.tool).__name__}.options: post_route_opts can't set {', '.join(taken)}, which lambda_kit "
+            "decides: leave it out (a tool's path is its attribute 'path')"
+        )
+    return options
 
 
 def _public_url(request: Request[Any, Any, Any]) -> str:

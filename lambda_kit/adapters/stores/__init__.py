@@ -1,1 +1,1 @@
-"""Adapters: each knows one outside thing, and none imports another."""
+"""Where jobs are kept: implementations of `lambda_kit.core.store.JobStore`."""

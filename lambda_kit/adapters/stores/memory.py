@@ -8,18 +8,20 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from lambda_kit.adapters.stores.memory_parts import Entry, FinishedJobs, Slots
-from lambda_kit.core.errors import BadRequestError, LeaseLostError
+from lambda_kit.core.errors import BadRequestError, LeaseLostError, QueueFullError
 from lambda_kit.core.events import Event, EventKind, EventPage, NewEvent
 from lambda_kit.core.job import (
-    Failure,
-    FailureKind,
     Job,
     JobStatus,
     Outcome,
     Payload,
-    check_transition,
+    claim_job,
+    end_job,
+    reap_job,
+    requeue_job,
 )
 from lambda_kit.core.store import (
+    Change,
     Claim,
     Created,
     Delivery,
@@ -31,8 +33,6 @@ from lambda_kit.core.store import (
 )
 
 __all__ = ["MemoryJobStore"]
-
-_changed = msgspec.structs.replace
 
 _CURSOR = re.compile(r"[0-9a-f]{1,16}")
 
@@ -58,6 +58,7 @@ class MemoryJobStore(JobStore):
         self._by_key: dict[str, str] = {}
         self._finished = FinishedJobs(self._forget)
         self._pending: dict[str, dict[str, None]] = {}
+        self._unfinished: Counter[str] = Counter()
         self._watchers: tuple[OnChange, ...] = ()
         self._slots = Slots()
         self._sinks: tuple[str, ...] = ()
@@ -72,21 +73,31 @@ class MemoryJobStore(JobStore):
 
     # --- the life of a job ---
 
-    async def create(self, job: Job, request: Payload) -> Created:
+    async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
         existing = self._entry(job.id)
         if existing is None and job.idempotency_key is not None:
             existing = self._by_key_entry(job.idempotency_key)
         if existing is not None:
             return Created(existing.job, is_new=False)
+        if max_unfinished is not None and self._unfinished[job.tool] >= max_unfinished:
+            raise QueueFullError(f"tool '{job.tool}' has {max_unfinished} jobs waiting or running: come back later")
         self._number += 1
         entry = Entry.new(job, self._number, request, self._sinks)
         self._entries[job.id] = entry
         if job.idempotency_key is not None:
             self._by_key[job.idempotency_key] = job.id
+        self._unfinished[job.tool] += 1
         self._pending.setdefault(job.tool, {})[job.id] = None
         entry.log_status(job.requested_at, self._event_log_size)
-        self._notify(job.id)
+        self._notify(job)
         return Created(job, is_new=True)
+
+    async def discard(self, job_id: str) -> None:
+        entry = self._entries.get(job_id)
+        if entry is not None and entry.job.status is JobStatus.PENDING:
+            del self._pending[entry.job.tool][job_id]
+            self._unfinished[entry.job.tool] -= 1
+            self._forget(job_id)
 
     async def get(self, job_id: str) -> Job | None:
         entry = self._entry(job_id)
@@ -105,20 +116,7 @@ class MemoryJobStore(JobStore):
         if entry is None or entry.job.status is not JobStatus.PENDING:
             return None
         now = self._clock()
-        job = entry.job
-        self._transition(
-            entry,
-            _changed(
-                job,
-                status=JobStatus.EXECUTING,
-                started_at=now,
-                attempt=job.attempt + 1,
-                lease_owner=owner,
-                lease_token=job.lease_token + 1,
-                lease_expires_at=now + lease_seconds,
-            ),
-            now,
-        )
+        self._transition(entry, claim_job(entry.job, owner=owner, lease_seconds=lease_seconds, now=now), now)
         assert entry.request is not None  # noqa: S101 - for the type checker: it is kept until the job is final
         return Claim(entry.job, entry.request)
 
@@ -130,13 +128,13 @@ class MemoryJobStore(JobStore):
             if entry is None or not _holds(entry.job, lease):
                 renewals.append(Renewal(lease, is_lost=True, cancel_requested=False))
                 continue
-            entry.job = _changed(entry.job, lease_expires_at=expiry)
+            entry.job = msgspec.structs.replace(entry.job, lease_expires_at=expiry)
             renewals.append(Renewal(lease, is_lost=False, cancel_requested=entry.job.cancel_requested))
         return renewals
 
     async def finish(self, lease: Lease, outcome: Outcome) -> Job:
         entry = self._held(lease)
-        self._end(entry, None if entry.job.cancel_requested else outcome)
+        self._end(entry, outcome)
         return entry.job
 
     async def release(self, lease: Lease) -> Job:
@@ -144,7 +142,7 @@ class MemoryJobStore(JobStore):
         if entry.job.cancel_requested:
             self._end(entry, None)
         else:
-            self._requeue(entry, attempt=entry.job.attempt - 1)
+            self._transition(entry, requeue_job(entry.job, is_counted=False), self._clock())
         return entry.job
 
     async def request_cancel(self, job_id: str) -> Job | None:
@@ -154,25 +152,18 @@ class MemoryJobStore(JobStore):
         if entry.job.status is JobStatus.PENDING:
             self._end(entry, None)
         elif not entry.job.cancel_requested:
-            entry.job = _changed(entry.job, cancel_requested=True)
-            self._notify(job_id)
+            entry.job = msgspec.structs.replace(entry.job, cancel_requested=True)
+            self._notify(entry.job)
         return entry.job
 
     async def reap(self) -> list[Job]:
         now = self._clock()
-        reaped = []
+        reaped: list[Job] = []
         for entry in list(self._entries.values()):
-            job = entry.job
-            if job.lease_expires_at is None or job.lease_expires_at > now:
-                continue
-            if job.cancel_requested:
-                self._end(entry, None)
-            elif job.attempt < job.max_attempts:
-                self._requeue(entry, attempt=job.attempt)
-            else:
-                lost = f"worker lost: '{job.lease_owner}' did not renew its lease (attempt {job.attempt})"
-                self._end(entry, Failure(FailureKind.WORKER_LOST, "worker-lost", lost))
-            reaped.append(entry.job)
+            after = reap_job(entry.job, now=now)
+            if after is not None:
+                self._transition(entry, after, now)
+                reaped.append(after)
         return reaped
 
     # --- looking around ---
@@ -205,11 +196,15 @@ class MemoryJobStore(JobStore):
         await self.purge()
         return dict(Counter((entry.job.tool, entry.job.status) for entry in self._entries.values()))
 
-    async def queue_position(self, job_id: str) -> int | None:
-        entry = self._entry(job_id)
-        if entry is None or entry.job.status is not JobStatus.PENDING:
-            return None
-        return next(n for n, other in enumerate(self._pending[entry.job.tool], 1) if other == job_id)
+    async def queue_positions(self, job_ids: Collection[str]) -> dict[str, int]:
+        wanted = [entry.job for job_id in job_ids if (entry := self._entry(job_id)) is not None]
+        ids = {job.id for job in wanted if job.status is JobStatus.PENDING}
+        return {
+            job_id: position
+            for tool in {job.tool for job in wanted}
+            for position, job_id in enumerate(self._pending.get(tool, ()), 1)
+            if job_id in ids
+        }
 
     # --- events ---
 
@@ -225,8 +220,8 @@ class MemoryJobStore(JobStore):
             )
             progress = event.progress or progress
         if progress is not None:
-            entry.job = _changed(entry.job, progress=progress)
-        self._notify(lease.job_id)
+            entry.job = msgspec.structs.replace(entry.job, progress=progress)
+        self._notify(entry.job)
         return entry.last_seq
 
     async def read_events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> EventPage | None:
@@ -236,8 +231,8 @@ class MemoryJobStore(JobStore):
         return entry.page(after, limit)
 
     def watch(self, on_change: OnChange) -> Callable[[], None]:
-        def watcher(job_id: str) -> None:  # one for each watch, though the function be the same
-            on_change(job_id)
+        def watcher(change: Change) -> None:  # one for each watch, though the function be the same
+            on_change(change)
 
         self._watchers = (*self._watchers, watcher)
 
@@ -306,57 +301,30 @@ class MemoryJobStore(JobStore):
 
     def _end(self, entry: Entry, outcome: Outcome) -> None:
         now = self._clock()
-        job = entry.job
-        failure = outcome if isinstance(outcome, Failure) else None
-        result = outcome if isinstance(outcome, Payload) else None
-        status = JobStatus.CANCELLED
-        if failure is not None:
-            status = failure.kind.status
-        elif result is not None:
-            status = JobStatus.SUCCEEDED
-        entry.result = result
-        self._transition(
-            entry,
-            _changed(
-                job,
-                status=status,
-                finished_at=now,
-                expires_at=now + job.ttl_seconds,
-                lease_owner=None,
-                lease_expires_at=None,
-                result_content_type=None if result is None else result.content_type,
-                failure=failure,
-            ),
-            now,
-        )
-        entry.seal()
-        self._finished.add(entry.job, now)
-
-    def _requeue(self, entry: Entry, *, attempt: int) -> None:
-        job = _changed(
-            entry.job,
-            status=JobStatus.PENDING,
-            started_at=None,
-            attempt=attempt,
-            lease_owner=None,
-            lease_expires_at=None,
-        )
-        self._transition(entry, job, self._clock())
+        job = end_job(entry.job, outcome, now=now)
+        if job.status is JobStatus.SUCCEEDED and isinstance(outcome, Payload):
+            entry.result = outcome
+        self._transition(entry, job, now)
 
     def _transition(self, entry: Entry, after: Job, now: float) -> None:
         before = entry.job
-        check_transition(before.id, before.status, after.status)
         if before.status is JobStatus.PENDING:
             del self._pending[before.tool][before.id]
         elif after.status is JobStatus.PENDING:
             self._pending[after.tool][after.id] = None
         entry.job = after
         entry.log_status(now, self._event_log_size)
-        self._notify(after.id)
+        if after.status.is_final:
+            self._unfinished[after.tool] -= 1
+            entry.seal()
+            self._finished.add(after, now)
+        self._notify(after)
 
-    def _notify(self, job_id: str) -> None:
-        for watcher in self._watchers:
-            watcher(job_id)
+    def _notify(self, job: Job) -> None:
+        if self._watchers:
+            change = Change(job.id, job.status, job.cancel_requested)
+            for watcher in self._watchers:
+                watcher(change)
 
     def _forget(self, job_id: str) -> None:
         entry = self._entries.pop(job_id, None)

@@ -24,7 +24,7 @@ class CancelPromises(StorePromises):
         assert job.finished_at is not None
         assert job.expires_at == pytest.approx(job.finished_at + job.ttl_seconds)
         assert await store.claim("job-1", owner="w", lease_seconds=10) is None
-        assert await store.queue_position("job-1") is None
+        assert await store.queue_positions(["job-1"]) == {}
 
     async def test_an_executing_job_is_asked_to_end(self, store: JobStore) -> None:
         lease = await self.claimed(store)

@@ -99,7 +99,7 @@ class LeasePromises(StorePromises):
         assert job == await store.get("job-1")
         assert (job.status, job.attempt, job.failure) == (JobStatus.PENDING, 1, None)
         assert (job.lease_owner, job.lease_expires_at) == (None, None)
-        assert await store.queue_position("job-1") == 1
+        assert await store.queue_positions(["job-1"]) == {"job-1": 1}
         await self.claim(store)
         await self.pass_time(clock, 1.1)
         assert [j.status for j in await store.reap()] == [JobStatus.ERROR]

@@ -1,4 +1,4 @@
-"""Promises of `list_jobs`, `counts` and `queue_position`."""
+"""Promises of `list_jobs`, `counts` and `queue_positions`."""
 # ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
 from collections.abc import Collection
@@ -123,11 +123,12 @@ class ListPromises(StorePromises):
         for n in range(4):
             await self.pending(store, f"job-{n}")
             await self.pending(store, f"other-{n}", tool="other")
-        assert [await store.queue_position(f"job-{n}") for n in range(4)] == [1, 2, 3, 4]
+        ids = [f"job-{n}" for n in range(4)]
+        assert await store.queue_positions(ids) == {"job-0": 1, "job-1": 2, "job-2": 3, "job-3": 4}
         await self.claim(store, "job-0")
         await store.request_cancel("job-2")
-        assert [await store.queue_position(f"job-{n}") for n in range(4)] == [None, 1, None, 2]
-        assert await store.queue_position("nowhere") is None
+        assert await store.queue_positions([*ids, "nowhere"]) == {"job-1": 1, "job-3": 2}
+        assert await store.queue_positions(["job-3"]) == {"job-3": 2}
 
     async def _ids(
         self, store: JobStore, *, tool: str | None = None, statuses: Collection[JobStatus] = ()

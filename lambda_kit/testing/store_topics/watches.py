@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from lambda_kit.core.job import Progress
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.store import Change, JobStore
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import RESULT, StorePromises, new_event
 
@@ -22,8 +22,9 @@ class _Watcher:
     def __init__(self) -> None:
         self.told: asyncio.Queue[str] = asyncio.Queue()
 
-    def __call__(self, job_id: str) -> None:
-        self.told.put_nowait(job_id)
+    def __call__(self, change: Change) -> None:
+        if change.job_id is not None:
+            self.told.put_nowait(change.job_id)
 
     async def next(self) -> str:
         async with asyncio.timeout(_LONG_SECONDS):

@@ -1,0 +1,42 @@
+"""Waiting for a job as long as the client is there."""
+
+import asyncio
+from typing import Any
+
+from litestar import Request
+
+from lambda_kit.core.service import JobService
+from lambda_kit.core.waiting import Settled
+
+__all__ = ["QUICK_SECONDS", "wait_while_connected"]
+
+QUICK_SECONDS = 1.0
+"""Shorter waits don't look whether the client is still there: that would cost more than it saves."""
+
+
+async def wait_while_connected(
+    service: JobService, settled: Settled, seconds: float, request: Request[Any, Any, Any]
+) -> Settled:
+    """Go on waiting for a job's end, at most so many seconds, and not for a client that went away.
+
+    Args:
+        service: Knows the job.
+        settled: What the first, quick wait found.
+        seconds: How much longer.
+        request: Its body has been read.
+    """
+    if settled.job.status.is_final or seconds <= 0:
+        return settled
+    waiting = asyncio.ensure_future(service.wait(settled.job.id, seconds))
+    leaving = asyncio.ensure_future(_until_gone(request))
+    try:
+        await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return waiting.result() if waiting.done() else settled
+    finally:
+        for task in (waiting, leaving):
+            task.cancel()
+
+
+async def _until_gone(request: Request[Any, Any, Any]) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

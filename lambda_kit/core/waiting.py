@@ -1,0 +1,101 @@
+"""Waiting for the end of jobs, wherever they run: one subscription of the store serves all who wait here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from lambda_kit.core.errors import JobNotFoundError
+from lambda_kit.core.job import Job, Payload
+
+__all__ = ["Settled", "Waiter", "Waiters"]
+
+# beyond this event loops lose count; nobody waits for so long
+_FOREVER_SECONDS = 1e8
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """What a wait found. The job need not be final: the time may have been up first."""
+
+    job: Job
+    result: Payload | None
+
+
+class Waiter:
+    """One who waits for one job."""
+
+    __slots__ = ("_future", "_is_expired", "_loop")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[Settled | None] = self._loop.create_future()
+        self._is_expired = False
+
+    def settle(self, settled: Settled | None) -> None:
+        """Tell of the job's end. None: look again, something has changed."""
+        if not self._future.done():
+            self._future.set_result(settled)
+
+    def _expire(self) -> None:
+        self._is_expired = True
+        self.settle(None)
+
+    async def wait(self, job: Job, seconds: float, look: Callable[[str], Awaitable[Settled | None]]) -> Settled:
+        """Wait for the end of a job that is not final, at most so long.
+
+        Args:
+            job: Its record, read after this waiter was added.
+            seconds: For how long.
+            look: Reads the job as it is now; None: it is gone.
+
+        Raises:
+            JobNotFoundError: if it is gone.
+        """
+        timer = self._loop.call_later(min(seconds, _FOREVER_SECONDS), self._expire)
+        try:
+            while True:
+                settled = await self._future
+                if settled is not None:
+                    return settled
+                self._future = self._loop.create_future()  # before looking: a change in between is not missed
+                settled = await look(job.id)
+                if settled is None:
+                    raise JobNotFoundError(job.id)
+                if settled.job.status.is_final or self._is_expired:
+                    return settled
+        finally:
+            timer.cancel()
+
+
+class Waiters:
+    """All who wait, by job id."""
+
+    def __init__(self) -> None:
+        self._by_job: dict[str, list[Waiter]] = {}
+
+    def add(self, job_id: str, waiter: Waiter) -> None:
+        """From now on the waiter is told of that job."""
+        waiters = self._by_job.get(job_id)
+        if waiters is None:
+            self._by_job[job_id] = [waiter]
+        else:
+            waiters.append(waiter)
+
+    def remove(self, job_id: str, waiter: Waiter) -> None:
+        """The waiter has left."""
+        waiters = self._by_job.get(job_id)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._by_job[job_id]
+
+    def settle(self, job_id: str, settled: Settled | None) -> None:
+        """Tell all who wait for a job. None: look again."""
+        for waiter in self._by_job.get(job_id, ()):
+            waiter.settle(settled)
+
+    def look_again(self) -> None:
+        """Tell all who wait for anything to look again."""
+        for waiters in self._by_job.values():
+            for waiter in waiters:
+                waiter.settle(None)
