@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lambda_kit.core.delivery import SinkDispatcher
@@ -81,6 +81,7 @@ class JobService:
             hand_over=self._hand_over,
         )
         self._waiters = Waiters()
+        self._followers: dict[str, set[asyncio.Event]] = {}
         self._accepts = False
         self._stop_by: float | None = None
         self._open: contextlib.AsyncExitStack | None = None
@@ -290,6 +291,19 @@ class JobService:
             self._on_end(job_id, job, None)
         return job
 
+    @contextlib.contextmanager
+    def following(self, job_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set at each change of a job, until the block is left. Clear it, then read, then wait."""
+        changed = asyncio.Event()
+        self._followers.setdefault(job_id, set()).add(changed)
+        try:
+            yield changed
+        finally:
+            followers = self._followers[job_id]
+            followers.discard(changed)
+            if not followers:
+                del self._followers[job_id]
+
     # --- inside ---
 
     async def _interrupt(self, job_id: str) -> None:
@@ -313,6 +327,11 @@ class JobService:
         self._waiters.settle(job_id, settled)
 
     def _on_change(self, change: Change) -> None:
+        if self._followers:
+            everybody = self._followers.values() if change.job_id is None else [self._followers.get(change.job_id, ())]
+            for followers in everybody:
+                for follower in followers:
+                    follower.set()
         if change.job_id is None:
             self._waiters.look_again()
         elif change.status is None or (change.status.is_final and change.job_id not in self._runner.active):

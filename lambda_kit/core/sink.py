@@ -13,7 +13,7 @@ class JobSink(ABC):
 
     A sink is served from the store's outbox by a task of its own, so it never slows a tool down. What it has confirmed
     (by returning) is not told again; what it raises on is told again, with back-off. After a crash, with a durable
-    store, the last unconfirmed item may be told twice.
+    store, what was told last may be told again.
     """
 
     name: str

@@ -210,7 +210,10 @@ class MarkedStore(MemoryJobStore):
     async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
         self.reads += 1
         self._maybe_away()
-        return await super().undelivered(sink, limit=limit)
+        answer = await super().undelivered(sink, limit=limit)
+        for _ in range(5):  # as from afar: things go on meanwhile
+            await asyncio.sleep(0)
+        return answer
 
     async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
         self._maybe_away()
@@ -276,7 +279,7 @@ async def test_a_call_over_its_time_limit_makes_room_and_is_tried_again() -> Non
 
 
 async def test_a_job_is_told_by_one_at_a_time_and_no_more_jobs_than_allowed() -> None:
-    sink, store = GatedSink(), MemoryJobStore()
+    sink, store = GatedSink("0"), MarkedStore()
     async with dispatching(sink, store, concurrency=3):
         leases = [await make(store, str(n)) for n in range(12)]
         for _ in range(20):
@@ -285,10 +288,31 @@ async def test_a_job_is_told_by_one_at_a_time_and_no_more_jobs_than_allowed() ->
             await asyncio.sleep(0)
         for lease in leases:
             await end(store, lease)
+        await until(lambda: len(sink.ends) == 11)
+        sink.gate.set()
         await until(lambda: len(sink.ends) == 12)
     assert sink.most_at_once == 3
     for n in range(12):  # one at a time is asserted by the sink
         assert [what for job_id, what in sink.told if job_id == str(n)] == [*map(str, range(1, 24)), "end"]
+
+
+async def test_what_was_confirmed_while_the_outbox_was_read_is_not_told_again() -> None:
+    class Late(MarkedStore):
+        async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
+            answer = await super().undelivered(sink, limit=limit)
+            if answer and gated.calls:  # the job is being told: answer when it was
+                gated.gate.set()
+                await until(lambda: store.marks)
+                await asyncio.sleep(0.01)
+            return answer
+
+    gated, store = GatedSink("job"), Late()
+    async with dispatching(gated, store, stop_seconds=LONG_SECONDS) as dispatcher:
+        await make(store, "job")
+        await until(lambda: gated.calls)
+        dispatcher.wake()
+        await until(lambda: store.marks)
+    assert [what for _, what in gated.told] == ["1", "2"]
 
 
 async def test_what_was_confirmed_is_marked_by_the_page() -> None:
@@ -356,7 +380,7 @@ async def test_numbers_that_were_dropped_leave_nothing_to_tell() -> None:
 
 
 @pytest.mark.usefixtures("quick_back_off")
-async def test_a_sink_whose_own_task_is_cancelled_is_told_again() -> None:
+async def test_a_sink_whose_own_task_is_cancelled_is_told_again_later(caplog: pytest.LogCaptureFixture) -> None:
     class Cancelled(NotedSink):
         def _maybe_fail(self) -> None:
             if self.failures:
@@ -368,6 +392,9 @@ async def test_a_sink_whose_own_task_is_cancelled_is_told_again() -> None:
         await make_finished(store, "job")
         await until(lambda: sink.ends)
     assert [what for _, what in sink.told] == ["1", "2", "3", "end"]
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        f"sink noted: job job, attempt {n} failed (CancelledError)" for n in (1, 2)
+    ]
 
 
 async def test_a_sink_is_closed_once_and_only_if_it_was_opened() -> None:
@@ -486,7 +513,7 @@ async def test_a_store_that_is_away_is_waited_for_and_logged_once(caplog: pytest
                 store.outage = 5
 
     sink, store = LosesTheStore(), MarkedStore()
-    async with dispatching(sink, store):
+    async with dispatching(sink, store, stop_seconds=LONG_SECONDS):
         await make_finished(store, "job")
         await until(lambda: (3, True) in store.marks)
     assert [what for _, what in sink.told] == ["1", "2", "3", "end"]

@@ -21,22 +21,25 @@ class Shout(LambdaTool):
 {body}
 
 service = Service(name="Shouting", contact={{"name": "A", "email": "a@example.com"}})
-server = ToolServer(service, tools=[{tools}])
+server = ToolServer(service, tools=[{tools}]{options})
 
 if __name__ == "__main__":
     server.serve({arguments})
 '''
 
 
-def service_file(folder: Path, *, body: str = "", tools: str = "Shout", arguments: str = "") -> Path:
+def service_file(
+    folder: Path, *, body: str = "", tools: str = "Shout", options: str = "", arguments: str = ""
+) -> Path:
     """Write the file.
 
     Args:
         folder: Where to write it.
         body: More of the module, behind the tool `Shout`.
         tools: The tools that are served, in a list's text.
+        options: Further arguments of the server, such as ``debug=True``.
         arguments: What `serve` is given.
     """
     file = folder / "my_service.py"
-    file.write_text(_TEMPLATE.format(body=body, tools=tools, arguments=arguments), "utf-8")
+    file.write_text(_TEMPLATE.format(body=body, tools=tools, options=f", {options}" if options else "", arguments=arguments), "utf-8")
     return file

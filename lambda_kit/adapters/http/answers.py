@@ -20,9 +20,19 @@ from lambda_kit.core.tool import BoundTool
 from lambda_kit.core.waiting import Settled
 from lambda_kit.version import VERSION
 
-__all__ = ["Answer", "base_path", "job_answer", "job_record", "json_answer", "result_path"]
+__all__ = [
+    "VERSION_FIELD",
+    "Answer",
+    "base_path",
+    "job_answer",
+    "job_record",
+    "json_answer",
+    "result_path",
+    "rfc3339",
+]
 
-_VERSION_FIELD = (VERSION_HEADER.lower().encode(), VERSION.encode())
+VERSION_FIELD = (VERSION_HEADER.lower().encode(), VERSION.encode())
+"""The header field that every response has, as ASGI wants it."""
 
 
 class Answer:
@@ -42,7 +52,7 @@ class Answer:
     ) -> None:
         self.status_code = status
         self.body = body
-        self.fields = [_VERSION_FIELD, *fields]
+        self.fields = [VERSION_FIELD, *fields]
         if content_type is not None:
             self.fields.append((b"content-type", content_type.encode("latin-1")))
             self.fields.append((b"content-length", b"%d" % len(body)))
@@ -134,10 +144,10 @@ def job_record(job: Job, tool: BoundTool | None, base: str, queue_position: int 
         "id": job.urn,
         "tool": job.tool,
         "status": job.status,
-        "requested-at": _rfc3339(job.requested_at),
-        "started-at": _rfc3339(job.started_at),
-        "finished-at": _rfc3339(job.finished_at),
-        "expires-at": _rfc3339(job.expires_at),
+        "requested-at": rfc3339(job.requested_at),
+        "started-at": rfc3339(job.started_at),
+        "finished-at": rfc3339(job.finished_at),
+        "expires-at": rfc3339(job.expires_at),
         "request-content-type": job.request_content_type,
         "result-content-type": job.result_content_type,
         "error-message": None if job.failure is None else job.failure.message,
@@ -149,7 +159,8 @@ def job_record(job: Job, tool: BoundTool | None, base: str, queue_position: int 
     return {name: value for name, value in record.items() if value is not None}
 
 
-def _rfc3339(seconds: float | None) -> str | None:
+def rfc3339(seconds: float | None) -> str | None:
+    """A time in seconds since the epoch, as text. None stays None."""
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,23 +2,27 @@
 
 from typing import Any
 
-from litestar import Controller, Request, get
+from litestar import Controller, Request, delete, get
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import Scope
 
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import base_path, job_record, json_answer
+from lambda_kit.adapters.http.event_stream import EventStream
 from lambda_kit.adapters.http.headers import parse_job_id, shown
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.tool_controller import HttpSettings, poll
-from lambda_kit.core.errors import BadRequestError
+from lambda_kit.core.errors import BadRequestError, JobConflictError
 from lambda_kit.core.job import Job, JobStatus
 from lambda_kit.core.service import JobService
 
 __all__ = ["job_controller", "job_list_controller"]
 
 _MAX_LIMIT = 1000
+
+_WINDING_DOWN_SECONDS = 0.2
+"""For so long a cancel waits for the tool's end, before it answers that it winds down."""
 
 
 def job_controller(service: JobService, settings: HttpSettings) -> type[Controller]:
@@ -32,9 +36,38 @@ def job_controller(service: JobService, settings: HttpSettings) -> type[Controll
         [record] = await _records(service, [job], request.scope)
         return json_answer(record, fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
 
+    async def events(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
+        job = await service.get(parse_job_id(job_id, "job id"))
+        after = _after(request.headers.get("last-event-id") or request.query_params.get("after"))
+        return EventStream(service, job, after, heartbeat_seconds=settings.heartbeat_seconds)  # type: ignore[return-value]
+
+    async def cancel(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
+        bare_id = parse_job_id(job_id, "job id")
+        job = await service.cancel(bare_id)
+        if not job.status.is_final:  # most tools stop at once
+            job = (await service.wait(bare_id, _WINDING_DOWN_SECONDS)).job
+        if job.status.is_final and job.status is not JobStatus.CANCELLED:
+            raise JobConflictError(f"job '{bare_id}' has {job.status} already: there is nothing to cancel")
+        [record] = await _records(service, [job], request.scope)
+        status = 200 if job.status.is_final else 202
+        return json_answer(record, status, fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
+
     members: dict[str, Any] = {
         "path": "/jobs",
         "tags": ["Jobs"],
+        "events": get(
+            "/{job_id:str}/events",
+            summary="Follow the events of a job",
+            operation_id="job_events",
+            operation_class=describe_operation(operations.events()),
+        )(events),
+        "cancel": delete(
+            "/{job_id:str}",
+            status_code=200,
+            summary="Cancel a job",
+            operation_id="cancel_job",
+            operation_class=describe_operation(operations.cancel()),
+        )(cancel),
         "result": get(
             "/{job_id:str}",
             summary="Collect the result of a job",
@@ -93,6 +126,14 @@ def _statuses(values: list[str]) -> list[JobStatus]:
     except ValueError:
         known = ", ".join(status.value for status in JobStatus)
         raise BadRequestError(f"status {shown(','.join(names))}: must be of {known}") from None
+
+
+def _after(value: str | None) -> int:
+    if value is None:
+        return 0
+    if not (value.isascii() and value.isdigit() and len(value) < 16):
+        raise BadRequestError(f"Last-Event-ID {shown(value)}: must be the id of an event, a whole number")
+    return int(value)
 
 
 def _limit(value: str | None) -> int:

@@ -164,6 +164,34 @@ def status() -> dict[str, Any]:
     }
 
 
+def events() -> dict[str, Any]:
+    """``GET /jobs/{id}/events``."""
+    return {
+        "parameters": [
+            _request_header("Last-Event-ID", "Send only what comes after this event.", _INTEGER),
+            _query("after", "As Last-Event-ID.", _INTEGER),
+        ],
+        "responses": {
+            "200": _response("Server-Sent Events.", {"text/event-stream": _STRING}, _JOB_ID_HEADER),
+            "400": _problem("The id or Last-Event-ID is malformed."),
+            "404": _problem("There is no such job, or it has expired."),
+        },
+    }
+
+
+def cancel() -> dict[str, Any]:
+    """``DELETE /jobs/{id}``."""
+    return {
+        "responses": {
+            "200": _response("The job is cancelled.", {_JSON: JOB_RECORD}, _JOB_ID_HEADER),
+            "202": _response("The job winds down.", {_JSON: JOB_RECORD}, _JOB_ID_HEADER),
+            "400": _problem("The id is malformed."),
+            "404": _problem("There is no such job, or it has expired."),
+            "409": _problem("The job has ended otherwise."),
+        }
+    }
+
+
 def list_jobs() -> dict[str, Any]:
     """``GET /jobs``."""
     page = {

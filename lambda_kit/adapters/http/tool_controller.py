@@ -40,6 +40,9 @@ class HttpSettings:
     job_list: bool = False
     """Whether ``GET /jobs`` is served. Who knows a job's id can read its result."""
 
+    heartbeat_seconds: float = 15.0
+    """After so long without an event, an event stream sends a comment that keeps proxies awake."""
+
     debug: bool = False
     """Whether clients are shown tracebacks."""
 

@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 from litestar import Request
+from litestar.types import Receive
 
 from lambda_kit.core.service import JobService
 from lambda_kit.core.waiting import Settled
 
-__all__ = ["QUICK_SECONDS", "wait_while_connected"]
+__all__ = ["QUICK_SECONDS", "until_gone", "wait_while_connected"]
 
 QUICK_SECONDS = 1.0
 """Shorter waits don't look whether the client is still there: that would cost more than it saves."""
@@ -28,7 +29,7 @@ async def wait_while_connected(
     if settled.job.status.is_final or seconds <= 0:
         return settled
     waiting = asyncio.ensure_future(service.wait(settled.job.id, seconds))
-    leaving = asyncio.ensure_future(_until_gone(request))
+    leaving = asyncio.ensure_future(until_gone(request.receive))
     try:
         await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else settled
@@ -37,6 +38,7 @@ async def wait_while_connected(
             task.cancel()
 
 
-async def _until_gone(request: Request[Any, Any, Any]) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def until_gone(receive: Receive) -> None:
+    """Return when the client has gone away."""
+    while (await receive())["type"] != "http.disconnect":
         pass

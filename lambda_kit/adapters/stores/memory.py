@@ -61,7 +61,7 @@ class MemoryJobStore(JobStore):
         self._unfinished: Counter[str] = Counter()
         self._watchers: tuple[OnChange, ...] = ()
         self._slots = Slots()
-        self._sinks: tuple[str, ...] = ()
+        self._outbox: dict[str, dict[str, int]] = {}  # by sink: the last confirmed event of each job not all told of
         self._number = 0
 
     async def start(self) -> None:
@@ -82,8 +82,10 @@ class MemoryJobStore(JobStore):
         if max_unfinished is not None and self._unfinished[job.tool] >= max_unfinished:
             raise QueueFullError(f"tool '{job.tool}' has {max_unfinished} jobs waiting or running: come back later")
         self._number += 1
-        entry = Entry.new(job, self._number, request, self._sinks)
+        entry = Entry(job, self._number, request)
         self._entries[job.id] = entry
+        for confirmed in self._outbox.values():
+            confirmed[job.id] = 0
         if job.idempotency_key is not None:
             self._by_key[job.idempotency_key] = job.id
         self._unfinished[job.tool] += 1
@@ -252,27 +254,25 @@ class MemoryJobStore(JobStore):
     # --- the outbox ---
 
     async def register_sink(self, sink: str) -> None:
-        if sink not in self._sinks:
-            self._sinks = (*self._sinks, sink)
+        self._outbox.setdefault(sink, {})
 
     async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
         deliveries: list[Delivery] = []
-        for job_id, entry in self._entries.items():
-            after = None if entry.undelivered is None else entry.undelivered.get(sink)
-            if after is not None and (after < entry.last_seq or entry.job.status.is_final):
+        for job_id, after in self._outbox.get(sink, {}).items():
+            entry = self._entries[job_id]
+            if after < entry.last_seq or entry.job.status.is_final:
                 deliveries.append(Delivery(job_id, after))
                 if len(deliveries) == limit:
                     break
         return deliveries
 
     async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
-        entry = self._entries.get(job_id)
-        if entry is None or entry.undelivered is None or sink not in entry.undelivered:
-            return
-        if is_complete:
-            del entry.undelivered[sink]
-        else:
-            entry.undelivered[sink] = max(after_seq, entry.undelivered[sink])
+        confirmed = self._outbox.get(sink, {})
+        if job_id in confirmed:
+            if is_complete:
+                del confirmed[job_id]
+            else:
+                confirmed[job_id] = max(after_seq, confirmed[job_id])
 
     # --- retention ---
 
@@ -330,6 +330,8 @@ class MemoryJobStore(JobStore):
         entry = self._entries.pop(job_id, None)
         if entry is None:
             return
+        for confirmed in self._outbox.values():
+            confirmed.pop(job_id, None)
         if entry.job.idempotency_key is not None:
             self._by_key.pop(entry.job.idempotency_key, None)
 

@@ -1,7 +1,7 @@
 """What `MemoryJobStore` is made of: the entries, and what it keeps beside the jobs."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from operator import attrgetter
 
 import msgspec
@@ -25,16 +25,9 @@ class Entry(msgspec.Struct, gc=False):
     """Grows with each job: the order of the list."""
     request: Payload | None
     """Kept until the job is final."""
-    undelivered: dict[str, int] | None
-    """By sink, the number of the last event that it has confirmed. None: there are no sinks."""
     result: Payload | None = None
     events: list[Event] | tuple[Event, ...] = []
     last_seq: int = 0
-
-    @classmethod
-    def new(cls, job: Job, number: int, request: Payload, sinks: Collection[str]) -> "Entry":
-        """What is known of a new job."""
-        return cls(job, number, request, dict.fromkeys(sinks, 0) if sinks else None)
 
     def seal(self) -> None:
         """Make the log one that the garbage collector need not track: the job is final."""

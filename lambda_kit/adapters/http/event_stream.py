@@ -1,0 +1,103 @@
+"""The events of a job as Server-Sent Events (docs/wire.md, GET /jobs/{id}/events)."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+
+from lambda_kit.adapters.http.answers import VERSION_FIELD, rfc3339
+from lambda_kit.adapters.http.waiting import until_gone
+from lambda_kit.core.events import Event, EventKind
+from lambda_kit.core.job import Job
+from lambda_kit.core.service import JobService
+
+__all__ = ["EventStream"]
+
+_FIELDS = [
+    VERSION_FIELD,
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+]
+
+_GAP_SCHEMA = "urn:ivcap:schema:job.gap.1"
+
+# how many events are read, and sent in one go: what a slow client can keep in memory
+_PAGE = 200
+
+
+class EventStream:
+    """An ASGI response: everything so far, then live, until the job's last event, or the client leaves.
+
+    Args:
+        service: Knows the job.
+        job: Whose events.
+        after: Send only events with a higher number.
+        heartbeat_seconds: After so long without an event a comment is sent, to keep proxies awake.
+    """
+
+    def __init__(self, service: JobService, job: Job, after: int, *, heartbeat_seconds: float) -> None:
+        self._service = service
+        self._job = job
+        self._after = after
+        self._heartbeat_seconds = heartbeat_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        fields = [(b"job-id", self._job.urn.encode()), *_FIELDS]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        leaving = asyncio.ensure_future(until_gone(receive))
+        sending = asyncio.ensure_future(self._send_events(send))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+
+    async def _send_events(self, send: Send) -> None:
+        with self._service.following(self._job.id) as changed:
+            while True:
+                changed.clear()  # before reading: what comes in between is not missed
+                page = await self._service.store.read_events(self._job.id, after=self._after, limit=_PAGE)
+                if page is None:  # it has expired meanwhile
+                    return
+                if page.events:
+                    text = b"".join(map(self._rendered, page.events))
+                    await send({"type": "http.response.body", "body": text, "more_body": True})
+                if self._after < page.last_seq and page.events:
+                    continue
+                if page.final:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._heartbeat_seconds):
+                        await changed.wait()
+                        continue
+                await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
+
+    def _rendered(self, event: Event) -> bytes:
+        dropped = event.seq - self._after - 1
+        self._after = event.seq
+        gap = b""
+        if dropped > 0:  # its number is that of the last event that is missing: a client resumes behind the gap
+            lost = Event(event.seq - 1, EventKind.STATUS, _GAP_SCHEMA, event.timestamp)
+            gap = self._frame(lost, "ivcap.job.gap", {"dropped": dropped})
+        if event.kind is EventKind.STATUS:
+            return gap + self._frame(event, "ivcap.job.status", {"status": event.status})
+        return gap + self._frame(event, "ivcap.job.event", msgspec.json.decode(event.body, type=dict[str, Any]))
+
+    def _frame(self, event: Event, kind: str, members: dict[str, Any]) -> bytes:
+        envelope = {
+            "SeqID": f"{event.seq:08d}",
+            "eventID": event.event_id(self._job.id),
+            "type": kind,
+            "schema": event.schema,
+            "source": self._job.tool,
+            "timestamp": rfc3339(event.timestamp),
+            "data": {"job-urn": self._job.urn} | members | {"job-urn": self._job.urn},
+        }
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, kind.encode(), msgspec.json.encode(envelope))

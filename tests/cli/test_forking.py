@@ -1,0 +1,79 @@
+"""A tool that forks: a signal for the child is the child's, and the service goes on."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.service_process import ServiceProcess
+from tests.support.shouting_service import service_file
+
+# In a child of a process with threads next to nothing is safe: it says that it lives, and waits to be ended.
+_FORKS = '''
+import multiprocessing, select, signal
+from lambda_kit import ToolOptions
+
+class Number(BaseModel):
+    number: int
+
+class Forks(LambdaTool):
+    """Fork a child, and end it by a signal"""
+
+    def run(self, req: Number) -> int:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writer, b"x")
+            for _ in range(600):
+                select.select([], [], [], 0.05)
+            os._exit(77)
+        assert os.read(reader, 1) == b"x"
+        os.kill(child, req.number)
+        _, status = os.waitpid(child, 0)
+        os.close(reader)
+        os.close(writer)
+        return os.waitstatus_to_exitcode(status)
+
+class ForksOnLoop(Forks):
+    """The same from an async tool"""
+
+    async def run(self, req: Number) -> int:
+        return super().run(req)
+
+class Pools(LambdaTool):
+    """Have a pool of processes, which is ended by signals"""
+
+    def run(self, req: Number) -> list[int]:
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            answer = pool.map(abs, range(-req.number, 0))
+        pool.join()
+        return answer
+'''
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> ServiceProcess:
+    return ServiceProcess(service_file(tmp_path, body=_FORKS, tools="Forks, ForksOnLoop, Pools"))
+
+
+def post(service: ServiceProcess, path: str, number: int) -> httpx.Response:
+    answer = httpx.post(service.url + path, json={"number": number}, headers={"Prefer": "wait=60"}, timeout=60)
+    assert answer.status_code == 200, (answer.text, service.log)
+    return answer
+
+
+@pytest.mark.parametrize("number", [15, 2], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("path", ["/forks", "/forks-on-loop"])
+def test_a_signal_for_a_forked_child_ends_the_child_alone(path: str, number: int, service: ServiceProcess) -> None:
+    with service:
+        assert post(service, path, number).json() == -number
+        assert "stopping" not in service.log
+        service.assert_alive()
+        assert httpx.get(f"{service.url}/_healtz").status_code == 200
+
+
+def test_a_pool_of_forked_processes_ends_and_the_service_goes_on(service: ServiceProcess) -> None:
+    with service:
+        assert post(service, "/pools", 3).json() == [3, 2, 1]
+        assert "stopping" not in service.log
+        service.assert_alive()
