@@ -46,7 +46,10 @@ def request_decoder(tp: Any) -> Callable[[bytes], Any]:
         return _pydantic_decoder(tp.__pydantic_validator__.validate_json, name)
     if needs_pydantic(tp):
         return _pydantic_decoder(TypeAdapter(tp).validate_json, name)
-    return _msgspec_decoder(msgspec.json.Decoder(tp, dec_hook=_nested_model).decode, name)
+    decode = msgspec.json.Decoder(tp, dec_hook=_nested_model).decode
+    if is_class(tp, msgspec.Struct):
+        return _msgspec_decoder(decode, name)
+    return _msgspec_decoder(lambda body: _with_own_defaults(decode(body)), name)
 
 
 def is_class(tp: Any, base: type = object) -> bool:
@@ -135,6 +138,25 @@ def _msgspec_decoder(decode_json: Callable[[bytes], Any], name: str) -> Callable
         raise refusal
 
     return decode
+
+
+def _with_own_defaults(value: Any) -> Any:
+    """Give each dataclass inside the defaults as values of its own.
+
+    msgspec leaves plain defaults to the class, where its encoder does not look: they would be missing in a result.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            member = _with_own_defaults(getattr(value, field.name))
+            if field.name not in getattr(value, "__dict__", (field.name,)):
+                object.__setattr__(value, field.name, member)  # also where it is frozen
+    elif isinstance(value, dict):
+        for member in value.values():
+            _with_own_defaults(member)
+    elif isinstance(value, (list, tuple)):
+        for member in value:
+            _with_own_defaults(member)
+    return value
 
 
 def _nested_model(tp: Any, value: Any) -> Any:

@@ -1,6 +1,5 @@
 """Claims jobs for this process, runs them, and records what came of them."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -103,8 +102,11 @@ class JobRunner:
         for job_id, run in list(self.active.items()):
             message = "worker lost: the service was stopped, and the tool did not stop in time"
             job: Job | None = None
-            with contextlib.suppress(LeaseLostError):  # it has just ended
-                job = await self._store.finish(run.lease, Failure(FailureKind.WORKER_LOST, "worker-lost", message))
+            failure = Failure(FailureKind.WORKER_LOST, "worker-lost", message)
+            try:
+                job = await self._store.finish(run.lease, failure)
+            except (LeaseLostError, UnavailableError) as error:
+                logger.warning("job %s: its end could not be written: %s", job_id, error)
             del self.active[job_id]
             self._on_end(job_id, job, None)
 

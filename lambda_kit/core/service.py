@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lambda_kit.core.delivery import SinkDispatcher
@@ -21,7 +21,7 @@ from lambda_kit.core.sink import JobSink
 from lambda_kit.core.store import Change, JobStore
 from lambda_kit.core.submission import Submission, digest_of, scoped_key
 from lambda_kit.core.tool import BoundTool
-from lambda_kit.core.waiting import Settled, Waiter, Waiters
+from lambda_kit.core.waiting import Followers, Settled, Waiter, Waiters
 
 __all__ = ["JobService", "JobSettings"]
 
@@ -81,7 +81,8 @@ class JobService:
             hand_over=self._hand_over,
         )
         self._waiters = Waiters()
-        self._followers: dict[str, set[asyncio.Event]] = {}
+        self.followers = Followers()
+        """Those who follow every change of a job here."""
         self._accepts = False
         self._stop_by: float | None = None
         self._open: contextlib.AsyncExitStack | None = None
@@ -125,8 +126,12 @@ class JobService:
             if not all(await asyncio.gather(*drains)):
                 logger.warning("%d jobs did not end in time and are cancelled", len(self._runner.live))
             for job_id in {*self._runner.live, *self._runner.active}:
-                with contextlib.suppress(JobNotFoundError):
+                try:
                     await self.cancel(job_id)
+                except JobNotFoundError:
+                    continue
+                except UnavailableError as error:  # its lease runs out, and whoever opens the store next ends it
+                    logger.warning("job %s could not be cancelled: the store is away (%s)", job_id, error)
 
     @property
     def accepts_jobs(self) -> bool:
@@ -197,7 +202,10 @@ class JobService:
             dispatcher.forget(job_id)
         if waiter is not None:
             self._waiters.remove(job_id, waiter)
-        await self.store.discard(job_id)
+        try:
+            await self.store.discard(job_id)
+        except UnavailableError as error:  # what kept it from being handed over is what the caller must know
+            logger.warning("job %s was not handed over and stays pending: the store is away (%s)", job_id, error)
 
     async def _attached(self, known: Job, tool: BoundTool, digest: bytes, waiter: Waiter | None) -> Job:
         if known.tool != tool.name:
@@ -291,19 +299,6 @@ class JobService:
             self._on_end(job_id, job, None)
         return job
 
-    @contextlib.contextmanager
-    def following(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set at each change of a job, until the block is left. Clear it, then read, then wait."""
-        changed = asyncio.Event()
-        self._followers.setdefault(job_id, set()).add(changed)
-        try:
-            yield changed
-        finally:
-            followers = self._followers[job_id]
-            followers.discard(changed)
-            if not followers:
-                del self._followers[job_id]
-
     # --- inside ---
 
     async def _interrupt(self, job_id: str) -> None:
@@ -327,11 +322,7 @@ class JobService:
         self._waiters.settle(job_id, settled)
 
     def _on_change(self, change: Change) -> None:
-        if self._followers:
-            everybody = self._followers.values() if change.job_id is None else [self._followers.get(change.job_id, ())]
-            for followers in everybody:
-                for follower in followers:
-                    follower.set()
+        self.followers.tell(change.job_id)
         if change.job_id is None:
             self._waiters.look_again()
         elif change.status is None or (change.status.is_final and change.job_id not in self._runner.active):

@@ -138,7 +138,10 @@ class JobStore(ABC):
 
     @abstractmethod
     async def discard(self, job_id: str) -> None:
-        """Forget a pending job as if it had never been made: it could not be handed over. No error if it is gone."""
+        """Forget a pending job as if it had never been made: it could not be handed over.
+
+        Watches are told. No effect, and no error, if it is not pending or not there.
+        """
 
     @abstractmethod
     async def get(self, job_id: str) -> Job | None:

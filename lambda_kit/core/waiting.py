@@ -1,14 +1,15 @@
-"""Waiting for the end of jobs, wherever they run: one subscription of the store serves all who wait here."""
+"""Waiting for jobs, wherever they run: one subscription of the store serves all who wait here."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 
 from lambda_kit.core.errors import JobNotFoundError
 from lambda_kit.core.job import Job, Payload
 
-__all__ = ["Settled", "Waiter", "Waiters"]
+__all__ = ["Followers", "Settled", "Waiter", "Waiters"]
 
 # beyond this event loops lose count; nobody waits for so long
 _FOREVER_SECONDS = 1e8
@@ -99,3 +100,32 @@ class Waiters:
         for waiters in self._by_job.values():
             for waiter in waiters:
                 waiter.settle(None)
+
+
+class Followers:
+    """All who follow every change of a job, by job id."""
+
+    def __init__(self) -> None:
+        self._by_job: dict[str, set[asyncio.Event]] = {}
+
+    @contextlib.contextmanager
+    def following(self, job_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set at each change of a job, until the block is left. Clear it, then read, then wait."""
+        changed = asyncio.Event()
+        self._by_job.setdefault(job_id, set()).add(changed)
+        try:
+            yield changed
+        finally:
+            followers = self._by_job[job_id]
+            followers.discard(changed)
+            if not followers:
+                del self._by_job[job_id]
+
+    def tell(self, job_id: str | None) -> None:
+        """Something in a job has changed. None: maybe in all."""
+        if not self._by_job:
+            return
+        everybody = self._by_job.values() if job_id is None else [self._by_job.get(job_id, set())]
+        for followers in everybody:
+            for follower in followers:
+                follower.set()

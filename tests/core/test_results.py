@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
@@ -13,11 +14,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from lambda_kit import BinaryResult
 from lambda_kit.core.job import Failure, FailureKind, Payload
 from lambda_kit.core.results import decode_result, encode_result
+from lambda_kit.core.schema import request_decoder
 
 JSON, TEXT, BYTES = "application/json", "text/plain; charset=utf-8", "application/octet-stream"
 
@@ -39,6 +41,45 @@ class Data:
 
 class Colour(Enum):
     RED = "red"
+
+
+class Unwilling(BaseModel):
+    value: Any = None
+
+
+class Words(str):
+    __slots__ = ()
+
+
+class Count(int):
+    pass
+
+
+class Metres(float):
+    """As numpy.float64 is."""
+
+
+class Table:
+    """As numpy's arrays and numbers are, to whom encodes them."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def tolist(self) -> Any:
+        return self._data
+
+
+@dataclasses.dataclass
+class Loose:
+    value: Any = None
+
+
+@dataclasses.dataclass
+class Defaults:
+    name: str
+    count: int = 3
+    words: list[str] = dataclasses.field(default_factory=list)
+    inner: Loose = dataclasses.field(default_factory=Loose)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +114,66 @@ def test_the_value_decides_how_it_is_encoded(value: Any, content_type: str, cont
     assert encode_result(value, allows_none=True) == Payload(content, content_type)
 
 
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Metres(1.5), 1.5),
+        (Count(7), 7),
+        (Path("a/b.txt"), "a/b.txt"),
+        (deque([1, Count(2)]), [1, 2]),
+        ({1}, [1]),
+        (frozenset({"a"}), ["a"]),
+        ({"k": 1}.keys(), ["k"]),
+        (range(3), [0, 1, 2]),
+        (Table([[1, 2], [3.5, None]]), [[1, 2], [3.5, None]]),
+        (Table(3), 3),
+        (Table([Table(1), Metres(2.5), Model(theName="Bob")]), [1, 2.5, {"theName": "Bob", "count": 1}]),
+        ([Words("a"), Count(1), Metres(0.5), Path("x"), {2}, deque("b"), Table(3)], ["a", 1, 0.5, "x", [2], ["b"], 3]),
+        ({"a": {"b": Words("c")}, "n": Count(1)}, {"a": {"b": "c"}, "n": 1}),
+        (Loose(Struct()), {"value": {"theName": "Ann"}}),
+        (Loose([Metres(1.5), Table([1])]), {"value": [1.5, [1]]}),
+        (Loose(Loose(Model(theName="Bob"))), {"value": {"value": {"theName": "Bob", "count": 1}}}),
+        ([Loose(Struct())], [{"value": {"theName": "Ann"}}]),
+        (Unwilling(value=Path("a")), {"value": "a"}),
+    ],
+)
+def test_what_is_like_plain_data_is_encoded_as_that(value: Any, plain: Any) -> None:
+    encoded = encode_result(value, allows_none=False)
+    assert isinstance(encoded, Payload), encoded
+    assert encoded.content_type == JSON
+    assert json.loads(encoded.content) == plain
+
+
+def test_text_of_a_subclass_is_text() -> None:
+    assert encode_result(Words("é"), allows_none=False) == Payload("é".encode(), TEXT)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    inner: Defaults
+    others: list[Defaults]
+    label: str = "none"
+
+
+def test_a_decoded_dataclass_keeps_its_defaults_wherever_it_stands_in_a_result() -> None:
+    request = request_decoder(Outer)(b'{"inner": {"name": "Ann"}, "others": [{"name": "Bob"}]}')
+    result = encode_result([request], allows_none=False)
+    assert isinstance(result, Payload)
+    whole = dataclasses.asdict(Outer(Defaults("Ann"), [Defaults("Bob")]))
+    assert msgspec.json.decode(result.content) == [whole]
+
+
+@pytest.mark.parametrize(
+    "decode",
+    [msgspec.json.Decoder(Defaults).decode, TypeAdapter(Defaults).validate_json],
+    ids=["msgspec", "pydantic"],
+)
+def test_a_dataclass_that_was_decoded_keeps_its_defaults(decode: Callable[[bytes], Any]) -> None:
+    encoded = encode_result(decode(b'{"name": "Ann"}'), allows_none=False)
+    assert isinstance(encoded, Payload)
+    assert json.loads(encoded.content) == {"name": "Ann", "count": 3, "words": [], "inner": {"value": None}}
+
+
 def test_none_is_a_failure_where_it_is_not_allowed() -> None:
     expected = Failure(FailureKind.NO_RESULT, "no-result-error", "service did not return a result")
     assert encode_result(None, allows_none=False) == expected
@@ -100,10 +201,6 @@ def a_cycle() -> list[Any]:
     cycle: list[Any] = []
     cycle.append(cycle)
     return cycle
-
-
-class Unwilling(BaseModel):
-    value: Any = None
 
 
 @pytest.mark.parametrize(

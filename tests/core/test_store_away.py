@@ -168,13 +168,13 @@ def test_a_job_that_can_not_be_handed_over_leaves_nothing_behind() -> None:
     server = a_server(AsyncSteps, store=store, executor=FullExecutor(2), sinks=[sink], job_list=True)
     with TestClient(server) as client:
         for headers in ({"job-id": "mine"}, {"idempotency-key": "my-key"}):
-            refused = client.post("/async_steps", json={"text": "hi"}, headers=headers)
+            refused = client.post("/async-steps", json={"text": "hi"}, headers=headers)
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "9")
         assert client.get("/jobs/mine").status_code == 404
         assert client.get("/jobs").json()["items"] == []
         for headers in ({"job-id": "mine"}, {"idempotency-key": "my-key"}):
             # with another body: the one that was refused does not count
-            again = client.post("/async_steps", json={"text": "another"}, headers=headers)
+            again = client.post("/async-steps", json={"text": "another"}, headers=headers)
             assert (again.status_code, again.text) == (200, "another")
         assert len(client.get("/jobs").json()["items"]) == 2
     assert sorted(what for _, what in sink.told) == sorted([*"123456", "end"] * 2)
@@ -198,13 +198,17 @@ async def test_who_waits_for_a_job_that_could_not_be_handed_over_is_told_at_once
         transport = httpx.ASGITransport(app=server.app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
             headers = {"job-id": "mine", "prefer": "wait=300"}
-            first = asyncio.create_task(client.post("/async_steps", json={}, headers=headers))
+            first, second = (
+                asyncio.create_task(client.post("/async-steps", json={}, headers=headers)) for _ in range(2)
+            )
             await executor.asked.wait()
-            second = asyncio.create_task(client.post("/async_steps", json={}, headers=headers))
-            await until(lambda: len(server._jobs._waiters._by_job["mine"]) == 2)
+            waiting = asyncio.create_task(server._jobs.wait("mine", 300.0))
+            await until(lambda: len(server._jobs._waiters._by_job["mine"]) == 3)
             executor.may_answer.set()
             assert (await first).status_code == 429
             assert (await second).status_code == 404
+            with pytest.raises(JobNotFoundError):
+                await waiting
 
 
 async def test_an_executor_that_can_not_run_a_job_makes_it_a_failure() -> None:

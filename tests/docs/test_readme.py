@@ -49,7 +49,7 @@ def test_the_tool_has_15_lines() -> None:
 
 
 def test_the_readme_shows_calls_and_answers() -> None:
-    assert len(CALLS) == 6
+    assert len(CALLS) == 7
     assert all(answer.strip() for _, answer in CALLS)
 
 

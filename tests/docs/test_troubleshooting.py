@@ -286,9 +286,27 @@ def the_id_of_another_body() -> str:
     return str(second.json()["detail"])
 
 
+@shows("job 'my-job' has succeeded already: there is nothing to cancel")
+def a_late_cancel() -> str:
+    with TestClient(served(greeter())) as client:
+        first = client.post("/greet", json={"name": "Ada"}, headers={"job-id": "my-job"})
+        second = client.delete("/jobs/my-job")
+    assert (first.status_code, second.status_code) == (200, 409)
+    return str(second.json()["detail"])
+
+
+@shows("Last-Event-ID 'soon': must be the id of an event, a whole number")
+def a_bad_place_to_resume_at() -> str:
+    with TestClient(served(greeter())) as client:
+        client.post("/greet", json={"name": "Ada"}, headers={"job-id": "my-job"})
+        answered = client.get("/jobs/my-job/events", headers={"Last-Event-ID": "soon"})
+    assert answered.status_code == 400
+    return str(answered.json()["detail"])
+
+
 @shows("Method Not Allowed")
 def another_method() -> str:
-    return answer(405, method="DELETE", path="/jobs/my-job")
+    return answer(405, method="DELETE", path="/greet/jobs/my-job")
 
 
 @shows("tool 'predict' is not ready")

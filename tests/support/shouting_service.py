@@ -28,9 +28,7 @@ if __name__ == "__main__":
 '''
 
 
-def service_file(
-    folder: Path, *, body: str = "", tools: str = "Shout", options: str = "", arguments: str = ""
-) -> Path:
+def service_file(folder: Path, *, body: str = "", tools: str = "Shout", options: str = "", arguments: str = "") -> Path:
     """Write the file.
 
     Args:
@@ -41,5 +39,6 @@ def service_file(
         arguments: What `serve` is given.
     """
     file = folder / "my_service.py"
-    file.write_text(_TEMPLATE.format(body=body, tools=tools, options=f", {options}" if options else "", arguments=arguments), "utf-8")
+    options = f", {options}" if options else ""
+    file.write_text(_TEMPLATE.format(body=body, tools=tools, options=options, arguments=arguments), "utf-8")
     return file

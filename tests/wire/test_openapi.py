@@ -93,7 +93,8 @@ def test_the_document_says_whose_service_it_is(document):
 def test_every_route_is_documented_and_nothing_else(document, client_with_options):
     expected = {(path, method) for path in TOOL_PATHS for method in ("get", "post")}
     expected |= {(f"{path}/jobs/{{job_id}}", "get") for path in TOOL_PATHS if path != "/"}
-    expected |= {(path, "get") for path in ("/jobs/{job_id}", "/jobs/{job_id}/status", "/_healtz", "/_livez")}
+    expected |= {("/jobs/{job_id}" + below, "get") for below in ("", "/status", "/events")}
+    expected |= {("/jobs/{job_id}", "delete"), ("/_healtz", "get"), ("/_livez", "get")}
     found = {(path, method) for path, method, _ in operations(document)}
     assert found == expected
     with_list = client_with_options.get("/openapi.json").json()

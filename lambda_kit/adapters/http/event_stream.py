@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from typing import Any
 
 import msgspec
@@ -26,6 +27,9 @@ _GAP_SCHEMA = "urn:ivcap:schema:job.gap.1"
 
 # how many events are read, and sent in one go: what a slow client can keep in memory
 _PAGE = 200
+
+# a client that does not read can't hold up the end of the server for longer
+_GOODBYE_SECONDS = 1.0
 
 
 class EventStream:
@@ -55,17 +59,26 @@ class EventStream:
             if sending.done():
                 sending.result()
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except asyncio.CancelledError:
+            if self._service.accepts_jobs:
+                raise
+            # the server has waited for this request as long as it may: a client that resumes loses nothing
+            sending.cancel()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await send({"type": "http.response.body", "body": b": the service stops\n\n", "more_body": False})
         finally:
             for task in (sending, leaving):
                 task.cancel()
 
     async def _send_events(self, send: Send) -> None:
-        with self._service.following(self._job.id) as changed:
+        with self._service.followers.following(self._job.id) as changed:
             while True:
                 changed.clear()  # before reading: what comes in between is not missed
                 page = await self._service.store.read_events(self._job.id, after=self._after, limit=_PAGE)
                 if page is None:  # it has expired meanwhile
                     return
+                self._after = min(self._after, page.last_seq)  # no event has that id (yet): send those that come
                 if page.events:
                     text = b"".join(map(self._rendered, page.events))
                     await send({"type": "http.response.body", "body": text, "more_body": True})
@@ -85,15 +98,18 @@ class EventStream:
         gap = b""
         if dropped > 0:  # its number is that of the last event that is missing: a client resumes behind the gap
             lost = Event(event.seq - 1, EventKind.STATUS, _GAP_SCHEMA, event.timestamp)
-            gap = self._frame(lost, "ivcap.job.gap", {"dropped": dropped})
+            gap = self._frame(lost, "ivcap.job.gap", {"dropped": dropped}, f"{event.seq - dropped}-{lost.seq}")
         if event.kind is EventKind.STATUS:
             return gap + self._frame(event, "ivcap.job.status", {"status": event.status})
         return gap + self._frame(event, "ivcap.job.event", msgspec.json.decode(event.body, type=dict[str, Any]))
 
-    def _frame(self, event: Event, kind: str, members: dict[str, Any]) -> bytes:
+    def _frame(self, event: Event, kind: str, members: dict[str, Any], stretch: str | None = None) -> bytes:
+        event_id = event.event_id(self._job.id)
+        if stretch is not None:  # who has seen the dropped event must not take the gap for it
+            event_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self._job.urn}#{stretch}"))
         envelope = {
             "SeqID": f"{event.seq:08d}",
-            "eventID": event.event_id(self._job.id),
+            "eventID": event_id,
             "type": kind,
             "schema": event.schema,
             "source": self._job.tool,

@@ -38,7 +38,8 @@ def job_controller(service: JobService, settings: HttpSettings) -> type[Controll
 
     async def events(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         job = await service.get(parse_job_id(job_id, "job id"))
-        after = _after(request.headers.get("last-event-id") or request.query_params.get("after"))
+        last = request.headers.get("last-event-id")  # a client that begins may send an empty one
+        after = _after("Last-Event-ID", last) if last else _after("after", request.query_params.get("after"))
         return EventStream(service, job, after, heartbeat_seconds=settings.heartbeat_seconds)  # type: ignore[return-value]
 
     async def cancel(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
@@ -128,11 +129,11 @@ def _statuses(values: list[str]) -> list[JobStatus]:
         raise BadRequestError(f"status {shown(','.join(names))}: must be of {known}") from None
 
 
-def _after(value: str | None) -> int:
+def _after(name: str, value: str | None) -> int:
     if value is None:
         return 0
     if not (value.isascii() and value.isdigit() and len(value) < 16):
-        raise BadRequestError(f"Last-Event-ID {shown(value)}: must be the id of an event, a whole number")
+        raise BadRequestError(f"{name} {shown(value)}: must be the id of an event, a whole number")
     return int(value)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from litestar import Request
 from litestar.types import Receive
 
+from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.service import JobService
 from lambda_kit.core.waiting import Settled
 
@@ -25,6 +26,9 @@ async def wait_while_connected(
         settled: What the first, quick wait found.
         seconds: How much longer.
         request: Its body has been read.
+
+    Raises:
+        UnavailableError: if the server ends the request because it stops.
     """
     if settled.job.status.is_final or seconds <= 0:
         return settled
@@ -33,6 +37,12 @@ async def wait_while_connected(
     try:
         await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else settled
+    except asyncio.CancelledError:
+        if service.accepts_jobs:
+            raise
+        # the server has waited for this request as long as it may: the client can still be told why it ends
+        message = "the service is stopping, and the job did not end in time"
+        raise UnavailableError(message) from None
     finally:
         for task in (waiting, leaving):
             task.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
-from lambda_kit.adapters.stores.memory_parts import Entry, FinishedJobs, Slots
+from lambda_kit.adapters.stores.memory_parts import Entry, FinishedJobs, Outbox, Slots
 from lambda_kit.core.errors import BadRequestError, LeaseLostError, QueueFullError
 from lambda_kit.core.events import Event, EventKind, EventPage, NewEvent
 from lambda_kit.core.job import (
@@ -61,7 +61,7 @@ class MemoryJobStore(JobStore):
         self._unfinished: Counter[str] = Counter()
         self._watchers: tuple[OnChange, ...] = ()
         self._slots = Slots()
-        self._outbox: dict[str, dict[str, int]] = {}  # by sink: the last confirmed event of each job not all told of
+        self._outbox = Outbox()
         self._number = 0
 
     async def start(self) -> None:
@@ -84,8 +84,7 @@ class MemoryJobStore(JobStore):
         self._number += 1
         entry = Entry(job, self._number, request)
         self._entries[job.id] = entry
-        for confirmed in self._outbox.values():
-            confirmed[job.id] = 0
+        self._outbox.add(job.id)
         if job.idempotency_key is not None:
             self._by_key[job.idempotency_key] = job.id
         self._unfinished[job.tool] += 1
@@ -100,6 +99,8 @@ class MemoryJobStore(JobStore):
             del self._pending[entry.job.tool][job_id]
             self._unfinished[entry.job.tool] -= 1
             self._forget(job_id)
+            for watcher in self._watchers:
+                watcher(Change(job_id))
 
     async def get(self, job_id: str) -> Job | None:
         entry = self._entry(job_id)
@@ -254,11 +255,11 @@ class MemoryJobStore(JobStore):
     # --- the outbox ---
 
     async def register_sink(self, sink: str) -> None:
-        self._outbox.setdefault(sink, {})
+        self._outbox.register(sink)
 
     async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
         deliveries: list[Delivery] = []
-        for job_id, after in self._outbox.get(sink, {}).items():
+        for job_id, after in self._outbox.waiting(sink):
             entry = self._entries[job_id]
             if after < entry.last_seq or entry.job.status.is_final:
                 deliveries.append(Delivery(job_id, after))
@@ -267,12 +268,7 @@ class MemoryJobStore(JobStore):
         return deliveries
 
     async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
-        confirmed = self._outbox.get(sink, {})
-        if job_id in confirmed:
-            if is_complete:
-                del confirmed[job_id]
-            else:
-                confirmed[job_id] = max(after_seq, confirmed[job_id])
+        self._outbox.mark(sink, job_id, after_seq, is_complete=is_complete)
 
     # --- retention ---
 
@@ -330,8 +326,7 @@ class MemoryJobStore(JobStore):
         entry = self._entries.pop(job_id, None)
         if entry is None:
             return
-        for confirmed in self._outbox.values():
-            confirmed.pop(job_id, None)
+        self._outbox.forget(job_id)
         if entry.job.idempotency_key is not None:
             self._by_key.pop(entry.job.idempotency_key, None)
 

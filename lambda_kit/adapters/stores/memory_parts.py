@@ -1,7 +1,7 @@
 """What `MemoryJobStore` is made of: the entries, and what it keeps beside the jobs."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 
 import msgspec
@@ -10,7 +10,7 @@ from cachetools import FIFOCache
 from lambda_kit.core.events import STATUS_SCHEMA, Event, EventKind, EventPage
 from lambda_kit.core.job import Job, Payload
 
-__all__ = ["Entry", "FinishedJobs", "Slots"]
+__all__ = ["Entry", "FinishedJobs", "Outbox", "Slots"]
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -131,3 +131,37 @@ class Slots:
     def release(self, name: str, holder: str) -> None:
         """Give a place back."""
         self._holders.get(name, {}).pop(holder, None)
+
+
+class Outbox:
+    """For each sink, the jobs that it was not told all of, with the last event that it has confirmed."""
+
+    def __init__(self) -> None:
+        self._confirmed: dict[str, dict[str, int]] = {}
+
+    def register(self, sink: str) -> None:
+        """A sink is to be told of the jobs that come."""
+        self._confirmed.setdefault(sink, {})
+
+    def add(self, job_id: str) -> None:
+        """A job has come."""
+        for confirmed in self._confirmed.values():
+            confirmed[job_id] = 0
+
+    def forget(self, job_id: str) -> None:
+        """A job is gone, and there is nothing left to tell of it."""
+        for confirmed in self._confirmed.values():
+            confirmed.pop(job_id, None)
+
+    def waiting(self, sink: str) -> Iterator[tuple[str, int]]:
+        """The jobs that a sink was not told all of, in the order in which they came."""
+        yield from self._confirmed.get(sink, {}).items()
+
+    def mark(self, sink: str, job_id: str, after_seq: int, *, is_complete: bool) -> None:
+        """The sink has confirmed events, or all there is."""
+        confirmed = self._confirmed.get(sink, {})
+        if job_id in confirmed:
+            if is_complete:
+                del confirmed[job_id]
+            else:
+                confirmed[job_id] = max(after_seq, confirmed[job_id])
