@@ -95,7 +95,7 @@ def _serve(
         "timeout_graceful_shutdown": math.ceil(server.settings.grace_seconds),
         **run_opts,
     }
-    serve_app(server.app, options, on_signal=server.begin_stop)
+    serve_app(lambda: server.app, options, on_signal=server.begin_stop)
 
 
 def _find(server: "ToolServer", name: str) -> BoundTool:

@@ -33,27 +33,35 @@ def configure_logging() -> None:
         logging_init()
 
 
-def serve_app(app: ASGIApp, options: Mapping[str, Any], *, on_signal: Callable[[], None]) -> None:
+def serve_app(make_app: Callable[[], ASGIApp], options: Mapping[str, Any], *, on_signal: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT, let the requests and jobs that were accepted end, and return.
 
     Args:
-        app: What is served.
+        make_app: Makes what is served.
         options: Arguments for `uvicorn.Config`, such as host and port; port 0 is any that is free.
         on_signal: Called at the first signal. It must be quick.
 
     Raises:
         SystemExit: with 3 if the app can't be started or the port is taken; why is in the log.
     """
-    config = uvicorn.Config(_with_brief_failures(app), **{"log_config": None, "lifespan": "on", **options})
-    _Server(config, on_signal).run()
+    collects = gc.isenabled()
+    gc.disable()  # until the port is open: what is made meanwhile stays, and looking through it takes time
+    try:
+        app = _with_brief_failures(make_app())
+        config = uvicorn.Config(app, **{"log_config": None, "lifespan": "on", **options})
+        _Server(config, on_signal, collects=collects).run()
+    finally:
+        if collects:
+            gc.enable()
 
 
 class _Server(uvicorn.Server):
     """uvicorn, which ends normally after a signal: being stopped is no failure of a service."""
 
-    def __init__(self, config: uvicorn.Config, on_signal: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_signal: Callable[[], None], *, collects: bool) -> None:
         super().__init__(config)
         self._on_signal = on_signal
+        self._collects = collects
         self._pid = os.getpid()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -62,6 +70,8 @@ class _Server(uvicorn.Server):
         # What was made up to now stays. Not looking through it again and again for garbage spares requests pauses of a
         # tenth of a second.
         gc.freeze()
+        if self._collects:
+            gc.enable()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn's own raises the signal again afterwards: the process would be reported as killed by it
