@@ -61,7 +61,7 @@ def encode_result(value: object, *, allows_none: bool) -> Payload | Failure:
     try:
         return _encode(value)
     except Exception as error:  # noqa: BLE001 - whatever a user's object raises, it can't be encoded
-        message = f"the result, a {type(value).__name__}, can't be encoded: {error}"
+        message = f"the result, of type {type(value).__name__}, can't be encoded: {error}"
         trace = "".join(traceback.format_exception(error)).encode(errors="backslashreplace").decode()
         return Failure(FailureKind.ENCODING, type(error).__name__, message, trace)
 

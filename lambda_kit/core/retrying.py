@@ -29,6 +29,7 @@ async def until_available(what: str, call: Callable[[], Awaitable[T]]) -> T:
         try:
             return await call()
         except UnavailableError as error:
-            logger.warning("%s: the store is away (%s); trying again in %.1f s", what, error, pause)
+            if pause == _FIRST_PAUSE_SECONDS:  # once: thousands of jobs may be waiting for the same store
+                logger.warning("%s: the store is away (%s); trying again until it is back", what, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

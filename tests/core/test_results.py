@@ -221,7 +221,7 @@ def test_what_can_not_be_encoded_is_a_failure_that_says_what_it_was(value: Any) 
     failure = encode_result(value, allows_none=False)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.ENCODING
-    assert f"the result, a {type(value).__name__}, can't be encoded" in failure.message
+    assert f"the result, of type {type(value).__name__}, can't be encoded" in failure.message
     assert (failure.traceback or "").startswith("Traceback")
 
 
