@@ -3,6 +3,7 @@
     LambdaKitError
      ├─ ToolDefinitionError        a tool class or its options are wrong
      ├─ ConfigurationError         a server is put together wrongly
+     │   └─ MissingExtraError      an optional package is not installed
      ├─ BadRequestError            something in a request is malformed
      ├─ RequestValidationError     the body does not fit the request model
      ├─ UnsupportedMediaTypeError  the body is not JSON
@@ -35,6 +36,7 @@ __all__ = [
     "JobNotFoundError",
     "LambdaKitError",
     "LeaseLostError",
+    "MissingExtraError",
     "PayloadTooLargeError",
     "QueueFullError",
     "RequestValidationError",
@@ -56,6 +58,19 @@ class ToolDefinitionError(LambdaKitError):
 
 class ConfigurationError(LambdaKitError):
     """A server is put together in a way that can't work: the text says what to change."""
+
+
+class MissingExtraError(ConfigurationError):
+    """Something was asked for that needs a package which is not installed: the text says which command installs it.
+
+    Args:
+        what: What needs it, to begin the text.
+        extra: The extra of lambda_kit that brings the package.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra '{extra}', which is not installed: pip install 'lambda-kit[{extra}]'")
+        self.extra = extra
 
 
 class BadRequestError(LambdaKitError):
