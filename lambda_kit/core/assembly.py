@@ -79,8 +79,8 @@ def assign_executors(
 
     Raises:
         ConfigurationError: if one of the user's has no name, or two have the same.
-        ToolDefinitionError: if a tool names an executor that is not there, can't run on its own, or sets
-            ``max_workers`` for one that is not built in.
+        ToolDefinitionError: if a tool names an executor that is not there, can't run on its own, sets ``max_workers``
+            for one that is not built in, or has a ``max_queue`` that leaves no room for any job.
     """
     check_names("executor", own)
     default = own[0].name if len(own) == 1 and own[0].name not in built_in else None
@@ -105,5 +105,15 @@ def assign_executors(
             own_name = f"{name}:{tool.name}"
             executors[own_name] = own_pools[name](own_name, workers)
             name = own_name
+        _check_room(tool, executors[name])
         assigned.append(replace(tool, executor=name))
     return executors, assigned
+
+
+def _check_room(tool: BoundTool, executor: Executor) -> None:
+    options = tool.options
+    if options.max_queue == 0 and options.max_concurrency is None and executor.stats().capacity is None:
+        raise ToolDefinitionError(
+            f"{type(tool.tool).__name__}: max_queue=0 leaves no room for any job, since nothing bounds how many run at "
+            "once: set ToolOptions(max_concurrency=...) too, or a larger max_queue"
+        )

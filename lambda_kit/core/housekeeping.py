@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from lambda_kit.core.errors import QueueFullError
+from lambda_kit.core.active import ActiveRun
 from lambda_kit.core.job import Job, JobStatus
 from lambda_kit.core.runner import JobRunner
 from lambda_kit.core.store import JobStore
@@ -23,8 +23,8 @@ class Housekeeping:
         store: The store of the jobs.
         runner: The runs here.
         every_seconds: How often.
-        interrupt: Ends the run of a job.
-        hand_over: Gives a pending job to its executor; False where that is not to be done now.
+        interrupt: Ends a run.
+        take_up: Has a job run that lost its worker.
     """
 
     def __init__(
@@ -33,15 +33,14 @@ class Housekeeping:
         runner: JobRunner,
         *,
         every_seconds: float,
-        interrupt: Callable[[str], Awaitable[None]],
-        hand_over: Callable[[Job], Awaitable[bool]],
+        interrupt: Callable[[ActiveRun], None],
+        take_up: Callable[[Job], None],
     ) -> None:
         self._store = store
         self._runner = runner
         self._every_seconds = every_seconds
         self._interrupt = interrupt
-        self._hand_over = hand_over
-        self._waiting: list[Job] = []  # taken from lost workers, and no executor here had room for them yet
+        self._take_up = take_up
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -68,20 +67,13 @@ class Housekeeping:
                 logger.exception("the jobs could not be looked after; trying again")
 
     async def _renew(self) -> None:
-        for job_id in await self._runner.heartbeat():
-            await self._interrupt(job_id)
+        for run in await self._runner.heartbeat():
+            self._interrupt(run)
 
     async def _clean_up(self) -> None:
         await self._renew()  # after a hold-up of the loop own leases have run out, but their jobs are not lost
         for job in await self._store.reap():
             logger.warning("job %s lost its worker and is now %s", job.id, job.status)
             if job.status is JobStatus.PENDING:
-                self._waiting.append(job)
-        self._waiting = [job for job in self._waiting if not await self._is_handed_over(job)]
+                self._take_up(job)
         await self._store.purge()
-
-    async def _is_handed_over(self, job: Job) -> bool:
-        try:
-            return await self._hand_over(job)
-        except QueueFullError:
-            return False

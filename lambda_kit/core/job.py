@@ -105,13 +105,15 @@ class FailureKind(StrEnum):
     """The tool returned something that can't be encoded."""
     WORKER_LOST = "worker-lost"
     """The worker that ran the job is gone."""
+    MEMORY_LIMIT = "memory-limit"
+    """The job needed more memory than its worker may have."""
     TIME_LIMIT = "time-limit"
     """The job ran over its time limit."""
 
     @property
     def status(self) -> JobStatus:
         """`ERROR` where the machinery failed, else `FAILED`."""
-        machinery = self in (FailureKind.WORKER_LOST, FailureKind.TIME_LIMIT)
+        machinery = self in (FailureKind.WORKER_LOST, FailureKind.MEMORY_LIMIT, FailureKind.TIME_LIMIT)
         return JobStatus.ERROR if machinery else JobStatus.FAILED
 
 
@@ -192,6 +194,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How many finished jobs of its tool a memory store keeps."""
     attempt: int = 0
     max_attempts: int = 1
+    time_limit_seconds: float | None = None
+    """For how long it may run, counted from `started_at`. None: no limit."""
     lease_owner: str | None = None
     lease_token: int = 0
     """The fencing token: grows with every claim."""
@@ -205,6 +209,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def urn(self) -> str:
         """The job's URN."""
         return JOB_URN_PREFIX + self.id
+
+    @property
+    def deadline(self) -> float | None:
+        """When its time is over. None: it does not run, or has no limit."""
+        if self.time_limit_seconds is None or self.started_at is None:
+            return None
+        return self.started_at + self.time_limit_seconds
 
 
 def claim_job(job: Job, *, owner: str, lease_seconds: float, now: float) -> Job:

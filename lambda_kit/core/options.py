@@ -5,18 +5,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambda_kit.core.errors import ToolDefinitionError
+from lambda_kit.core.errors import LambdaKitError, ToolDefinitionError
 
-__all__ = ["ExecutorOpts", "ToolOptions"]
+__all__ = ["ExecutorOpts", "ToolOptions", "require_number"]
 
 
-def _require(owner: str, name: str, value: float | None, *, minimum: float, whole: bool = False) -> None:
-    if value is None:
+def require_number(
+    owner: str,
+    name: str,
+    value: float | None,
+    *,
+    minimum: float,
+    whole: bool = False,
+    allows_none: bool = True,
+    error: type[LambdaKitError] = ToolDefinitionError,
+) -> None:
+    """Refuse an option that is no finite number of at least `minimum`, and no None that is allowed, by an `error`."""
+    if value is None and allows_none:
         return
     kind = "a whole number" if whole else "a number"
     good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or value < minimum:
-        raise ToolDefinitionError(f"{owner}({name}={value!r}): must be {kind} of at least {minimum:g}, or None")
+    if value is None or not good or not math.isfinite(value) or value < minimum:
+        or_none = ", or None" if allows_none else ""
+        raise error(f"{owner}({name}={value!r}): must be {kind} of at least {minimum:g}{or_none}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,14 +45,14 @@ class ExecutorOpts:
     """Seconds for which a finished job and its result are kept, in any store. None: 3600."""
 
     max_workers: int | None = None
-    """How many of this tool's jobs are run at once, by an executor of its own: on so many threads, or as so many tasks
-    for ``async def run``. The others wait in a queue. None: it shares the server's executor. Only for the built-in
-    executors; one that was passed to `ToolServer` has its own size."""
+    """How many of this tool's jobs are run at once, by an executor of its own: on so many threads, in so many worker
+    processes, or as so many tasks for ``async def run``. The others wait in a queue. None: it shares the server's
+    executor. Only for the built-in executors; one that was passed to `ToolServer` has its own size."""
 
     def __post_init__(self) -> None:
-        _require("ExecutorOpts", "job_cache_size", self.job_cache_size, minimum=1, whole=True)
-        _require("ExecutorOpts", "job_cache_ttl", self.job_cache_ttl, minimum=1)
-        _require("ExecutorOpts", "max_workers", self.max_workers, minimum=1, whole=True)
+        require_number("ExecutorOpts", "job_cache_size", self.job_cache_size, minimum=1, whole=True)
+        require_number("ExecutorOpts", "job_cache_ttl", self.job_cache_ttl, minimum=1)
+        require_number("ExecutorOpts", "max_workers", self.max_workers, minimum=1, whole=True)
 
 
 _DEFAULT_EXECUTION = ExecutorOpts()
@@ -78,11 +89,32 @@ class ToolOptions:
     """How jobs are run and kept. None: `ExecutorOpts()`."""
 
     executor: str | None = None
-    """Name of the executor. None: ``"asyncio"`` for ``async def run``, else ``"thread"``."""
+    """Name of the executor: ``"asyncio"``, ``"thread"``, ``"process"``, or of one that `ToolServer` was given. None:
+    ``"asyncio"`` for ``async def run``, else ``"thread"``."""
+
+    time_limit_seconds: float | None = None
+    """For how long a job may run, counted from its start, not from its submission. One that takes longer ends as
+    ``error`` (504). A request may ask for less. None: no limit, and a request may set any."""
+
+    max_concurrency: int | None = None
+    """How many of this tool's jobs run at once; the others wait in its queue. None: as many as its executor runs."""
+
+    max_queue: int | None = None
+    """How many of this tool's jobs may wait. While it has that many beside the `max_concurrency` that run, new requests
+    are refused (429). Without `max_concurrency` the executor's own size counts in its place, and nothing where that has
+    none: then it bounds all of the tool's unfinished jobs. None: no bound."""
+
+    max_attempts: int = 1
+    """How often a job is run at most, where the worker that runs it is lost. More than 1 only if it does no harm to run
+    a job again that was partly, or wholly, done."""
 
     def __post_init__(self) -> None:
-        _require("ToolOptions", "max_wait_time", self.max_wait_time, minimum=0)
-        _require("ToolOptions", "refresh_interval", self.refresh_interval, minimum=0, whole=True)
+        require_number("ToolOptions", "max_wait_time", self.max_wait_time, minimum=0)
+        require_number("ToolOptions", "refresh_interval", self.refresh_interval, minimum=0, whole=True)
+        require_number("ToolOptions", "time_limit_seconds", self.time_limit_seconds, minimum=0.001)
+        require_number("ToolOptions", "max_concurrency", self.max_concurrency, minimum=1, whole=True)
+        require_number("ToolOptions", "max_queue", self.max_queue, minimum=0, whole=True)
+        require_number("ToolOptions", "max_attempts", self.max_attempts, minimum=1, whole=True, allows_none=False)
         if isinstance(self.tags, str):
             raise ToolDefinitionError(
                 f"ToolOptions(tags={self.tags!r}): must be a list of strings, such as [{self.tags!r}]"

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 
 from lambda_kit.core.errors import LeaseLostError
@@ -24,17 +25,28 @@ class EventPump:
         lease: The run's lease.
         loop: The event loop of the store.
         limit: How many events may wait.
+        on_dropped: Told, on the loop, how many were dropped.
     """
 
     __slots__ = (
-        "_dropped", "_is_closed", "_is_flushing", "_lease", "_limit", "_lock", "_loop", "_store", "_task", "_waiting",
+        "_dropped", "_is_closed", "_is_flushing", "_lease", "_limit", "_lock", "_loop", "_on_dropped", "_store",
+        "_task", "_waiting",
     )  # fmt: skip
 
-    def __init__(self, store: JobStore, lease: Lease, loop: asyncio.AbstractEventLoop, limit: int = 10_000) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        lease: Lease,
+        loop: asyncio.AbstractEventLoop,
+        limit: int = 10_000,
+        *,
+        on_dropped: Callable[[int], None] = lambda _count: None,
+    ) -> None:
         self._store = store
         self._lease = lease
         self._loop = loop
         self._limit = limit
+        self._on_dropped = on_dropped
         self._lock = threading.Lock()
         self._waiting: deque[NewEvent] = deque()
         self._dropped = 0
@@ -68,6 +80,8 @@ class EventPump:
                 if not batch:
                     self._is_flushing = False
                     return
+            if dropped:
+                self._on_dropped(dropped)
             try:
                 await until_available(f"job {self._lease.job_id}: its events", partial(self._append, batch, dropped))
             except LeaseLostError:  # the job is somebody else's now, and so is its log

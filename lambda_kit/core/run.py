@@ -1,84 +1,99 @@
-"""One claimed job, being run."""
+"""One job, being run: what is the same in the server and in a worker process."""
 
 import asyncio
 import inspect
-import threading
 import traceback
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import pydantic
 
 from lambda_kit.core.context import JobContext, JobControl, running_job
 from lambda_kit.core.errors import JobCancelledError
 from lambda_kit.core.events import NewEvent
-from lambda_kit.core.job import Failure, FailureKind, Job, Outcome, Payload, RequestInfo
-from lambda_kit.core.pump import EventPump
+from lambda_kit.core.job import Failure, FailureKind, Outcome, Payload, RequestInfo
 from lambda_kit.core.results import BinaryResult, encode_result
 from lambda_kit.core.signature import Injected
-from lambda_kit.core.store import Claim, JobStore, Lease
 from lambda_kit.core.tool import BoundTool
 
-__all__ = ["ActiveRun", "LiveRequest"]
-
-_making_pump = threading.Lock()
+__all__ = ["JobSpec", "ToolRun"]
 
 
-class LiveRequest:
-    """What is known of a job's request in the process that took it, and is never stored."""
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a run needs to know of its job. It can be sent to another process (msgpack), and is never stored."""
 
-    __slots__ = ("authorization", "transport", "value")
+    job_id: str
+    tool: str
+    request: bytes
+    """The body, as it came."""
+    request_info: RequestInfo | None = None
+    authorization: str | None = None
+    attempt: int = 1
+    deadline: float | None = None
 
-    def __init__(self, value: Any = None, authorization: str | None = None, transport: Any = None) -> None:
-        self.value = value
-        """The decoded request. None: decode it from the stored bytes."""
-        self.authorization = authorization
-        self.transport = transport
-        """The `litestar.Request`, for tools that want it."""
+    def __repr__(self) -> str:
+        return f"JobSpec(job_id={self.job_id!r}, tool={self.tool!r})"  # the rest may be secret
 
 
-class ActiveRun:
-    """One claimed job with all that its run needs. Implements the `Run` protocol."""
+class ToolRun:
+    """One job's run by its tool. Implements the run methods of the `Run` protocol.
 
-    __slots__ = ("_claim", "_context", "_live", "_loop", "_store", "control", "lease", "pump", "tool")
+    Args:
+        tool: What is run.
+        spec: The job.
+        emit: Takes what the tool reports, from any thread.
+        value: The decoded request. None: decode it from the spec.
+        transport: The `litestar.Request`, for tools that want it.
+    """
 
-    def __init__(self, tool: BoundTool, claim: Claim, live: LiveRequest, store: JobStore) -> None:
+    __slots__ = ("_context", "_spec", "_task", "_transport", "_value", "control", "tool")
+
+    def __init__(
+        self,
+        tool: BoundTool,
+        spec: JobSpec,
+        emit: Callable[[NewEvent], None],
+        *,
+        value: Any = None,
+        transport: Any = None,
+    ) -> None:
         self.tool = tool
-        self.lease = Lease(claim.job.id, claim.job.lease_token)
-        self.control = JobControl(self._emit)
-        self.pump: EventPump | None = None
-        self._claim = claim
-        self._live = live
-        self._store = store
-        self._loop = asyncio.get_running_loop()
+        self.control = JobControl(emit)
+        self._spec = spec
+        self._value = value
+        self._transport = transport
         self._context: JobContext | None = None
+        self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
 
     @property
     def job_id(self) -> str:
         """The id of the job."""
-        return self.lease.job_id
+        return self._spec.job_id
 
-    @property
-    def job(self) -> Job:
-        """The job as it was claimed."""
-        return self._claim.job
-
-    @property
-    def authorization(self) -> str | None:
-        """The ``Authorization`` of the job's request."""
-        return self._live.authorization
+    def spec(self) -> JobSpec:
+        """The job, for another process."""
+        return self._spec
 
     def cancel(self) -> None:
-        """Ask the tool to stop at its next cancellation point."""
+        """Ask the tool to stop at its next cancellation point. From any thread."""
         self.control.is_cancelled = True
+        if self._task is not None:
+            loop, task = self._task
+            try:
+                loop.call_soon_threadsafe(task.cancel)
+            except RuntimeError:  # the loop is closed: it has just ended
+                return
 
     def context(self) -> JobContext:
         """The job's context, made when it is first asked for."""
         if self._context is None:
             self._context = JobContext(
-                job_id=self.job.id,
-                job_authorization=self._live.authorization,
-                tool=self.job.tool,
-                attempt=self.job.attempt,
+                job_id=self._spec.job_id,
+                job_authorization=self._spec.authorization,
+                tool=self._spec.tool,
+                attempt=self._spec.attempt,
+                deadline=self._spec.deadline,
                 control=self.control,
             )
         return self._context
@@ -90,7 +105,7 @@ class ActiveRun:
             args, kwargs = self._arguments()
             value = self.tool.run(*args, **kwargs)
             if inspect.iscoroutine(value):
-                value = asyncio.run(value)
+                value = asyncio.run(self._cancellable(value))
             return self._encoded(value)
         except BaseException as error:  # noqa: BLE001 - nothing that a tool does may stop the server
             return self._outcome_of(error)
@@ -117,6 +132,13 @@ class ActiveRun:
         finally:
             running_job.reset(token)
 
+    async def _cancellable(self, run: Coroutine[Any, Any, Any]) -> Any:
+        task = asyncio.ensure_future(run)
+        self._task = (asyncio.get_running_loop(), task)
+        if self.control.is_cancelled:  # before it could be told
+            task.cancel()
+        return await task
+
     def _encoded(self, value: object) -> Outcome:
         outcome = encode_result(value, allows_none=self.tool.signature.allows_none)
         if isinstance(outcome, Payload):
@@ -132,29 +154,21 @@ class ActiveRun:
 
     def _supply(self, kind: Injected) -> Any:
         if kind is Injected.REQUEST_MODEL:
-            if self._live.value is None:
-                return self.tool.decode(self._claim.request.content)
-            return self._live.value
+            return self.tool.decode(self._spec.request) if self._value is None else self._value
         if kind is Injected.JOB_CONTEXT:
             return self.context()
         if kind is Injected.REQUEST_INFO:
             made_up = RequestInfo(method="POST", url=self.tool.path)
-            return self.job.request_info if self.job.request_info is not None else made_up
-        if self._live.transport is None:
+            return self._spec.request_info if self._spec.request_info is not None else made_up
+        if self._transport is None:
             raise RuntimeError(
                 f"{type(self.tool.tool).__name__}.run wants a litestar.Request, and this job has none: it was not made "
                 "by HTTP, or was taken up again; annotate the parameter with RequestInfo instead"
             )
-        return self._live.transport
-
-    def _emit(self, event: NewEvent) -> None:
-        with _making_pump:  # a tool may have threads of its own
-            if self.pump is None:
-                self.pump = EventPump(self._store, self.lease, self._loop)
-        self.pump.put(event)
+        return self._transport
 
     def _outcome_of(self, error: BaseException) -> Outcome:
-        if isinstance(error, JobCancelledError) and self.control.is_cancelled:
+        if isinstance(error, (JobCancelledError, asyncio.CancelledError)) and self.control.is_cancelled:
             return None
         # A tool's own models that don't validate are the tool's fault, not the caller's, though a ValueError.
         is_callers = isinstance(error, ValueError) and not isinstance(error, pydantic.ValidationError)

@@ -1,14 +1,16 @@
 """Claims jobs for this process, runs them, and records what came of them."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
+from lambda_kit.core.active import ActiveRun, LiveRequest
 from lambda_kit.core.errors import LeaseLostError, UnavailableError
 from lambda_kit.core.executor import Invoke
-from lambda_kit.core.job import Failure, FailureKind, Job, Outcome, Payload
+from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
 from lambda_kit.core.retrying import until_available
-from lambda_kit.core.run import ActiveRun, LiveRequest
+from lambda_kit.core.statistics import JobStatistics
 from lambda_kit.core.store import Claim, JobStore
 from lambda_kit.core.tool import BoundTool
 
@@ -17,7 +19,13 @@ __all__ = ["JobRunner", "OnEnd"]
 logger = logging.getLogger("lambda_kit.job")
 
 OnEnd = Callable[[str, Job | None, Payload | None], None]
-"""Told of the end of each run here: id, final record, result. Without a record: somebody else owns the job now."""
+"""Told of the end of each run here: id, record, result. Without a record: somebody else owns the job now."""
+
+_WORKER_LOST_AT_STOP = Failure(
+    FailureKind.WORKER_LOST,
+    "worker-lost",
+    "worker lost: the service was stopped, and the tool did not stop in time",
+)
 
 
 class JobRunner:
@@ -28,23 +36,29 @@ class JobRunner:
         store: The store of the jobs.
         owner: A name for this process, unique among those that share the store.
         lease_seconds: For how long a claim is good without renewal.
-        on_end: Told of the end of each run.
+        statistics: Counts the events that were dropped.
+        on_end: Told of the end of each run; of one that is to be repeated too, with the pending record.
+        on_time_up: Told of each run whose time is over.
     """
 
     def __init__(
         self,
-        tools: dict[str, BoundTool],
+        tools: Mapping[str, BoundTool],
         store: JobStore,
         *,
         owner: str,
         lease_seconds: float,
+        statistics: JobStatistics,
         on_end: OnEnd,
+        on_time_up: Callable[[ActiveRun], None],
     ) -> None:
         self._tools = tools
         self._store = store
         self._owner = owner
         self._lease_seconds = lease_seconds
+        self._statistics = statistics
         self._on_end = on_end
+        self._on_time_up = on_time_up
         self.live: dict[str, LiveRequest] = {}
         """Requests taken by this process whose job has not ended."""
         self.active: dict[str, ActiveRun] = {}
@@ -57,58 +71,75 @@ class JobRunner:
             self.live.pop(job_id, None)
             return
         live = self.live.get(job_id) or LiveRequest()
-        run = self.active[job_id] = ActiveRun(self._tools[claim.job.tool], claim, live, self._store)
-        job: Job | None = None
+        run = ActiveRun(self._tools[claim.job.tool], claim, live, self._store, self._statistics)
+        self.active[job_id] = run
+        limit = claim.job.time_limit_seconds
+        if limit is not None:
+            run.timer = asyncio.get_running_loop().call_later(limit, self._on_time_up, run)
         outcome: Outcome = None
         try:
             outcome = await self._outcome(run, invoke)
+        finally:
+            await self.end(run, outcome)
+
+    async def end(self, run: ActiveRun, outcome: Outcome) -> None:
+        """Record the end of a run, unless that is done or being done: the first one wins."""
+        if run.is_ending:
+            return
+        run.is_ending = True
+        if run.timer is not None:
+            run.timer.cancel()
+        job: Job | None = None
+        try:
             if run.pump is not None:
                 await run.pump.close()
-            job = await self._finish(run, outcome)
+            job = await self._write_end(run, outcome)
         except LeaseLostError:
-            logger.warning("job %s: its result is dropped, since its lease was lost", job_id)
+            logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
         finally:
-            if self.active.get(job_id) is run:
-                del self.active[job_id]
-                self._on_end(job_id, job, outcome if isinstance(outcome, Payload) else None)
-        if job is not None and job.failure is not None:
-            _log_failure(job, job.failure)
+            self._forget(run, job, outcome if isinstance(outcome, Payload) else None)
+        if isinstance(outcome, Failure) and job is not None and job.status is not JobStatus.CANCELLED:
+            _log_failure(job, outcome)
 
-    async def heartbeat(self) -> list[str]:
+    async def heartbeat(self) -> list[ActiveRun]:
         """Renew the leases of all runs under way.
 
         Returns:
-            The jobs whose run is to be ended: their cancel was asked for, or their lease is lost.
+            The runs that are to be ended: their cancel was asked for, or their lease is lost.
         """
         leases = [run.lease for run in self.active.values()]
         if not leases:
             return []
-        unwanted: list[str] = []
+        unwanted: list[ActiveRun] = []
         for renewal in await self._store.renew(leases, lease_seconds=self._lease_seconds):
-            job_id = renewal.lease.job_id
-            run = self.active.get(job_id)
+            run = self.active.get(renewal.lease.job_id)
             if run is None or run.lease != renewal.lease:
                 continue
-            if renewal.is_lost:
-                logger.warning("job %s: its lease was lost, its run here is stopped", job_id)
-                del self.active[job_id]
-                self._on_end(job_id, None, None)
+            if renewal.is_lost and not run.is_ending:
+                logger.warning("job %s: its lease was lost, its run here is stopped", run.job_id)
+                run.is_ending = True  # nothing can be written any more
+                self._forget(run, None, None)
             if renewal.is_lost or renewal.cancel_requested:
-                unwanted.append(job_id)
+                unwanted.append(run)
         return unwanted
 
     async def abandon(self) -> None:
         """Record the end of runs that don't end by themselves: their tools do not listen."""
-        for job_id, run in list(self.active.items()):
-            message = "worker lost: the service was stopped, and the tool did not stop in time"
+        for run in list(self.active.values()):
             job: Job | None = None
-            failure = Failure(FailureKind.WORKER_LOST, "worker-lost", message)
+            run.is_ending = True
             try:
-                job = await self._store.finish(run.lease, failure)
+                job = await self._store.finish(run.lease, _WORKER_LOST_AT_STOP)
             except (LeaseLostError, UnavailableError) as error:
-                logger.warning("job %s: its end could not be written: %s", job_id, error)
-            del self.active[job_id]
-            self._on_end(job_id, job, None)
+                logger.warning("job %s: its end could not be written: %s", run.job_id, error)
+            self._forget(run, job, None)
+
+    def _forget(self, run: ActiveRun, job: Job | None, result: Payload | None) -> None:
+        if run.timer is not None:
+            run.timer.cancel()
+        if self.active.get(run.job_id) is run:
+            del self.active[run.job_id]
+            self._on_end(run.job_id, job, result)
 
     async def _claim(self, job_id: str) -> Claim | None:
         def attempt() -> Awaitable[Claim | None]:
@@ -127,12 +158,19 @@ class JobRunner:
             message = f"the job could not be run: {type(error).__name__}: {error}"
             return Failure(FailureKind.WORKER_LOST, "worker-lost", message)
 
-    async def _finish(self, run: ActiveRun, outcome: Outcome) -> Job:
+    async def _write_end(self, run: ActiveRun, outcome: Outcome) -> Job:
+        job = run.job
+        is_lost = isinstance(outcome, Failure) and outcome.kind is FailureKind.WORKER_LOST
+
+        def attempt() -> Awaitable[Job]:
+            if is_lost and job.attempt < job.max_attempts:
+                return self._store.release(run.lease, is_counted=True)
+            return self._store.finish(run.lease, outcome)
+
         try:
-            return await self._store.finish(run.lease, outcome)
+            return await attempt()
         except UnavailableError:
-            what = f"job {run.job_id}: writing its end"
-            return await until_available(what, lambda: self._store.finish(run.lease, outcome))
+            return await until_available(f"job {run.job_id}: writing its end", attempt)
 
 
 def _log_failure(job: Job, failure: Failure) -> None:
@@ -143,7 +181,7 @@ def _log_failure(job: Job, failure: Failure) -> None:
         "job %s of tool '%s' %s after %.3f s: %s: %s%s",
         job.id,
         job.tool,
-        job.status,
+        "is run again," if job.status is JobStatus.PENDING else job.status,
         seconds,
         failure.type,
         failure.message,

@@ -1,6 +1,5 @@
 """`JobService`: the one way through for every kind of caller."""
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -8,38 +7,32 @@ import socket
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from lambda_kit.core.delivery import SinkDispatcher
-from lambda_kit.core.errors import JobConflictError, JobNotFoundError, UnavailableError
+from lambda_kit.core.ending import EarlyEnds
+from lambda_kit.core.errors import JobNotFoundError, UnavailableError
 from lambda_kit.core.executor import Executor
+from lambda_kit.core.fetching import Fetching
 from lambda_kit.core.housekeeping import Housekeeping
-from lambda_kit.core.job import Job, JobStatus, Payload, new_job_id
-from lambda_kit.core.run import LiveRequest
+from lambda_kit.core.intake import Intake
+from lambda_kit.core.job import Job, JobStatus, Payload
 from lambda_kit.core.runner import JobRunner
+from lambda_kit.core.scheduler import Load, Scheduler
+from lambda_kit.core.settings import JobSettings
 from lambda_kit.core.sink import JobSink
+from lambda_kit.core.statistics import JobStatistics
 from lambda_kit.core.store import Change, JobStore
-from lambda_kit.core.submission import Submission, digest_of, scoped_key
+from lambda_kit.core.submission import Submission
 from lambda_kit.core.tool import BoundTool
 from lambda_kit.core.waiting import Followers, Settled, Waiter, Waiters
+from lambda_kit.core.watchdog import LoopWatchdog
 
-__all__ = ["JobService", "JobSettings"]
+__all__ = ["JobService"]
 
 logger = logging.getLogger("lambda_kit.service")
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobSettings:
-    """How jobs are looked after. All durations are in seconds."""
-
-    lease_seconds: float = 10.0
-    """For how long a worker may be silent before its jobs are taken from it."""
-
-    heartbeat_seconds: float = 3.0
-    """How often leases are renewed and lost jobs are looked for."""
-
-    grace_seconds: float = 25.0
-    """For how long a stop waits for the jobs that it has taken."""
+_LINGER_SECONDS = 5.0
+"""After the last job, so long is the service there for those who fetch the results (docs/wire.md, Shutdown)."""
 
 
 class JobService:
@@ -52,7 +45,7 @@ class JobService:
         store: Holds the truth. The service starts and stops it.
         executors: By name; each tool's `BoundTool.executor` must be among them.
         sinks: Who is told of events and results.
-        settings: Durations.
+        settings: Durations and limits.
     """
 
     def __init__(
@@ -67,22 +60,42 @@ class JobService:
         self.tools = {tool.name: tool for tool in tools}
         self.store = store
         self.settings = settings or JobSettings()
-        self._executors = dict(executors)
-        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._runner = JobRunner(
-            self.tools, store, owner=owner, lease_seconds=self.settings.lease_seconds, on_end=self._on_end
-        )
+        self.statistics = JobStatistics(self.tools)
+        self.followers = Followers()
+        """Those who follow every change of a job here."""
         self._dispatchers = [SinkDispatcher(sink, store) for sink in sinks]
+        self._waiters = Waiters()
+        self._fetching = Fetching()
+        self._runner = JobRunner(
+            self.tools,
+            store,
+            owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            lease_seconds=self.settings.lease_seconds,
+            statistics=self.statistics,
+            on_end=self._on_end,
+            on_time_up=lambda run: self._early_ends.time_is_up(run),  # noqa: PLW0108 - it is made below
+        )
+        self._scheduler = Scheduler(
+            self.tools.values(), executors, self._runner.run, max_concurrency=self.settings.max_concurrency
+        )
+        self._early_ends = EarlyEnds(self._runner, self._scheduler, grace_seconds=self.settings.cancel_seconds)
+        self._intake = Intake(
+            store,
+            self._runner,
+            self._scheduler,
+            self._waiters,
+            self._dispatchers,
+            self.statistics,
+            max_unfinished=self.settings.max_unfinished,
+            accepts_jobs=lambda: self._accepts,
+        )
         self._housekeeping = Housekeeping(
             store,
             self._runner,
             every_seconds=self.settings.heartbeat_seconds,
-            interrupt=self._interrupt,
-            hand_over=self._hand_over,
+            interrupt=lambda run: self._early_ends.begin(run.job_id, run.job.tool),
+            take_up=self._take_up,
         )
-        self._waiters = Waiters()
-        self.followers = Followers()
-        """Those who follow every change of a job here."""
         self._accepts = False
         self._stop_by: float | None = None
         self._open: contextlib.AsyncExitStack | None = None
@@ -91,6 +104,8 @@ class JobService:
 
     async def start(self) -> None:
         """Open store, sinks and executors, and take jobs. What was opened is closed again if one of them fails."""
+        self._stop_by = None
+        self._fetching = Fetching()
         async with contextlib.AsyncExitStack() as opened:
             await self.store.start()
             opened.push_async_callback(self.store.stop)
@@ -101,18 +116,33 @@ class JobService:
             self._housekeeping.start()
             opened.push_async_callback(self._housekeeping.stop)
             opened.push_async_callback(self._runner.abandon)  # after the executors have stopped
-            for executor in self._executors.values():
-                await executor.start(self._runner.run)
-                opened.push_async_callback(executor.stop)
+            opened.push_async_callback(self._early_ends.stop)
+            opened.push_async_callback(self._scheduler.stop)
+            await self._scheduler.start()
+            watchdog = LoopWatchdog()
+            watchdog.start()
+            opened.callback(watchdog.stop)
             self._open = opened.pop_all()
-        self._stop_by = None
-        self._accepts = True
+        self._accepts = self._stop_by is None  # the end may have begun already
 
     def begin_stop(self) -> None:
         """Take no more jobs, and let the time that a stop gives to those that were taken begin now."""
         self._accepts = False
         if self._stop_by is None:
             self._stop_by = time.monotonic() + self.settings.grace_seconds
+            self._fetching.begin({*self._runner.live, *self._runner.active})
+
+    async def drain(self) -> None:
+        """Take no more jobs, and stay until nobody needs this service any more.
+
+        That is when the jobs that were taken have ended (those that take longer than `JobSettings.grace_seconds` are
+        cancelled) and their results have been fetched, for which there are 5 s, or what is left of the grace time.
+        """
+        self.begin_stop()
+        if self._open is None:
+            return
+        await self._settle_jobs()
+        await self._fetching.wait(min(_LINGER_SECONDS, self._left_seconds()))
 
     async def stop(self) -> None:
         """Take no more jobs, let those that were taken end (`grace_seconds`), cancel the rest, close everything."""
@@ -121,128 +151,59 @@ class JobService:
             return
         async with self._open:  # closes what was opened, whatever happens here
             self._open = None
-            left_seconds = max(0.0, (self._stop_by or 0.0) - time.monotonic())
-            drains = [executor.drain(left_seconds) for executor in self._executors.values()]
-            if not all(await asyncio.gather(*drains)):
-                logger.warning("%d jobs did not end in time and are cancelled", len(self._runner.live))
-            for job_id in {*self._runner.live, *self._runner.active}:
-                try:
-                    await self.cancel(job_id)
-                except JobNotFoundError:
-                    continue
-                except UnavailableError as error:  # its lease runs out, and whoever opens the store next ends it
-                    logger.warning("job %s could not be cancelled: the store is away (%s)", job_id, error)
+            await self._settle_jobs()
 
     @property
     def accepts_jobs(self) -> bool:
         """Whether new jobs are taken: it has started, and does not drain."""
         return self._accepts
 
+    async def why_not_ready(self) -> str | None:
+        """Why no jobs are taken now, in words. None: they are."""
+        if not self._accepts:
+            return "the service is starting" if self._stop_by is None else "the service is stopping"
+        return await self._scheduler.why_not_ready()
+
+    def load(self) -> Load:
+        """What is waiting and running in this process."""
+        return self._scheduler.load()
+
     # --- jobs ---
 
     async def submit(self, submission: Submission) -> Job:
-        """Make a job of a request and hand it to its executor; or attach to the job that this request made before.
+        """Make a job of a request and have it run; or attach to the job that this request made before.
 
         Returns:
             The new job, or the known one with this id or key.
 
         Raises:
             RequestValidationError: if the body does not fit the tool's request model.
+            BadRequestError: if it asks for more time than its tool has.
             JobConflictError: if the id or key belongs to another tool or body.
-            QueueFullError: if the tool can't take it now. No job was made.
+            QueueFullError: if there is no room for it. No job was made.
             UnavailableError: if the service does not take jobs, or the store is away.
         """
-        return await self._submit(submission, None)
+        self._check_open()
+        return await self._intake.submit(submission, None)
 
     async def submit_and_wait(self, submission: Submission, timeout_seconds: float) -> Settled:
         """As `submit`, and wait for the job's end, at most so many seconds. With 0, do not wait."""
+        self._check_open()
         waiter = Waiter()
-        job = await self._submit(submission, waiter)
+        job = await self._intake.submit(submission, waiter)
         try:
             return await self._settled(job, waiter, timeout_seconds)
         finally:
             self._waiters.remove(job.id, waiter)
-
-    async def _submit(self, submission: Submission, waiter: Waiter | None) -> Job:
-        tool = submission.tool
-        digest = digest_of(submission.body)
-        key = None
-        known = None
-        if submission.job_id is not None:
-            known = await self.store.get(submission.job_id)
-        elif submission.idempotency_key is not None:
-            key = scoped_key(submission.idempotency_key, tool.name, submission.authorization)
-            known = await self.store.find_by_key(key)
-        if known is not None:  # whether or not the body fits, or jobs are taken now
-            return await self._attached(known, tool, digest, waiter)
-        value = submission.value
-        if value is None:
-            value = tool.decode(submission.body.content)
-        if not self._accepts:
-            raise UnavailableError("the service is not taking jobs now")
-        created = await self.store.create(self._new_job(submission, digest, key), submission.body)
-        job = created.job
-        if not created.is_new:
-            return await self._attached(job, tool, digest, waiter)
-        self._runner.live[job.id] = LiveRequest(value, submission.authorization, submission.transport)
-        for dispatcher in self._dispatchers:
-            dispatcher.remember(job.id, submission.authorization)
-        if waiter is not None:  # before it can run: a quick job's result could be evicted from a small store
-            self._waiters.add(job.id, waiter)
-        try:
-            await self._executors[tool.executor].submit(job.id, tool.name)
-        except BaseException:
-            await self._discard(job.id, waiter)
-            raise
-        return job
-
-    async def _discard(self, job_id: str, waiter: Waiter | None) -> None:
-        self._runner.live.pop(job_id, None)
-        for dispatcher in self._dispatchers:
-            dispatcher.forget(job_id)
-        if waiter is not None:
-            self._waiters.remove(job_id, waiter)
-        try:
-            await self.store.discard(job_id)
-        except UnavailableError as error:  # what kept it from being handed over is what the caller must know
-            logger.warning("job %s was not handed over and stays pending: the store is away (%s)", job_id, error)
-
-    async def _attached(self, known: Job, tool: BoundTool, digest: bytes, waiter: Waiter | None) -> Job:
-        if known.tool != tool.name:
-            raise JobConflictError(
-                f"job '{known.id}' belongs to tool '{known.tool}', not '{tool.name}': choose another id"
-            )
-        if known.request_digest != digest:
-            raise JobConflictError(
-                f"job '{known.id}' was made with another body: choose another id for another request"
-            )
-        if waiter is None:
-            return known
-        self._waiters.add(known.id, waiter)  # first add, then read: an end in between is not missed
-        return await self.store.get(known.id) or known
-
-    def _new_job(self, submission: Submission, digest: bytes, key: str | None) -> Job:
-        tool = submission.tool
-        execution = tool.options.execution
-        return Job(
-            id=submission.job_id or new_job_id(),
-            tool=tool.name,
-            requested_at=time.time(),
-            request_content_type=submission.body.content_type,
-            request_digest=digest,
-            idempotency_key=key,
-            request_info=submission.request_info,
-            traceparent=submission.traceparent,
-            ttl_seconds=3600.0 if execution.job_cache_ttl is None else execution.job_cache_ttl,
-            keep_finished=10_000 if execution.job_cache_size is None else execution.job_cache_size,
-        )
 
     async def get(self, job_id: str) -> Job:
         """The record of a job.
 
         Raises:
             JobNotFoundError: if there is none, or it has expired.
+            UnavailableError: if the service has not started, or the store is away.
         """
+        self._check_open()
         job = await self.store.get(job_id)
         if job is None:
             raise JobNotFoundError(job_id)
@@ -258,6 +219,7 @@ class JobService:
 
         Raises:
             JobNotFoundError: if there is no such job, or it has expired.
+            UnavailableError: if the service has not started, or the store is away.
         """
         waiter = Waiter()
         self._waiters.add(job_id, waiter)  # first add, then read: an end in between is not missed
@@ -271,10 +233,14 @@ class JobService:
 
     async def _settled(self, job: Job, waiter: Waiter, timeout_seconds: float) -> Settled:
         if job.status.is_final:
-            return Settled(job, await self.store.get_result(job.id))
-        if timeout_seconds <= 0:
+            settled = Settled(job, await self.store.get_result(job.id))
+        elif timeout_seconds <= 0:
             return Settled(job, None)
-        return await waiter.wait(job, timeout_seconds, self._look)
+        else:
+            settled = await waiter.wait(job, timeout_seconds, self._look)
+        if settled.job.status.is_final:
+            self._fetching.fetched(job.id)
+        return settled
 
     async def _look(self, job_id: str) -> Settled | None:
         job = await self.store.get(job_id)
@@ -290,34 +256,63 @@ class JobService:
 
         Raises:
             JobNotFoundError: if there is no such job.
+            UnavailableError: if the service has not started, or the store is away.
         """
+        self._check_open()
         job = await self.store.request_cancel(job_id)
         if job is None:
             raise JobNotFoundError(job_id)
-        await self._interrupt(job_id)
-        if job.status.is_final and job_id in self._runner.live:  # it never ran
-            self._on_end(job_id, job, None)
+        self._end_here(job)
         return job
 
     # --- inside ---
 
-    async def _interrupt(self, job_id: str) -> None:
-        for executor in self._executors.values():
-            if await executor.cancel(job_id):
-                return
+    def _check_open(self) -> None:
+        if self._open is None:
+            raise UnavailableError("the service is starting or stopping")
 
-    async def _hand_over(self, job: Job) -> bool:
-        tool = self.tools.get(job.tool)
-        if tool is None or not self._accepts:
-            return False
-        await self._executors[tool.executor].submit(job.id, tool.name)
-        return True
+    def _end_here(self, job: Job) -> None:
+        """The end of a job was asked for: see to it, as far as it is here."""
+        if job.tool not in self.tools:
+            return
+        self._scheduler.remove(job.id, job.tool)
+        self._early_ends.begin(job.id, job.tool)
+        if job.status.is_final and job.id in self._runner.live and job.id not in self._runner.active:  # it never ran
+            self._on_end(job.id, job, None)
+
+    def _left_seconds(self) -> float:
+        return max(0.0, (self._stop_by or 0.0) - time.monotonic())
+
+    async def _settle_jobs(self) -> None:
+        """Wait until the jobs here have ended, and cancel those that take too long."""
+        if await self._scheduler.drain(self._left_seconds()):
+            return
+        job_ids = {*self._runner.live, *self._runner.active}
+        logger.warning("%d jobs did not end in time and are cancelled", len(job_ids))
+        for job_id in job_ids:
+            try:
+                job = await self.store.request_cancel(job_id)
+            except UnavailableError as error:  # its lease runs out, and whoever opens the store next ends it
+                logger.warning("job %s could not be cancelled: the store is away (%s)", job_id, error)
+                continue
+            if job is not None:
+                self._end_here(job)
+        await self._scheduler.drain(self.settings.cancel_seconds + 1.0)
+
+    def _take_up(self, job: Job) -> None:
+        """Run a job that lost its worker."""
+        if job.tool in self.tools and self._accepts:
+            self._scheduler.enqueue(job.id, job.tool)
 
     def _on_end(self, job_id: str, job: Job | None, result: Payload | None) -> None:
+        if job is not None and job.status is JobStatus.PENDING:  # its worker was lost, and it may be tried again
+            self._scheduler.enqueue(job_id, job.tool)
+            return
         self._runner.live.pop(job_id, None)
         # Waiters here get the result from the run itself: it may be evicted from the store before they look.
         settled = None
         if job is not None:
+            self.statistics.ended(job)
             settled = Settled(job, result if job.status is JobStatus.SUCCEEDED else None)
         self._waiters.settle(job_id, settled)
 

@@ -178,10 +178,14 @@ class JobStore(ABC):
         """
 
     @abstractmethod
-    async def release(self, lease: Lease) -> Job:
-        """Hand an executing job back: it becomes pending again, and the attempt is not counted.
+    async def release(self, lease: Lease, *, is_counted: bool = False) -> Job:
+        """Hand an executing job back: it becomes pending again.
 
         If a cancel was requested, the job ends as cancelled instead.
+
+        Args:
+            lease: The caller's.
+            is_counted: Whether this attempt counts: it was begun in earnest.
 
         Raises:
             LeaseLostError: as `finish`.

@@ -27,6 +27,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     authorization: str | None = None
     traceparent: str | None = None
     transport: Any = None
+    time_limit_seconds: float | None = None
+    """For how long the caller lets the job run. None: as long as the tool may."""
 
 
 def digest_of(body: Payload) -> bytes:

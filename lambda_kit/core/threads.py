@@ -30,6 +30,7 @@ class DaemonPool(Generic[T]):
         self._lock = threading.Lock()
         self._idle = 0
         self._started = 0
+        self._abandoned: set[asyncio.Future[T]] = set()
 
     def call(self, function: Callable[[], T]) -> "asyncio.Future[T]":
         """Run a function on a thread, in the caller's context; the future has what it returns or raises."""
@@ -46,6 +47,16 @@ class DaemonPool(Generic[T]):
             name = f"{self._name}-{self._started}"
             threading.Thread(target=self._work, name=name, daemon=True).start()
         return future
+
+    def abandon(self, call: "asyncio.Future[T]") -> None:
+        """Wait no longer for a call: its future is cancelled, its thread goes on."""
+        if call.cancel():
+            self._abandoned.add(call)
+
+    @property
+    def abandoned(self) -> int:
+        """How many threads still are busy with a call that was abandoned."""
+        return len(self._abandoned)
 
     def close(self) -> None:
         """End the idle threads at once, and those that are busy after their call."""
@@ -73,14 +84,17 @@ class DaemonPool(Generic[T]):
         with self._lock:
             self._idle += 1
         try:
-            loop.call_soon_threadsafe(_settle, future, value, error)
+            loop.call_soon_threadsafe(self._settle, future, value, error)
         except RuntimeError:  # the loop is closed: nobody waits any more
             return
 
+    def _settle(self, future: "asyncio.Future[T]", value: T | None, error: BaseException | None) -> None:
+        self._abandoned.discard(future)
+        if not future.done():
+            _set(future, value, error)
 
-def _settle(future: "asyncio.Future[Any]", value: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
+
+def _set(future: "asyncio.Future[Any]", value: Any, error: BaseException | None) -> None:
     if error is None:
         future.set_result(value)
     elif isinstance(

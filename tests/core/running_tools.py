@@ -21,6 +21,7 @@ from lambda_kit import (
 )
 from lambda_kit.core.events import Event
 from lambda_kit.core.job import Payload
+from lambda_kit.core.submission import Submission
 
 LONG_SECONDS = 20.0
 
@@ -38,6 +39,12 @@ def a_service() -> Service:
 def a_server(*tools: Any, **options: Any) -> ToolServer:
     options.setdefault("store", MemoryJobStore())
     return ToolServer(a_service(), tools=list(tools), **options)
+
+
+def a_submission(server: ToolServer, tool: LambdaTool | type[LambdaTool], text: str = "", **more: Any) -> Submission:
+    """A request for a tool of that server, as from HTTP."""
+    bound = next(it for it in server.tools.values() if tool in (it.tool, type(it.tool)))
+    return Submission(tool=bound, body=Payload(Ask(text=text).model_dump_json().encode(), "application/json"), **more)
 
 
 async def until(condition: Callable[[], Any]) -> None:

@@ -42,7 +42,7 @@ def test_the_statuses_are_the_platforms_words() -> None:
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_the_machinerys_failures_are_errors_and_the_tools_are_failed(kind: FailureKind) -> None:
-    machinery = kind in (FailureKind.WORKER_LOST, FailureKind.TIME_LIMIT)
+    machinery = kind in (FailureKind.WORKER_LOST, FailureKind.MEMORY_LIMIT, FailureKind.TIME_LIMIT)
     assert kind.status is (JobStatus.ERROR if machinery else JobStatus.FAILED)
 
 

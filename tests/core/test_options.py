@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lambda_kit import ExecutorOpts, ToolDefinitionError, ToolOptions
+from lambda_kit import ConfigurationError, ExecutorOpts, JobSettings, ToolDefinitionError, ToolOptions
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -37,6 +37,17 @@ def test_zero_is_not_the_default() -> None:
         (ToolOptions, "max_wait_time", True),
         (ToolOptions, "refresh_interval", -1),
         (ToolOptions, "refresh_interval", 1.5),
+        (ToolOptions, "time_limit_seconds", 0),
+        (ToolOptions, "time_limit_seconds", -5),
+        (ToolOptions, "time_limit_seconds", float("inf")),
+        (ToolOptions, "time_limit_seconds", "60"),
+        (ToolOptions, "max_concurrency", 0),
+        (ToolOptions, "max_concurrency", 2.0),
+        (ToolOptions, "max_queue", -1),
+        (ToolOptions, "max_queue", 0.5),
+        (ToolOptions, "max_queue", True),
+        (ToolOptions, "max_attempts", 0),
+        (ToolOptions, "max_attempts", None),
         (ToolOptions, "tags", "one"),
         (ToolOptions, "executor_opts", {"max_workers": 3}),
         (ExecutorOpts, "job_cache_size", 0),
@@ -51,7 +62,45 @@ def test_a_value_out_of_range_is_refused_by_name(kind: Any, name: str, value: An
         kind(**{name: value})
 
 
-@pytest.mark.parametrize("kind", [ToolOptions, ExecutorOpts])
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("max_concurrency", 0, "a whole number of at least 1, or None"),
+        ("max_concurrency", "2", "a whole number of at least 1, or None"),
+        ("max_queue", -1, "a whole number of at least 0, or None"),
+        ("max_queue", 1.5, "a whole number of at least 0, or None"),
+        ("lease_seconds", 0, "a number of at least 0.001"),
+        ("heartbeat_seconds", -1, "a number of at least 0.001"),
+        ("heartbeat_seconds", 10, "set less than lease_seconds"),
+        ("grace_seconds", -0.1, "a number of at least 0"),
+        ("grace_seconds", None, "a number of at least 0"),
+        ("cancel_seconds", float("nan"), "a number of at least 0"),
+        ("cancel_seconds", "2", "a number of at least 0"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(name: str, value: Any, remedy: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"JobSettings\({name}=.*{remedy}"):
+        JobSettings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (ToolOptions, "time_limit_seconds", 0.001),
+        (ToolOptions, "max_concurrency", 1),
+        (ToolOptions, "max_queue", 0),
+        (ToolOptions, "max_attempts", 3),
+        (JobSettings, "max_concurrency", 1),
+        (JobSettings, "max_queue", 1),
+        (JobSettings, "grace_seconds", 0),
+        (JobSettings, "cancel_seconds", 0),
+    ],
+)
+def test_the_least_that_is_allowed_is(kind: Any, name: str, value: Any) -> None:
+    assert getattr(kind(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("kind", [ToolOptions, ExecutorOpts, JobSettings])
 def test_options_are_frozen_and_keyword_only(kind: Any) -> None:
     name = dataclasses.fields(kind)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -1,13 +1,11 @@
-"""What the executors that run jobs in this process have in common."""
+"""What the executors that run jobs from this process have in common."""
 
 import asyncio
-import contextvars
 import logging
 from abc import abstractmethod
-from collections import deque
 
-from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.executor import Executor, ExecutorStats, Run, RunJob
+from lambda_kit.core.errors import ConfigurationError, QueueFullError
+from lambda_kit.core.executor import Executor, ExecutorStats, JobHost, Run
 from lambda_kit.core.job import Outcome
 
 __all__ = ["LocalExecutor"]
@@ -16,10 +14,7 @@ logger = logging.getLogger("lambda_kit.executor")
 
 
 class LocalExecutor(Executor):
-    """A queue, and one task on the event loop for each job that is being run.
-
-    A job is claimed when its turn has come, not before, so that ``pending`` means "waits in the queue". The context
-    variables of the submitter, the trace context among them, are carried to the run.
+    """One task on the event loop for each job that is being run; it has no queue.
 
     Args:
         max_concurrency: How many jobs are run at once. None: no bound.
@@ -33,43 +28,45 @@ class LocalExecutor(Executor):
             raise ConfigurationError(f"{type(self).__name__}: {max_concurrency} jobs at once: must be at least 1")
         self._max_concurrency = max_concurrency
         self._stop_seconds = stop_seconds
-        self._queue: deque[tuple[str, contextvars.Context]] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._unwanted: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._run_job: RunJob | None = None
+        self._host: JobHost | None = None
 
-    async def start(self, run_job: RunJob) -> None:
-        """Take jobs from now on."""
-        self._run_job = run_job
+    async def start(self, host: JobHost) -> None:
+        self._host = host
         self._idle = asyncio.Event()  # of this loop: a server may be run on one after another
         self._idle.set()
 
+    def has_room(self) -> bool:
+        return self._max_concurrency is None or len(self._tasks) < self._max_concurrency
+
     async def submit(self, job_id: str, tool: str) -> None:
-        if self._run_job is None:
+        if self._host is None:
             raise ConfigurationError(f"executor '{self.name}' was not started")
+        if not self.has_room():
+            raise QueueFullError(f"executor '{self.name}' runs as many jobs as it may")
         self._idle.clear()
-        context = contextvars.copy_context()
-        if self._max_concurrency is None or len(self._tasks) < self._max_concurrency:
-            self._begin(self._run_job, job_id, context)
-        else:
-            self._queue.append((job_id, context))
+        task = asyncio.get_running_loop().create_task(self._host.run(job_id, self._invoke))
+        self._tasks[job_id] = task
+        task.add_done_callback(lambda _task: self._ended(job_id, task))
 
     async def cancel(self, job_id: str) -> bool:
         run = self._runs.get(job_id)
         if run is not None:
             self._interrupt(run, self._tasks[job_id])
             return True
-        queued = next((entry for entry in self._queue if entry[0] == job_id), None)
-        if queued is None:
-            is_known = job_id in self._tasks
-            if is_known:  # it is being claimed, or its end is being recorded
-                self._unwanted.add(job_id)
-            return is_known
-        self._queue.remove(queued)
-        return True
+        is_known = job_id in self._tasks
+        if is_known:  # it is being claimed, or its end is being recorded
+            self._unwanted.add(job_id)
+        return is_known
+
+    async def kill(self, job_id: str) -> None:
+        run = self._runs.get(job_id)
+        if run is not None:
+            self._end_by_force(run, self._tasks[job_id])
 
     async def drain(self, timeout_seconds: float | None = None) -> bool:
         try:
@@ -80,25 +77,23 @@ class LocalExecutor(Executor):
         return True
 
     async def stop(self) -> None:
-        self._run_job = None
-        self._queue.clear()
+        self._host = None
         for job_id in list(self._tasks):
             await self.cancel(job_id)
-        deaf: set[asyncio.Task[None]] = set()
-        for _ in range(2):  # the second time without regard to what is being cleaned up
-            tasks = list(self._tasks.values())
-            if tasks:
-                _, deaf = await asyncio.wait(tasks, timeout=self._stop_seconds)
-            for task in deaf:
-                task.cancel()
-        if deaf:
-            logger.warning("%d jobs ignore that they are cancelled, and are abandoned", len(deaf))
+        await self._wait_for_tasks()
+        for job_id in list(self._tasks):
+            await self.kill(job_id)
+        await self._wait_for_tasks()
+        for task in self._tasks.values():  # it is being claimed, or its end recorded, and the store does not answer
+            task.cancel()
+        await self._wait_for_tasks()
         self._tasks.clear()
         self._runs.clear()
+        self._unwanted.clear()
         self._idle.set()
 
     def stats(self) -> ExecutorStats:
-        return ExecutorStats(len(self._queue), len(self._tasks), self._max_concurrency)
+        return ExecutorStats(running=len(self._tasks), capacity=self._max_concurrency)
 
     @abstractmethod
     async def _invoke(self, run: Run) -> Outcome:
@@ -106,26 +101,33 @@ class LocalExecutor(Executor):
 
     @abstractmethod
     def _interrupt(self, run: Run, task: asyncio.Task[None]) -> None:
-        """Make a running job end, as far as that is possible."""
+        """Ask a running job to end."""
+
+    @abstractmethod
+    def _end_by_force(self, run: Run, task: asyncio.Task[None]) -> None:
+        """End a running job, or let go of it: soon its task has ended, or is no longer among `_tasks`."""
 
     def _is_wanted(self, run: Run) -> bool:
         """Note that a run begins. False: its end was asked for while it was being claimed."""
-        if self._run_job is None or run.job_id in self._unwanted:
+        if self._host is None or run.job_id in self._unwanted:
             return False
         self._runs[run.job_id] = run
         return True
 
-    def _begin(self, run_job: RunJob, job_id: str, context: contextvars.Context) -> None:
-        task = asyncio.get_running_loop().create_task(run_job(job_id, self._invoke), context=context)
-        self._tasks[job_id] = task
-        task.add_done_callback(lambda _task: self._ended(job_id, task))
+    async def _wait_for_tasks(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=self._stop_seconds)
 
     def _ended(self, job_id: str, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(job_id) is not task:  # it was abandoned at a stop
-            return
+        if self._tasks.get(job_id) is task:
+            self._let_go(job_id)
+
+    def _let_go(self, job_id: str) -> None:
+        """Forget a job: there is room for another."""
         del self._tasks[job_id]
+        self._runs.pop(job_id, None)
         self._unwanted.discard(job_id)
-        if self._queue and self._run_job is not None:
-            self._begin(self._run_job, *self._queue.popleft())
-        elif not self._tasks:
+        if not self._tasks:
             self._idle.set()
+        if self._host is not None:
+            self._host.has_room()

@@ -22,6 +22,7 @@ __all__ = [
     "media_type",
     "parse_idempotency_key",
     "parse_job_id",
+    "parse_time_limit",
     "parse_timeout",
     "shown",
 ]
@@ -105,6 +106,24 @@ def parse_timeout(value: str) -> float:
         raise HeaderError(
             "Timeout",
             f"{shown(value)} is not a number of seconds; allowed: decimal, at least 0, like 5 or 0.25",
+        )
+    return min(seconds, MAX_WAIT_SECONDS)
+
+
+def parse_time_limit(value: str) -> float:
+    """The `Job-Time-Limit` header: for how many seconds the job may run.
+
+    Returns:
+        Seconds, above 0 and at most `MAX_WAIT_SECONDS`.
+
+    Raises:
+        HeaderError: if it is not a decimal number above 0.
+    """
+    text = value.strip(_OWS)
+    seconds = float(text) if _SECONDS.fullmatch(text) else 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise HeaderError(
+            "Job-Time-Limit", f"{shown(value)} is not a number of seconds; allowed: decimal, above 0, like 60 or 0.5"
         )
     return min(seconds, MAX_WAIT_SECONDS)
 

@@ -10,7 +10,7 @@ from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE
 from lambda_kit.core.schema import json_schema
 from lambda_kit.core.tool import BoundTool
 
-__all__ = ["collect", "describe_tool", "list_jobs", "liveness", "readiness", "run_tool", "status"]
+__all__ = ["collect", "describe_tool", "list_jobs", "liveness", "metrics", "readiness", "run_tool", "status"]
 
 _JSON = "application/json"
 _STRING = {"type": "string"}
@@ -106,6 +106,7 @@ def run_tool(tool: BoundTool) -> dict[str, Any]:
             _request_header("Idempotency-Key", "As `job-id`, with a key of your own."),
             _request_header("Timeout", "Seconds to wait for the result.", {"type": "number", "minimum": 0}),
             _PREFER,
+            _time_limit_header(tool),
             _request_header("traceparent", "The trace that the job is part of (W3C Trace Context)."),
         ],
         "requestBody": {
@@ -126,6 +127,14 @@ def run_tool(tool: BoundTool) -> dict[str, Any]:
             "504": _problem("The job ran over its time limit."),
         },
     }
+
+
+def _time_limit_header(tool: BoundTool) -> dict[str, Any]:
+    limit = tool.options.time_limit_seconds
+    schema: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0}
+    if limit is not None:
+        schema["maximum"] = schema["default"] = limit
+    return _request_header("Job-Time-Limit", "Seconds for which the job may run, counted from its start.", schema)
 
 
 def describe_tool() -> dict[str, Any]:
@@ -228,6 +237,17 @@ def liveness() -> dict[str, Any]:
     """``GET /_livez``."""
     body = {"type": "object", "properties": {"status": _STRING}}
     return {"responses": {"200": _response("The event loop turns.", {_JSON: body})}}
+
+
+def metrics() -> dict[str, Any]:
+    """``GET /metrics``."""
+    content = {"text/plain": _STRING, "application/openmetrics-text": _STRING}
+    return {
+        "responses": {
+            "200": _response("The numbers, in the format that `Accept` prefers.", content),
+            "404": _problem("The service was installed without the extra `metrics`."),
+        }
+    }
 
 
 def _later() -> dict[str, Any]:

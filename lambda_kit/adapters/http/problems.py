@@ -14,6 +14,7 @@ from lambda_kit.core.errors import (
     JobConflictError,
     JobNotFoundError,
     LambdaKitError,
+    MissingExtraError,
     PayloadTooLargeError,
     QueueFullError,
     RequestValidationError,
@@ -49,6 +50,7 @@ _STATUS_OF_FAILURE: dict[FailureKind, int] = {
     FailureKind.NO_RESULT: 500,
     FailureKind.ENCODING: 500,
     FailureKind.WORKER_LOST: 500,
+    FailureKind.MEMORY_LIMIT: 500,
     FailureKind.TIME_LIMIT: 504,
 }
 
@@ -59,6 +61,7 @@ _OF_ERROR: dict[type[LambdaKitError], tuple[int, str]] = {
     PayloadTooLargeError: (413, "payload-too-large"),
     ToolNotFoundError: (404, "tool-not-found"),
     JobNotFoundError: (404, "job-not-found"),
+    MissingExtraError: (404, "missing-extra"),
     JobConflictError: (409, "job-conflict"),
     QueueFullError: (429, "queue-full"),
     UnavailableError: (503, "unavailable"),

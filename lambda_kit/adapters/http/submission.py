@@ -15,6 +15,7 @@ from lambda_kit.adapters.http.headers import (
     media_type,
     parse_idempotency_key,
     parse_job_id,
+    parse_time_limit,
 )
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 from lambda_kit.core.job import Payload, RequestInfo
@@ -44,11 +45,13 @@ async def read_submission(request: Request[Any, Any, Any], tool: BoundTool, *, m
         if not is_json_content_type(text):
             raise UnsupportedMediaTypeError(f"Content-Type {text[:80]!r}: send JSON in UTF-8 as 'application/json'")
         media = media_type(text)
-    job_id = key = authorization = traceparent = None
+    job_id = key = authorization = traceparent = time_limit = None
     if b"job-id" in fields:
         job_id = parse_job_id(_only(raw, b"job-id"))
     elif b"idempotency-key" in fields:
         key = parse_idempotency_key(_only(raw, b"idempotency-key"))
+    if b"job-time-limit" in fields:
+        time_limit = parse_time_limit(_only(raw, b"job-time-limit"))
     if b"authorization" in fields:
         authorization = fields[b"authorization"].decode("latin-1")
     if b"traceparent" in fields:
@@ -62,6 +65,7 @@ async def read_submission(request: Request[Any, Any, Any], tool: BoundTool, *, m
         authorization=authorization,
         traceparent=traceparent,
         transport=request if tool.signature.wants_transport_request else None,
+        time_limit_seconds=time_limit,
     )
 
 

@@ -140,12 +140,12 @@ class MemoryJobStore(JobStore):
         self._end(entry, outcome)
         return entry.job
 
-    async def release(self, lease: Lease) -> Job:
+    async def release(self, lease: Lease, *, is_counted: bool = False) -> Job:
         entry = self._held(lease)
         if entry.job.cancel_requested:
             self._end(entry, None)
         else:
-            self._transition(entry, requeue_job(entry.job, is_counted=False), self._clock())
+            self._transition(entry, requeue_job(entry.job, is_counted=is_counted), self._clock())
         return entry.job
 
     async def request_cancel(self, job_id: str) -> Job | None:

@@ -1,0 +1,289 @@
+"""Decides when a pending job is handed to its executor: when there is room for it, the tools in turn."""
+
+import asyncio
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from lambda_kit.core.errors import LambdaKitError, QueueFullError
+from lambda_kit.core.executor import Executor, ExecutorStats, Invoke
+from lambda_kit.core.lanes import Lane, Place, Pool
+from lambda_kit.core.tool import BoundTool
+
+__all__ = ["Load", "Place", "Scheduler"]
+
+logger = logging.getLogger("lambda_kit.scheduler")
+
+_AGAIN_SECONDS = 1.0
+"""After so long an executor that refused a job, though it had said that it had room, is asked again."""
+
+
+class _RunJob(Protocol):
+    def __call__(self, job_id: str, invoke: Invoke) -> Coroutine[Any, Any, None]: ...
+
+
+class Load(msgspec.Struct, frozen=True, gc=False):
+    """What is waiting and running in this process."""
+
+    queued: dict[str, int]
+    """Jobs that wait here, by tool."""
+    running: dict[str, int]
+    """Jobs that executors have been handed and that have not ended, by tool."""
+    executors: dict[str, ExecutorStats]
+    """By name."""
+
+
+class _Host:
+    """What one executor is given at its start. Implements `JobHost`."""
+
+    def __init__(self, tools: Mapping[str, BoundTool], run: _RunJob, has_room: Callable[[], None]) -> None:
+        self.tools = tools
+        self.run = run
+        self.has_room = has_room
+
+
+class Scheduler:
+    """The queue of the pending jobs that this process has taken.
+
+    A job starts when its tool (`ToolOptions.max_concurrency`), the server and its executor have room for it. Jobs of
+    one tool start in the order in which they came, and tools take turns: one with thousands of jobs does not hold up
+    the others that share its executor.
+
+    Args:
+        tools: What can be run; each tool's `BoundTool.executor` must be among the executors.
+        executors: By name.
+        run: `JobRunner.run`.
+        max_concurrency: How many jobs of all tools run at once. None: no bound.
+    """
+
+    def __init__(
+        self,
+        tools: Iterable[BoundTool],
+        executors: Mapping[str, Executor],
+        run: _RunJob,
+        *,
+        max_concurrency: int | None = None,
+    ) -> None:
+        tools = list(tools)
+        self._pools = {name: Pool(executors[name]) for name in {tool.executor: None for tool in tools}}
+        self._lanes = {tool.name: Lane(tool, self._pools[tool.executor]) for tool in tools}
+        self._run_job = run
+        self._max_concurrency = max_concurrency
+        self._places: dict[str, Place] = {}  # of the jobs that executors have
+        self._turns: deque[Lane] = deque()  # the lanes in which jobs wait; whose turn it is, first
+        self._handing: asyncio.Task[None] | None = None
+        self._drained: asyncio.Event | None = None
+        self._is_stopped = True
+
+    async def start(self) -> None:
+        """Take jobs from now on, and start the executors that have tools."""
+        self._is_stopped = False
+        self._drained = None  # it belongs to the event loop on which it was waited for
+        for name, pool in self._pools.items():
+            tools = {lane.tool.name: lane.tool for lane in self._lanes.values() if lane.pool is pool}
+            await pool.executor.start(_Host(tools, self._run, self._wake))
+            logger.debug("executor '%s' has started", name)
+
+    async def stop(self) -> None:
+        """Forget the jobs that wait, and stop the executors."""
+        self._is_stopped = True
+        if self._handing is not None:
+            self._handing.cancel()
+            await asyncio.wait([self._handing])
+        for lane in self._turns:
+            lane.waiting.clear()
+        self._turns.clear()
+        for pool in self._pools.values():
+            pool.waiting = 0
+            if pool.again is not None:
+                pool.again.cancel()
+                pool.again = None
+        stops = (pool.executor.stop() for pool in self._pools.values())
+        errors = [error for error in await asyncio.gather(*stops, return_exceptions=True) if error is not None]
+        for place in list(self._places.values()):  # of runs that were abandoned: they must not count after a restart
+            self._give_back(place)
+        if errors:  # all the same, the others have been stopped
+            raise errors[0]
+
+    # --- jobs ---
+
+    async def submit(self, job_id: str, tool: str) -> None:
+        """Hand a pending job over now if there is room and nobody waits for it, else keep it in the queue.
+
+        Raises:
+            QueueFullError: if the executor refuses it. Nothing was kept of it.
+        """
+        lane = self._lanes[tool]
+        if lane.waiting or lane.pool.waiting or self._is_full() or not lane.has_room():
+            self.enqueue(job_id, tool)
+            return
+        place = self._take(job_id, lane)
+        try:
+            await lane.pool.executor.submit(job_id, tool)
+        except BaseException:
+            self.release(place)
+            raise
+
+    def enqueue(self, job_id: str, tool: str) -> None:
+        """Put a pending job at the end of its tool's queue. One that waits there: no effect."""
+        lane = self._lanes[tool]
+        if job_id in lane.waiting:
+            return
+        if not lane.waiting:
+            self._turns.append(lane)
+        lane.waiting[job_id] = contextvars.copy_context()
+        lane.pool.waiting += 1
+        self._wake()
+
+    def remove(self, job_id: str, tool: str) -> bool:
+        """Take a job out of the queue; False if it does not wait here."""
+        lane = self._lanes[tool]
+        if lane.waiting.pop(job_id, None) is None:
+            return False
+        self._has_left(lane)
+        return True
+
+    def place_of(self, job_id: str) -> Place | None:
+        """The place of a job that an executor has been handed and that has not ended there. None: it has none."""
+        return self._places.get(job_id)
+
+    def release(self, place: Place) -> None:
+        """A job has left its executor: another can have its place. Again: no effect."""
+        self._give_back(place)
+        if self._turns:
+            self._wake()
+        else:
+            self._look_whether_drained()
+
+    def executor_of(self, tool: str) -> Executor:
+        """The executor of a tool."""
+        return self._lanes[tool].pool.executor
+
+    @property
+    def job_count(self) -> int:
+        """How many jobs wait and run here."""
+        return len(self._places) + sum(len(lane.waiting) for lane in self._turns)
+
+    def load(self) -> Load:
+        """What is waiting and running now."""
+        return Load(
+            queued={name: len(lane.waiting) for name, lane in self._lanes.items()},
+            running={name: lane.running for name, lane in self._lanes.items()},
+            executors={name: pool.executor.stats() for name, pool in self._pools.items()},
+        )
+
+    async def drain(self, timeout_seconds: float) -> bool:
+        """Wait until no job waits or runs; False if the time was up first."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                if self._places or self._turns:
+                    if self._drained is None:
+                        self._drained = asyncio.Event()
+                    await self._drained.wait()
+                for pool in self._pools.values():
+                    await pool.executor.drain()
+        except TimeoutError:
+            return False
+        return True
+
+    async def why_not_ready(self) -> str | None:
+        """Which executor can't do its work now, in words. None: all can."""
+        for pool in self._pools.values():
+            reason = await pool.executor.why_not_ready()
+            if reason is not None:
+                return reason
+        return None
+
+    # --- inside ---
+
+    async def _run(self, job_id: str, invoke: Invoke) -> None:
+        place = self._places.get(job_id)
+        try:
+            await self._run_job(job_id, invoke)
+        except Exception:  # of the store's: what a tool raises is an outcome
+            logger.exception("job %s: it could not be run, or its end could not be written", job_id)
+        finally:
+            if place is not None:
+                self.release(place)
+
+    def _take(self, job_id: str, lane: Lane) -> Place:
+        place = self._places[job_id] = Place(job_id, lane)
+        lane.running += 1
+        return place
+
+    def _give_back(self, place: Place) -> None:
+        if place.is_released:
+            return
+        place.is_released = True
+        place.lane.running -= 1
+        if self._places.get(place.job_id) is place:  # else the job is run again beside this run, which was lost
+            del self._places[place.job_id]
+
+    def _look_whether_drained(self) -> None:
+        if self._drained is not None and not self._turns and not self._places:
+            self._drained.set()
+            self._drained = None
+
+    def _is_full(self) -> bool:
+        return self._max_concurrency is not None and len(self._places) >= self._max_concurrency
+
+    def _has_left(self, lane: Lane) -> None:
+        lane.pool.waiting -= 1
+        if not lane.waiting:
+            self._turns.remove(lane)
+            self._look_whether_drained()
+
+    def _wake(self) -> None:
+        """See to it that jobs which wait are handed over, as far as there is room."""
+        if self._handing is None and not self._is_stopped and self._next_lane() is not None:
+            self._handing = asyncio.get_running_loop().create_task(self._hand_over_all())
+            self._handing.add_done_callback(self._has_handed_over)
+
+    def _has_handed_over(self, task: asyncio.Task[None]) -> None:
+        self._handing = None
+        if not task.cancelled():
+            self._wake()  # there may have been room again while the task ended
+
+    def _wake_again(self, pool: Pool) -> None:
+        pool.again = None
+        self._wake()
+
+    def _next_lane(self) -> Lane | None:
+        if self._is_full():
+            return None
+        return next((lane for lane in self._turns if lane.has_room()), None)
+
+    async def _hand_over_all(self) -> None:
+        while (lane := self._next_lane()) is not None:
+            self._turns.remove(lane)
+            self._turns.append(lane)  # the others are first now
+            job_id, context = lane.waiting.popitem(last=False)
+            place = self._take(job_id, lane)
+            self._has_left(lane)
+            try:
+                submit = lane.pool.executor.submit(job_id, lane.tool.name)
+                await asyncio.get_running_loop().create_task(submit, context=context)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the executor, the job is not lost
+                self._put_back(place, context, error)
+            except asyncio.CancelledError:
+                self._give_back(place)
+                raise
+
+    def _put_back(self, place: Place, context: contextvars.Context, error: Exception) -> None:
+        lane, job_id = place.lane, place.job_id
+        self._give_back(place)
+        if not lane.waiting:
+            self._turns.append(lane)
+        lane.waiting[job_id] = context
+        lane.waiting.move_to_end(job_id, last=False)
+        lane.pool.waiting += 1
+        if isinstance(error, QueueFullError) and not lane.pool.executor.has_room():
+            return  # it says when it has room again
+        if not isinstance(error, LambdaKitError):
+            logger.error("executor '%s' failed to take a job; trying again", lane.pool.executor.name, exc_info=error)
+        if lane.pool.again is None:
+            lane.pool.again = asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._wake_again, lane.pool)

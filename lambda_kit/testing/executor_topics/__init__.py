@@ -1,0 +1,1 @@
+"""The promises of an executor, by topic. `lambda_kit.testing.ExecutorContract` has them all."""

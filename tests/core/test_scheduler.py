@@ -1,0 +1,500 @@
+"""When a job is handed to its executor: as soon as there is room for it, the tools in turn, and none is lost."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from lambda_kit import (
+    AsyncioExecutor,
+    Executor,
+    Job,
+    JobSettings,
+    JobStatus,
+    LambdaTool,
+    MemoryJobStore,
+    QueueFullError,
+    ThreadExecutor,
+    ToolOptions,
+)
+from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
+from lambda_kit.core.assembly import assign_executors, bind_tools
+from lambda_kit.core.executor import JobHost
+from lambda_kit.core.job import Payload
+from lambda_kit.core.scheduler import Scheduler
+from lambda_kit.core.service import JobService
+from lambda_kit.core.submission import Submission
+from tests.core.running_tools import LONG_SECONDS, Ask, jobs_of, until
+
+
+class Doors:
+    """Where the runs of a test wait. The name of each is the text of its request."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        """Who came, in order."""
+        self._open: dict[str, threading.Event] = {}
+        self._lock = threading.Lock()
+
+    def door(self, name: str) -> threading.Event:
+        with self._lock:
+            return self._open.setdefault(name, threading.Event())
+
+    def open_all(self) -> None:
+        for name in [*self._open, *self.begun]:
+            self.door(name).set()
+
+
+class Waits(LambdaTool):
+    def __init__(self, name: str, doors: Doors, **options: Any) -> None:
+        self.name = name
+        self.path = f"/{name}"
+        self.options = ToolOptions(**options)
+        self.doors = doors
+
+    def run(self, req: Ask) -> str:
+        door = self.doors.door(req.text)
+        self.doors.begun.append(req.text)
+        door.wait(LONG_SECONDS)
+        return req.text
+
+
+class WaitsAsync(Waits):
+    async def run(self, req: Ask) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        door = self.doors.door(req.text)
+        self.doors.begun.append(req.text)
+        await until(door.is_set)
+        return req.text
+
+
+class Deaf(WaitsAsync):
+    async def run(self, req: Ask) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        door = self.doors.door(req.text)
+        self.doors.begun.append(req.text)
+        while not door.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.002)
+        return req.text
+
+
+class MoodyExecutor(ThreadExecutor):
+    """Has room when it is told to, and refuses as often as it is told to."""
+
+    def __init__(self, size: int = 2, *, refusals: Sequence[Exception] = ()) -> None:
+        super().__init__(size, name="moody", stop_seconds=0.2)
+        self.is_open = True
+        self.refusals = list(refusals)
+        self.host: JobHost | None = None
+
+    async def start(self, host: JobHost) -> None:
+        self.host = host
+        await super().start(host)
+
+    def has_room(self) -> bool:
+        return self.is_open and super().has_room()
+
+    async def submit(self, job_id: str, tool: str) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        await super().submit(job_id, tool)
+
+    def open(self) -> None:
+        assert self.host is not None
+        self.is_open = True
+        self.host.has_room()
+
+
+class Service:
+    """A job service with doors."""
+
+    def __init__(self, doors: Doors, jobs: JobService, store: MemoryJobStore) -> None:
+        self.doors = doors
+        self.jobs = jobs
+        self.store = store
+
+    async def submit(self, tool: str, *names: str) -> list[Job]:
+        submissions = [
+            Submission(tool=self.jobs.tools[tool], body=Payload(b"", "application/json"), value=Ask(text=name))
+            for name in names
+        ]
+        return [await self.jobs.submit(submission) for submission in submissions]
+
+    async def has_begun(self, *names: str) -> None:
+        await until(lambda: set(names) <= set(self.doors.begun))
+
+    async def number_begun(self, count: int) -> None:
+        await until(lambda: len(self.doors.begun) == count)
+
+    async def succeed(self, *jobs: Job) -> None:
+        """Open all doors, also those of jobs that come there later, and wait for the results."""
+        ends = [asyncio.create_task(self.jobs.wait(job.id, LONG_SECONDS)) for job in jobs]
+        while not all(end.done() for end in ends):
+            self.doors.open_all()
+            await asyncio.sleep(0.002)
+        assert [(await end).job.status for end in ends] == [JobStatus.SUCCEEDED] * len(jobs)
+
+
+@asynccontextmanager
+async def serving(
+    doors: Doors, *tools: Waits, executors: tuple[Executor, ...] = (), **settings: Any
+) -> AsyncIterator[Service]:
+    store = MemoryJobStore()
+    pools, bound = assign_executors(bind_tools(tools), built_in_executors(), executors, OWN_POOLS)
+    jobs = JobService(bound, store, pools, settings=JobSettings(cancel_seconds=0.2, **settings))
+    await jobs.start()
+    try:
+        yield Service(doors, jobs, store)
+    finally:
+        jobs.settings = JobSettings(grace_seconds=0.05, cancel_seconds=0.2)
+        doors.open_all()
+        await jobs.stop()
+
+
+def names(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{n}" for n in range(count)]
+
+
+# --- whose turn it is ---
+
+
+async def test_a_flood_of_one_tool_does_not_hold_up_another() -> None:
+    doors = Doors()
+    flood, other = Waits("flood", doors), Waits("other", doors)
+    async with serving(doors, flood, other, executors=(ThreadExecutor(2),)) as service:
+        await service.submit("flood", *names("flood-", 100))
+        await service.has_begun("flood-0", "flood-1")
+        await service.submit("other", "other")
+        for n in range(2):  # the first of these places may be the flood's, not both
+            doors.door(f"flood-{n}").set()
+            await service.number_begun(3 + n)
+        assert "other" in doors.begun
+
+
+async def test_tools_that_share_an_executor_take_turns() -> None:
+    doors = Doors()
+    tools = [Waits(name, doors) for name in ("a", "b", "c")]
+    async with serving(doors, *tools, executors=(ThreadExecutor(1),)) as service:
+        jobs = await service.submit("a", "a-first")
+        await service.has_begun("a-first")
+        for name, count in (("a", 6), ("b", 4), ("c", 2)):
+            jobs += await service.submit(name, *names(name, count))
+        assert service.jobs.load().queued == {"a": 6, "b": 4, "c": 2}
+        await service.succeed(*jobs)
+        assert doors.begun[1:] == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "a3", "b3", "a4", "a5"]
+
+
+async def test_jobs_of_one_tool_start_in_the_order_in_which_they_came() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),)) as service:
+        jobs = await service.submit("a", *names("a", 30))
+        await service.succeed(*jobs)
+        assert doors.begun == names("a", 30)
+
+
+# --- how many run at once ---
+
+
+@pytest.mark.parametrize("tool", [Waits, WaitsAsync])
+async def test_the_bound_of_a_tool_does_not_hold_up_others_on_its_executor(tool: type[Waits]) -> None:
+    doors = Doors()
+    bounded, free = tool("bounded", doors, max_concurrency=1), tool("free", doors)
+    async with serving(doors, bounded, free, executors=(ThreadExecutor(2),)) as service:
+        jobs = await service.submit("bounded", *names("bounded", 3))
+        await service.has_begun("bounded0")
+        quick = await service.submit("free", *names("free", 5))
+        for n in range(5):
+            await service.has_begun(f"free{n}")
+            doors.door(f"free{n}").set()
+        for job in quick:
+            assert (await service.jobs.wait(job.id, LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+        assert "bounded1" not in doors.begun
+        load = service.jobs.load()
+        assert (load.queued, load.running) == ({"bounded": 2, "free": 0}, {"bounded": 1, "free": 0})
+        doors.door("bounded0").set()
+        await service.has_begun("bounded1")
+        assert "bounded2" not in doors.begun
+        await service.succeed(*jobs)
+
+
+async def test_the_bound_of_the_server_holds_for_all_executors_together() -> None:
+    doors = Doors()
+    tools = Waits("plain", doors), WaitsAsync("other", doors)
+    async with serving(doors, *tools, max_concurrency=2) as service:
+        jobs = [*await service.submit("plain", *names("p", 3)), *await service.submit("other", *names("o", 3))]
+        await service.has_begun("p0", "p1")
+        for n in range(4):
+            load = service.jobs.load()
+            assert (sum(load.running.values()), sum(load.queued.values())) == (2, 4 - n)
+            assert len(doors.begun) == 2 + n
+            doors.door(doors.begun[n]).set()
+            await service.number_begun(3 + n)
+        await service.succeed(*jobs)
+
+
+async def test_a_tool_that_never_ends_keeps_one_place_only() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(2),)) as service:
+        await service.submit("a", "stuck")
+        await service.has_begun("stuck")
+        jobs = await service.submit("a", *names("a", 20))
+        for name in names("a", 20):
+            doors.door(name).set()
+        for job in jobs:
+            assert (await service.jobs.wait(job.id, LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+        assert service.jobs.load().running == {"a": 1}
+
+
+# --- the queue ---
+
+
+async def test_a_cancelled_job_that_waits_never_starts() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),)) as service:
+        jobs = await service.submit("a", *names("a", 5))
+        await service.has_begun("a0")
+        for n in (1, 3):
+            assert (await service.jobs.cancel(jobs[n].id)).status is JobStatus.CANCELLED
+        assert service.jobs.load().queued == {"a": 2}
+        await service.succeed(jobs[0], jobs[2], jobs[4])
+        assert doors.begun == ["a0", "a2", "a4"]
+
+
+async def test_the_last_job_of_a_queue_can_be_cancelled() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),)) as service:
+        first, second = await service.submit("a", "a0", "a1")
+        assert (await service.jobs.cancel(second.id)).status is JobStatus.CANCELLED
+        await service.succeed(first, *await service.submit("a", "a2"))
+        assert doors.begun == ["a0", "a2"]
+
+
+async def test_a_stop_waits_for_jobs_that_wait() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),)) as service:
+        jobs = await service.submit("a", *names("a", 4))
+        stop = asyncio.create_task(service.jobs.stop())
+        for name in names("a", 4):
+            await service.has_begun(name)
+            assert not stop.done()
+            doors.door(name).set()
+        await asyncio.wait_for(stop, LONG_SECONDS)
+        assert {job.status for job in await jobs_of(service.store)} == {JobStatus.SUCCEEDED}
+        assert len(jobs) == len(doors.begun)
+
+
+async def test_jobs_that_wait_when_the_grace_is_over_are_cancelled() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),), grace_seconds=0.05) as service:
+        await service.submit("a", *names("a", 4))
+        await service.has_begun("a0")
+        await asyncio.wait_for(service.jobs.stop(), LONG_SECONDS)
+        assert {job.status for job in await jobs_of(service.store)} == {JobStatus.CANCELLED}
+        assert doors.begun == ["a0"]
+
+
+async def test_several_can_wait_for_the_drain() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),), grace_seconds=3600) as service:
+        jobs = await service.submit("a", *names("a", 2))
+        drains = [asyncio.create_task(service.jobs.drain()) for _ in range(2)]
+        await asyncio.sleep(0)  # both wait now
+        await service.succeed(*jobs)
+        for drain in drains:
+            await asyncio.wait_for(drain, LONG_SECONDS)
+
+
+# --- executors that refuse ---
+
+
+async def test_jobs_wait_while_the_executor_has_no_room() -> None:
+    doors, executor = Doors(), MoodyExecutor(2)
+    async with serving(doors, Waits("a", doors), executors=(executor,)) as service:
+        executor.is_open = False
+        jobs = await service.submit("a", *names("a", 5))
+        assert service.jobs.load().queued == {"a": 5}
+        executor.open()
+        await service.succeed(*jobs)
+        assert sorted(doors.begun) == names("a", 5)
+
+
+@pytest.mark.parametrize("error", [QueueFullError("changed my mind"), RuntimeError("a bad day")])
+async def test_a_job_that_is_refused_when_its_turn_comes_is_not_lost(error: Exception) -> None:
+    doors, executor = Doors(), MoodyExecutor(1)
+    async with serving(doors, Waits("a", doors), executors=(executor,)) as service:
+        jobs = await service.submit("a", *names("a", 4))
+        await service.has_begun("a0")
+        executor.refusals.append(error)
+        await service.succeed(*jobs)
+        assert executor.refusals == []
+        assert doors.begun == names("a", 4)
+
+
+async def test_a_job_that_is_refused_for_lack_of_room_comes_again_when_there_is() -> None:
+    doors, executor = Doors(), MoodyExecutor(1)
+
+    async def submit(job_id: str, tool: str) -> None:
+        executor.is_open = False
+        del executor.submit  # pyright: ignore[reportAttributeAccessIssue]
+        raise QueueFullError("it was taken by somebody else")
+
+    async with serving(doors, Waits("a", doors), executors=(executor,)) as service:
+        executor.is_open = False
+        jobs = await service.submit("a", *names("a", 3))
+        executor.submit = submit  # type: ignore[method-assign]
+        executor.open()
+        await until(lambda: not executor.is_open)
+        assert service.jobs.load().queued == {"a": 3}
+        executor.open()
+        await service.succeed(*jobs)
+        assert doors.begun == names("a", 3)
+
+
+@pytest.mark.parametrize("error", [QueueFullError("full"), RuntimeError("a bad day")])
+async def test_of_a_job_that_is_refused_at_once_nothing_is_left(error: Exception) -> None:
+    doors, executor = Doors(), MoodyExecutor(1, refusals=[error])
+    async with serving(doors, Waits("a", doors), executors=(executor,)) as service:
+        with pytest.raises(type(error), match=str(error)):
+            await service.submit("a", "refused")
+        load = service.jobs.load()
+        assert (load.queued, load.running) == ({"a": 0}, {"a": 0})
+        assert await jobs_of(service.store) == []
+        await service.succeed(*await service.submit("a", "a0", "a1"))
+        assert doors.begun == ["a0", "a1"]
+
+
+async def test_an_executor_that_fails_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lambda_kit.core.scheduler._AGAIN_SECONDS", 3600.0)
+    doors, executor = Doors(), MoodyExecutor(2)
+    tools = Waits("failing", doors, executor="moody"), Waits("good", doors, executor="thread")
+    async with serving(doors, *tools, executors=(executor, ThreadExecutor(1))) as service:
+        executor.is_open = False
+        await service.submit("failing", *names("f", 3))
+        executor.refusals.append(RuntimeError("a bad day"))
+        executor.open()
+        await until(lambda: not executor.refusals)
+        await service.succeed(*await service.submit("good", *names("g", 5)))
+        assert doors.begun == names("g", 5)
+
+
+async def test_after_a_failure_and_a_restart_jobs_are_handed_over_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lambda_kit.core.scheduler._AGAIN_SECONDS", 3600.0)
+    doors, executor = Doors(), MoodyExecutor(1)
+    async with serving(doors, Waits("a", doors), executors=(executor,), grace_seconds=0.05) as service:
+        executor.is_open = False
+        await service.submit("a", "lost")
+        executor.refusals.append(RuntimeError("a bad day"))
+        executor.open()
+        await until(lambda: not executor.refusals)
+        await service.jobs.stop()
+        await service.jobs.start()
+        await service.succeed(*await service.submit("a", *names("a", 3)))
+        assert doors.begun == names("a", 3)
+
+
+# --- places ---
+
+
+async def test_what_was_abandoned_at_a_stop_does_not_count_after_a_restart() -> None:
+    doors = Doors()
+    executor = AsyncioExecutor(stop_seconds=0.05)
+    tool = Deaf("deaf", doors, max_concurrency=1)
+    async with serving(doors, tool, executors=(executor,), grace_seconds=0.05) as service:
+        await service.submit("deaf", "abandoned")
+        await service.has_begun("abandoned")
+        await service.jobs.stop()
+        await service.jobs.start()
+        await service.submit("deaf", "next")
+        await service.has_begun("next")
+        assert service.jobs.load().running == {"deaf": 1}
+
+
+async def test_an_executor_that_fails_to_stop_does_not_keep_the_others_from_it() -> None:
+    class Unstoppable(AsyncioExecutor):
+        async def stop(self) -> None:
+            await super().stop()
+            raise RuntimeError("a bad day")
+
+    doors = Doors()
+    tools = WaitsAsync("other", doors), Waits("plain", doors)
+    async with serving(doors, *tools, executors=(Unstoppable(),), grace_seconds=0.05) as service:
+        await service.submit("plain", "p")
+        await service.has_begun("p")
+        with pytest.raises(RuntimeError, match="a bad day"):
+            await service.jobs.stop()
+        assert service.jobs.load().executors["thread"].running == 0
+        assert service.jobs.load().running == {"other": 0, "plain": 0}
+
+
+@asynccontextmanager
+async def scheduling(run: Any, **options: Any) -> AsyncIterator[Scheduler]:
+    """A scheduler without a service; `run` stands for `JobRunner.run`."""
+    executors, bound = assign_executors(bind_tools([Waits("a", Doors(), **options)]), built_in_executors(), (), {})
+    scheduler = Scheduler(bound, executors, run)
+    await scheduler.start()
+    try:
+        yield scheduler
+    finally:
+        await scheduler.stop()
+
+
+async def test_a_place_is_given_back_once() -> None:
+    may_end = asyncio.Event()
+
+    async def run(job_id: str, invoke: object) -> None:
+        await may_end.wait()
+
+    async with scheduling(run, max_concurrency=1) as scheduler:
+        await scheduler.submit("a", "a")
+        place = scheduler.place_of("a")
+        assert place is not None
+        scheduler.release(place)
+        scheduler.release(place)
+        assert (scheduler.place_of("a"), scheduler.load().running) == (None, {"a": 0})
+        await scheduler.submit("b", "a")
+        await scheduler.submit("c", "a")
+        assert scheduler.load().queued == {"a": 1}
+        may_end.set()
+        assert await scheduler.drain(LONG_SECONDS)
+        assert (scheduler.load().running, scheduler.job_count) == ({"a": 0}, 0)
+
+
+async def test_a_job_that_is_run_again_beside_its_lost_run_gives_both_places_back() -> None:
+    may_end = asyncio.Event()
+    begun: list[str] = []
+
+    async def run(job_id: str, invoke: object) -> None:
+        begun.append(job_id)
+        await may_end.wait()
+
+    async with scheduling(run) as scheduler:
+        await scheduler.submit("a", "a")
+        scheduler.enqueue("a", "a")
+        await until(lambda: len(begun) == 2)
+        assert scheduler.load().running == {"a": 2}
+        may_end.set()
+        await until(lambda: scheduler.load().running == {"a": 0})
+        assert await scheduler.drain(LONG_SECONDS)
+
+
+async def test_a_job_that_is_put_into_the_queue_twice_waits_there_once() -> None:
+    may_end = asyncio.Event()
+    begun: list[str] = []
+
+    async def run(job_id: str, invoke: object) -> None:
+        begun.append(job_id)
+        await may_end.wait()
+
+    async with scheduling(run, max_concurrency=1) as scheduler:
+        await scheduler.submit("a", "a")
+        for _ in range(2):
+            scheduler.enqueue("b", "a")
+        assert scheduler.load().queued == {"a": 1}
+        assert scheduler.remove("b", "a")
+        assert not scheduler.remove("b", "a")
+        may_end.set()
+        assert await scheduler.drain(LONG_SECONDS)
+        assert begun == ["a"]
