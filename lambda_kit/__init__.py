@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ivcap_service import BaseEvent, GenericErrorEvent, GenericEvent
 
     from lambda_kit.adapters.executors.on_loop import AsyncioExecutor
+    from lambda_kit.adapters.executors.processes import ProcessExecutor
     from lambda_kit.adapters.executors.threads import ThreadExecutor
     from lambda_kit.adapters.stores.memory import MemoryJobStore
     from lambda_kit.core.context import JobContext
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         JobNotFoundError,
         LambdaKitError,
         LeaseLostError,
+        MissingExtraError,
         PayloadTooLargeError,
         QueueFullError,
         RequestValidationError,
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from lambda_kit.core.options import ExecutorOpts, ToolOptions
     from lambda_kit.core.results import BinaryResult
     from lambda_kit.core.schema import with_schema
-    from lambda_kit.core.service import JobSettings
     from lambda_kit.core.service_info import Service
+    from lambda_kit.core.settings import JobSettings
     from lambda_kit.core.sink import JobSink
     from lambda_kit.core.store import JobStore
     from lambda_kit.core.tool import LambdaTool
@@ -70,7 +72,9 @@ __all__ = [
     "LambdaTool",
     "LeaseLostError",
     "MemoryJobStore",
+    "MissingExtraError",
     "PayloadTooLargeError",
+    "ProcessExecutor",
     "QueueFullError",
     "RequestInfo",
     "RequestValidationError",
@@ -93,6 +97,7 @@ __all__ = [
 _HOMES = {
     "ivcap_service": ("BaseEvent", "GenericErrorEvent", "GenericEvent"),
     "lambda_kit.adapters.executors.on_loop": ("AsyncioExecutor",),
+    "lambda_kit.adapters.executors.processes": ("ProcessExecutor",),
     "lambda_kit.adapters.executors.threads": ("ThreadExecutor",),
     "lambda_kit.adapters.stores.memory": ("MemoryJobStore",),
     "lambda_kit.core.context": ("JobContext",),
@@ -101,7 +106,7 @@ _HOMES = {
     "lambda_kit.core.options": ("ExecutorOpts", "ToolOptions"),
     "lambda_kit.core.results": ("BinaryResult",),
     "lambda_kit.core.schema": ("with_schema",),
-    "lambda_kit.core.service": ("JobSettings",),
+    "lambda_kit.core.settings": ("JobSettings",),
     "lambda_kit.core.service_info": ("Service",),
     "lambda_kit.core.sink": ("JobSink",),
     "lambda_kit.core.store": ("JobStore",),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from lambda_kit.adapters.executors.on_loop import AsyncioExecutor
+from lambda_kit.adapters.executors.processes import ProcessExecutor
 from lambda_kit.adapters.executors.threads import ThreadExecutor
 from lambda_kit.core.executor import Executor
 
@@ -11,7 +12,7 @@ __all__ = ["OWN_POOLS", "built_in_executors"]
 
 def built_in_executors() -> dict[str, Executor]:
     """New ones, by their names, for one server."""
-    return {"asyncio": AsyncioExecutor(), "thread": ThreadExecutor()}
+    return {"asyncio": AsyncioExecutor(), "thread": ThreadExecutor(), "process": ProcessExecutor()}
 
 
 def _own_tasks(name: str, size: int) -> Executor:
@@ -24,5 +25,13 @@ def _own_threads(name: str, size: int) -> Executor:
     return ThreadExecutor(size, name=name)
 
 
-OWN_POOLS: Mapping[str, Callable[[str, int], Executor]] = {"asyncio": _own_tasks, "thread": _own_threads}
+def _own_processes(name: str, size: int) -> Executor:
+    return ProcessExecutor(size, name=name)
+
+
+OWN_POOLS: Mapping[str, Callable[[str, int], Executor]] = {
+    "asyncio": _own_tasks,
+    "thread": _own_threads,
+    "process": _own_processes,
+}
 """For each of them, what makes one of its kind for one tool, of a name and a size (`ExecutorOpts.max_workers`)."""

@@ -1,0 +1,29 @@
+"""A job that is on its way through a worker process, as the server sees it."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from lambda_kit.core.executor import Run
+from lambda_kit.core.job import Outcome
+
+if TYPE_CHECKING:
+    from lambda_kit.adapters.executors.worker_slot import WorkerSlot
+
+__all__ = ["Call"]
+
+
+class Call:
+    """One run, from when it is claimed until its outcome is known."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.slot: WorkerSlot | None = None
+        """Where it runs. None: it waits for a worker."""
+        self.is_unwanted = False
+        """Whether its end was asked for."""
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def end(self, outcome: Outcome) -> None:
+        """Say how it ended; the first one counts."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
