@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _FORMATS = ("console", "json")
-_HEALTH_PATHS = ("/_healtz", "/_livez")
+_PROBED_PATHS = ("/_healtz", "/_livez", "/metrics")
 
 # what every record has; all else came by `extra`, but uvicorn's own, which repeats the message with colours
 _RECORD_ATTRIBUTES = frozenset(
@@ -205,13 +205,13 @@ def _config(fmt: str, level: int) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {
             "job": {"()": f"{__name__}.{JobFilter.__name__}"},
-            "health": {"()": f"{__name__}.{SuppressPathsFilter.__name__}", "targets": list(_HEALTH_PATHS)},
+            "probes": {"()": f"{__name__}.{SuppressPathsFilter.__name__}", "targets": list(_PROBED_PATHS)},
         },
         "formatters": {"default": {"()": f"{__name__}.{formatter.__name__}"}},
         "handlers": {
             "default": {**stream, "filters": ["job"]},
             # the filter is not on the logger: dictConfig would add it there again each time
-            "access": {**stream, "filters": ["job", "health"]},
+            "access": {**stream, "filters": ["job", "probes"]},
         },
         "root": {"level": level, "handlers": ["default"]},
         "loggers": {

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -14,26 +15,27 @@ from litestar.plugins import InitPlugin
 
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
 from lambda_kit.adapters.http.components import with_shared_schemas
-from lambda_kit.adapters.http.routes import EXCEPTION_HANDLERS, check_paths, job_list_routes, job_routes
+from lambda_kit.adapters.http.routes import (
+    EXCEPTION_HANDLERS,
+    check_paths,
+    job_list_routes,
+    job_routes,
+    metrics_routes,
+)
 from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_controller import HttpSettings
+from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
 from lambda_kit.adapters.stores.memory import MemoryJobStore
 from lambda_kit.core.assembly import assign_executors, bind_tools, check_names
-from lambda_kit.core.errors import (
-    ConfigurationError,
-    JobFailedError,
-    JobNotFoundError,
-    RequestValidationError,
-    ToolNotFoundError,
-)
+from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
 from lambda_kit.core.executor import Executor
-from lambda_kit.core.job import Job, Payload, new_job_id
+from lambda_kit.core.in_process import run_in_process
+from lambda_kit.core.job import Job
 from lambda_kit.core.lifecycle import ToolLifecycle
-from lambda_kit.core.results import JSON, decode_result, encode_json
-from lambda_kit.core.service import JobService, JobSettings
+from lambda_kit.core.service import JobService
+from lambda_kit.core.settings import JobSettings
 from lambda_kit.core.sink import JobSink
 from lambda_kit.core.store import JobStore
-from lambda_kit.core.submission import Submission
 from lambda_kit.core.tool import BoundTool, LambdaTool, concrete_tools
 
 __all__ = ["ToolServer"]
@@ -56,7 +58,7 @@ class ToolServer:
         debug: Whether clients are shown tracebacks.
         max_body_bytes: Larger request bodies are refused with 413.
         try_later_body: Whether "try later" is always a 202 with a body.
-        settings: Durations of leases and of the shutdown.
+        settings: Durations of leases and of the shutdown, and how many jobs are taken and run at once.
 
     Raises:
         ToolDefinitionError: if a tool can't be served; names class, parameter and remedy.
@@ -99,7 +101,6 @@ class ToolServer:
             sinks=sinks,
             settings=settings,
         )
-        self.settings = self._jobs.settings
         self._lifecycle = ToolLifecycle(tool for tool in bound if executors[tool.executor].runs_in_server)
         self._users = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -119,17 +120,24 @@ class ToolServer:
             logging_config=None,
         )
 
-    def plugin(self) -> InitPlugin:
-        """A Litestar plugin that adds the tools to an app that exists: ``Litestar(..., plugins=[server.plugin()])``."""
-        return _ToolPlugin(self)
+    def plugin(self, *, metrics: bool = True) -> InitPlugin:
+        """A Litestar plugin that adds the tools to an app that exists: ``Litestar(..., plugins=[server.plugin()])``.
 
-    def enable(self, *, job_list: bool = False, debug: bool = False) -> None:
+        Args:
+            metrics: Whether to serve ``GET /metrics``: not where the app has that path already.
+        """
+        return _ToolPlugin(self, metrics=metrics)
+
+    def enable(self, *, job_list: bool = False, debug: bool = False, grace_seconds: float | None = None) -> None:
         """Switch on what the command line asks for, also where `app` has been made already.
 
         Args:
             job_list: Serve ``GET /jobs``.
             debug: Show tracebacks to clients.
+            grace_seconds: For how long a stop waits for the jobs that were taken. None: leave it.
         """
+        if grace_seconds is not None:
+            self._jobs.settings = replace(self._jobs.settings, grace_seconds=grace_seconds)
         settings = self.http_settings
         if job_list and not settings.job_list:
             settings.job_list = True
@@ -180,31 +188,12 @@ class ToolServer:
             ToolNotFoundError: if this server has no such tool.
             RequestValidationError: if the request does not fit the tool's model.
             ConfigurationError: if the tool wants a `litestar.Request`, or several tools are instances of the class.
+            QueueFullError: if there is no room for it.
             JobFailedError: if the job ended without a result.
         """
         bound = self._find(tool)
-        if bound.signature.wants_transport_request:
-            raise ConfigurationError(
-                f"{type(bound.tool).__name__}.run wants a litestar.Request, which there is only over HTTP: annotate "
-                "the parameter with RequestInfo instead"
-            )
-        job_id = new_job_id()
-        submission = Submission(
-            tool=bound,
-            body=Payload(_as_json(request), JSON),
-            value=request if isinstance(request, bound.signature.request_type) else None,
-            job_id=job_id,
-        )
         async with self:
-            try:
-                settled = await self._jobs.submit_and_wait(submission, float("inf"))
-            except asyncio.CancelledError:
-                with contextlib.suppress(JobNotFoundError):  # it was not made yet
-                    await self._jobs.cancel(job_id)
-                raise
-        if settled.result is None:
-            raise _failed(settled.job)
-        return decode_result(settled.result, bound.signature.result_type)
+            return await run_in_process(self._jobs, bound, request)
 
     async def cancel(self, job_id: str) -> Job:
         """Ask for a job's end: at once if it waits, else when its tool has stopped.
@@ -214,9 +203,22 @@ class ToolServer:
         """
         return await self._jobs.cancel(job_id)
 
+    @property
+    def settings(self) -> JobSettings:
+        """How jobs are looked after."""
+        return self._jobs.settings
+
     def begin_stop(self) -> None:
         """Take no more jobs, and say so; those that were taken have `JobSettings.grace_seconds` from now on."""
         self._jobs.begin_stop()
+
+    async def drain(self) -> None:
+        """Take no more jobs, and stay until those that were taken have ended and their results have been fetched.
+
+        Jobs that take longer than `JobSettings.grace_seconds` are cancelled; for results there are 5 s after the last
+        job, or what is left of the grace time. The server goes on answering meanwhile, and must be stopped afterwards.
+        """
+        await self._jobs.drain()
 
     async def __aenter__(self) -> Self:
         """Start what runs jobs, unless it is running; tools are set up."""
@@ -254,9 +256,7 @@ class ToolServer:
 
     async def why_not_ready(self) -> str | None:
         """Why no job can be taken now, in words. None: the service is ready."""
-        if not self._jobs.accepts_jobs:
-            return "the service is starting or stopping"
-        return await self._lifecycle.why_not_ready()
+        return await self._jobs.why_not_ready() or await self._lifecycle.why_not_ready()
 
     def _find(self, tool: type[LambdaTool] | LambdaTool | str) -> BoundTool:
         found = [bound for bound in self.tools.values() if tool in (bound.name, bound.tool, type(bound.tool))]
@@ -272,12 +272,16 @@ class ToolServer:
 
 
 class _ToolPlugin(InitPlugin):
-    def __init__(self, server: ToolServer) -> None:
+    def __init__(self, server: ToolServer, *, metrics: bool) -> None:
         self._server = server
+        self._metrics = metrics
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         server = self._server
         app_config.route_handlers.append(job_routes(server._jobs, server.http_settings, server.why_not_ready))
+        if self._metrics:
+            render = PrometheusMetrics(server._jobs, server.why_not_ready).render
+            app_config.route_handlers.append(metrics_routes(render, server.http_settings))
         if server.http_settings.job_list:
             app_config.route_handlers.append(job_list_routes(server._jobs, server.http_settings))
         if app_config.openapi_config is not None:
@@ -289,18 +293,3 @@ class _ToolPlugin(InitPlugin):
     async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         async with self._server:
             yield
-
-
-def _as_json(request: Any) -> bytes:
-    try:
-        return encode_json(request)
-    except (TypeError, ValueError) as error:
-        message = f"the request, a {type(request).__name__}, can't be encoded as JSON: {error}"
-        raise RequestValidationError(message, [{"loc": ["body"], "msg": str(error), "type": "json_type"}]) from None
-
-
-def _failed(job: Job) -> JobFailedError:
-    failure = job.failure
-    if failure is None:
-        return JobFailedError(job.id, job.status, "job-cancelled", "it was cancelled")
-    return JobFailedError(job.id, job.status, failure.type, failure.message)

@@ -317,10 +317,10 @@ def test_arguments_win_over_the_environment(lines, monkeypatch: pytest.MonkeyPat
     assert lines()[0].endswith("INFO (app): yes")
 
 
-def test_health_probes_are_not_in_the_access_log(lines):
+def test_probes_are_not_in_the_access_log(lines):
     logging_init()
     access = getLogger("uvicorn.access")
-    for path in ("/_healtz", "/_livez?full=1", "/greet"):
+    for path in ("/_healtz", "/_livez?full=1", "/metrics", "/greet"):
         access.info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:1", "GET", path, "1.1", 200)
     (line,) = lines()
     assert line.endswith('INFO (uvicorn.access): 127.0.0.1:1 - "GET /greet HTTP/1.1" 200')

@@ -7,13 +7,14 @@ from litestar import Router
 from litestar.exceptions import HTTPException
 
 from lambda_kit.adapters.http.job_controller import job_controller, job_list_controller
+from lambda_kit.adapters.http.metrics_route import RenderMetrics, metrics_handler
 from lambda_kit.adapters.http.problems import on_exception
 from lambda_kit.adapters.http.system import health_handlers, version_response_header
 from lambda_kit.adapters.http.tool_controller import HttpSettings, tool_controller
 from lambda_kit.core.errors import LambdaKitError, ToolDefinitionError
 from lambda_kit.core.service import JobService
 
-__all__ = ["EXCEPTION_HANDLERS", "check_paths", "job_list_routes", "job_routes"]
+__all__ = ["EXCEPTION_HANDLERS", "check_paths", "job_list_routes", "job_routes", "metrics_routes"]
 
 _RESERVED = (
     "/jobs", "/api", "/openapi.json", "/_healtz", "/_livez", "/_readyz", "/mcp", "/metrics", "/console",
@@ -58,6 +59,11 @@ def job_routes(
 def job_list_routes(service: JobService, settings: HttpSettings) -> Router:
     """A router with the list of jobs, which can be registered with an app later too."""
     return _router([job_list_controller(service)], settings)
+
+
+def metrics_routes(render: RenderMetrics, settings: HttpSettings) -> Router:
+    """A router with the numbers for Prometheus."""
+    return _router([metrics_handler(render)], settings)
 
 
 def _router(handlers: list[Any], settings: HttpSettings) -> Router:

@@ -1,0 +1,32 @@
+"""Numbers for what shows them, without a service that makes them."""
+
+from lambda_kit.core.executor import ExecutorStats
+from lambda_kit.core.scheduler import Load
+from lambda_kit.core.statistics import JobStatistics
+
+__all__ = ["FixedNumbers", "ready"]
+
+
+class FixedNumbers:
+    """A `MetricsSource`: one tool, ``echo``, unless the test says otherwise; two executors, one of them unbounded."""
+
+    def __init__(self, *tools: str) -> None:
+        self.statistics = JobStatistics(tools or ["echo"])
+        self.now = Load(
+            queued={"echo": 4},
+            running={"echo": 2},
+            executors={
+                "asyncio": ExecutorStats(running=0, capacity=None),
+                "thread": ExecutorStats(
+                    running=2, capacity=32, abandoned=1, abandoned_total=5, worker_losses_total=3
+                ),
+            },
+        )  # fmt: skip
+
+    def load(self) -> Load:
+        return self.now
+
+
+async def ready() -> str | None:
+    """Says that nothing stands in the way of jobs."""
+    return None
