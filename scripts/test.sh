@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs everything that development needs into .venv and runs the tests; arguments go to pytest.
+# Four processes: most tests wait for services that they have started.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/venv.sh
 ensure_venv dev
-exec "$VENV/bin/python" -m pytest "$@"
+exec "$VENV/bin/python" -m pytest -n 4 --dist loadfile "$@"

@@ -1,6 +1,7 @@
 """The flags of a service file, and what they say (`docs/wire.md`, Command line of a service file)."""
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -83,6 +84,14 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         default=_FromPortVariable(os.environ.get("PORT") or "8090"),
         help="port to listen on, 0 for any that is free (default: $PORT, else 8090)",
     )
+    parser.add_argument(
+        "--grace",
+        metavar="SECONDS",
+        type=_seconds,
+        help="for how long jobs that were accepted may go on after SIGTERM or SIGINT, before they are cancelled "
+        "(default: what the server was made with, else 25; keep it below Kubernetes' 30, after which the process is "
+        "killed)",
+    )
     telemetry = parser.add_mutually_exclusive_group()
     telemetry.add_argument(
         "--with-telemetry",
@@ -140,6 +149,16 @@ def _add_printing(parser: argparse.ArgumentParser, tool_names: Sequence[str]) ->
         metavar="NAME",
         help="the name in --print-service-description (default: the service's and the tool's, with a hyphen)",
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number of seconds, at least 0")
+    return seconds
 
 
 class _FromPortVariable(str):

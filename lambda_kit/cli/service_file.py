@@ -2,12 +2,12 @@
 
 import argparse
 import logging
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lambda_kit.adapters.executors.main_guard import refuse_unguarded_main
 from lambda_kit.adapters.http.system import service_version
 from lambda_kit.cli.arguments import CustomArgs, parse_arguments
 from lambda_kit.cli.serving import configure_logging, serve_app
@@ -49,6 +49,7 @@ def run_service_file(
     """
     title = f"{server.service.name}: {_description(server)}"
     try:
+        refuse_unguarded_main()
         args = parse_arguments(title, list(server.tools), argv, custom_args)
         if not _print(server, args):
             _serve(server, args, run_opts or {}, with_telemetry)
@@ -83,19 +84,11 @@ def _serve(
     if args.with_telemetry or (with_telemetry and not args.without_telemetry):
         # a service that was deployed with the flag does its work without traces, too
         logger.warning("OpenTelemetry is not part of this version of lambda_kit: serving without it")
-    server.enable(job_list=args.job_list, debug=args.debug)
+    server.enable(job_list=args.job_list, debug=args.debug, grace_seconds=args.grace)
     tools = ", ".join(f"{tool.name} at {tool.path}" for tool in server.tools.values())
     version = server.service.version or service_version()
     logger.info("%s %s, lambda_kit %s, tools: %s", server.service.name, version, VERSION, tools)
-    options = {
-        "host": args.host,
-        "port": args.port,
-        "access_log": args.access_log,
-        # for requests that still wait; the jobs themselves are given what is left of it
-        "timeout_graceful_shutdown": math.ceil(server.settings.grace_seconds),
-        **run_opts,
-    }
-    serve_app(lambda: server.app, options, on_signal=server.begin_stop)
+    serve_app(server, {"host": args.host, "port": args.port, "access_log": args.access_log, **run_opts})
 
 
 def _find(server: "ToolServer", name: str) -> BoundTool:

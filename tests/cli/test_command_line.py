@@ -73,9 +73,10 @@ def test_help_names_every_flag_and_the_environment_variables() -> None:
     ended = run_to_end(ECHO, "--help")
     assert ended.returncode == 0
     flags = """--host --port --with-telemetry --without-telemetry --with-mcp --with-mcp-stdio --list-services
-        --print-tool-description --print-service-description --service-name --job-list --access-log --debug"""
-    for said in (*flags.split(), "$HOST", "$PORT", "$IVCAP_SERVICE_ID", "A minimal example service."):
-        assert said in ended.stdout
+        --print-tool-description --print-service-description --service-name --job-list --access-log --debug --grace"""
+    text = " ".join(ended.stdout.split())
+    for said in (*flags.split(), "else 25", "$HOST", "$PORT", "$IVCAP_SERVICE_ID", "A minimal example service."):
+        assert said in text
 
 
 def test_a_flag_that_is_not_known_exits_with_2() -> None:

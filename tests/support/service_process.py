@@ -1,6 +1,7 @@
 """A service file as a real process on a real port, for tests that look at it from outside."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -21,12 +22,21 @@ ROOT = Path(__file__).parents[2]
 _UNWANTED = ("HOST", "PORT", "VERSION", "IVCAP_BASE_URL", "IVCAP_SERVICE_ID", "IVCAP_URL", "IVCAP_JWT")
 
 
+# Below the ports that systems give out by themselves, and a range for each process of pytest-xdist: a port that is free
+# now is still free when the service opens it.
+_PORTS_OF_PROCESS = 1000
+_FIRST_PORT = 11_000 + _PORTS_OF_PROCESS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_ports = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + _PORTS_OF_PROCESS))
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 on which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    for port in itertools.islice(_ports, _PORTS_OF_PROCESS):
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port from {_FIRST_PORT} on is free")
 
 
 class ServiceProcess:
@@ -47,7 +57,7 @@ class ServiceProcess:
         args: Sequence[str] = (),
         *,
         env: Mapping[str, str] | None = None,
-        ready_path: str = "/_livez",
+        ready_path: str = "/_healtz",
         seconds: float = 30.0,
         exit_code: int | None = 0,
     ) -> None:

@@ -1,0 +1,182 @@
+"""uvicorn, as a service needs it: it opens its port early, and answers while the last jobs run."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+
+from lambda_kit.cli.early_start import EarlyStart, StartState
+
+if TYPE_CHECKING:
+    from lambda_kit.server import ToolServer
+
+__all__ = ["ServiceServer"]
+
+logger = logging.getLogger("lambda_kit.server")
+
+_LEAST_SECONDS_FOR_REQUESTS = 1.0
+_SECONDS_FOR_LEFTOVERS = 3.0
+_SECONDS_FOR_LAST_WORDS = 1.0
+_SIGNAL_BASE = 128  # a shell's exit code of a process that was ended by signal N is 128 + N
+
+
+class ServiceServer(uvicorn.Server):
+    """Serves a `ToolServer` until SIGTERM or SIGINT, then lets its jobs end while all requests are answered.
+
+    A second signal ends the process at once.
+
+    Args:
+        tool_server: What is served.
+        options: Arguments for `uvicorn.Config`, such as host and port; port 0 is any that is free.
+        collects: Whether to switch the garbage collector on, once the port is open.
+    """
+
+    def __init__(self, tool_server: "ToolServer", options: Mapping[str, Any], *, collects: bool) -> None:
+        self._tool_server = tool_server
+        self._start = EarlyStart(tool_server.app, self._on_end_of_start)
+        self._collects = collects
+        self._pid = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_signalled = False
+        self._stop_by: float | None = None
+        self._drain: asyncio.Task[None] | None = None
+        self._last_resort: threading.Timer | None = None
+        super().__init__(uvicorn.Config(self._start, **{"log_config": None, "lifespan": "on", **options}))
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until the end.
+
+        Raises:
+            SystemExit: with 3 if the app can't be started or the port is taken; why is in the log.
+        """
+        try:
+            super().run(sockets)
+        finally:
+            if self._last_resort is not None:
+                self._last_resort.cancel()
+        if self._exit_code:
+            sys.exit(self._exit_code)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """The part of `run` that is on the event loop."""
+        self._pid = os.getpid()
+        self._loop = asyncio.get_running_loop()
+        code = STARTUP_FAILURE
+        try:
+            await super().serve(sockets)
+            code = self._exit_code
+        finally:
+            # asyncio waits for what tools have left on the loop or in its thread pool, without a bound
+            self._last_resort = threading.Timer(_SECONDS_FOR_LEFTOVERS, _end_by_force, (code,))
+            self._last_resort.daemon = True
+            self._last_resort.start()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port."""
+        await super().startup(sockets)
+        if self._collects:
+            gc.enable()
+        self._say_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port, give requests that are in flight what is left of the grace, and end the app."""
+        self._begin_stop()
+        await self._begin_drain()  # it is over already, unless uvicorn itself has found that it should exit
+        if self.config.timeout_graceful_shutdown is None:
+            has_run = self._start.state is StartState.STARTED
+            left_seconds = (self._stop_by or 0.0) - time.monotonic() if has_run else 0.0
+            # asyncio, to which uvicorn hands it, takes fractions
+            self.config.timeout_graceful_shutdown = max(_LEAST_SECONDS_FOR_REQUESTS, left_seconds)  # type: ignore[assignment]
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the end at the first signal; at the second, end."""
+        # uvicorn's own raises the signal again afterwards: the process would be reported as killed by it
+        del frame
+        if os.getpid() != self._pid:  # a child that a tool forked: a signal for it is not one for the service
+            signal.signal(sig, signal.SIG_DFL)
+            os.kill(os.getpid(), sig)
+        elif self._is_signalled:
+            _end_at_once(sig)
+        else:
+            self._is_signalled = True
+            logger.info("%s: stopping when the jobs that were accepted have ended", signal.Signals(sig).name)
+            self._begin_stop()
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._begin_drain)
+
+    @property
+    def _exit_code(self) -> int:
+        return STARTUP_FAILURE if self._start.state is StartState.FAILED else 0
+
+    def _begin_stop(self) -> None:
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + self._tool_server.settings.grace_seconds
+            self._tool_server.begin_stop()
+
+    def _begin_drain(self) -> asyncio.Task[None]:
+        if self._drain is None:
+            self._drain = asyncio.create_task(self._drain_and_exit())
+        return self._drain
+
+    async def _drain_and_exit(self) -> None:
+        """Have polls, events, new connections and health answered until the jobs have ended."""
+        self._start.give_up()
+        try:
+            if self._start.state is StartState.STARTED:
+                await self._tool_server.drain()
+        except Exception:
+            logger.exception("the jobs can't be waited for: stopping now")
+        finally:
+            self.should_exit = True
+
+    def _on_end_of_start(self) -> None:
+        if self._start.state is StartState.FAILED:
+            self.should_exit = True
+        elif self._start.state is StartState.STARTED:
+            # What was made up to now stays. Not looking through it again and again for garbage spares requests pauses
+            # of a tenth of a second.
+            gc.freeze()
+            self._say_ready()
+
+    def _say_ready(self) -> None:
+        if self.started and self._start.state is StartState.STARTED:
+            logger.info("ready: jobs are taken")
+
+
+def _end_at_once(sig: int) -> NoReturn:
+    code = _SIGNAL_BASE + sig
+    try:
+        # the log may be what hangs
+        threading.Timer(_SECONDS_FOR_LAST_WORDS, os._exit, (code,)).start()
+        logger.warning("%s again: ending at once, whatever still runs", signal.Signals(sig).name)
+        _flush()
+    finally:
+        os._exit(code)
+
+
+def _end_by_force(code: int) -> None:
+    try:
+        logger.warning("something that a tool has left behind does not end: ending the process without it")
+        _flush()
+    finally:
+        os._exit(code)
+
+
+def _flush() -> None:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
