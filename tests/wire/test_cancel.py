@@ -10,7 +10,8 @@ from lambda_kit.version import VERSION
 from tests.support.gate import Gate
 from tests.support.service_process import ServiceProcess
 from tests.wire.answers import assert_problem, assert_same_answer, eventually, new_id
-from tests.wire.sse import follow, frames, read_all
+from tests.wire.jobs import event_statuses, start
+from tests.wire.sse import follow, frames
 
 FILE = Path(__file__).with_name("events_service.py")
 
@@ -21,23 +22,9 @@ def client() -> Generator[httpx.Client]:
         yield session
 
 
-def start(client: httpx.Client, path: str, **request: object) -> str:
-    """Have a job made, and do not wait for it; returns its id."""
-    job_id = new_id()
-    headers = {"job-id": job_id, "Prefer": "respond-async"}
-    answer = client.post(path, json=request, headers=headers)
-    assert answer.status_code == 204, answer.text
-    return job_id
-
-
 def cancelled(client: httpx.Client, job_id: str) -> httpx.Response:
     """Cancel until the job has wound down; returns the last answer."""
     return eventually(lambda: client.delete(f"/jobs/{job_id}"), lambda answer: answer.status_code != 202)
-
-
-def event_statuses(client: httpx.Client, job_id: str) -> list[str]:
-    events = read_all(str(client.base_url), job_id)
-    return [event.data["status"] for event in events if event.kind == "ivcap.job.status"]
 
 
 def assert_cancelled(client: httpx.Client, job_id: str, *, ran: bool) -> None:

@@ -94,7 +94,7 @@ def test_every_route_is_documented_and_nothing_else(document, client_with_option
     expected = {(path, method) for path in TOOL_PATHS for method in ("get", "post")}
     expected |= {(f"{path}/jobs/{{job_id}}", "get") for path in TOOL_PATHS if path != "/"}
     expected |= {("/jobs/{job_id}" + below, "get") for below in ("", "/status", "/events")}
-    expected |= {("/jobs/{job_id}", "delete"), ("/_healtz", "get"), ("/_livez", "get")}
+    expected |= {("/jobs/{job_id}", "delete"), ("/_healtz", "get"), ("/_livez", "get"), ("/metrics", "get")}
     found = {(path, method) for path, method, _ in operations(document)}
     assert found == expected
     with_list = client_with_options.get("/openapi.json").json()

@@ -1,0 +1,52 @@
+"""The service that the tests of bad tools look at: they take the processor, or the loop, and do not give it back."""
+
+import time
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from lambda_kit import JobSettings, LambdaTool, Service, ToolOptions, ToolServer
+
+
+class Until(BaseModel):
+    file: str
+    """While this file is not there, the tool goes on."""
+
+
+class Spins(LambdaTool):
+    """Compute in pure Python on a thread, and never look up"""
+
+    options = ToolOptions(max_wait_time=0.0)
+
+    def run(self, req: Until) -> int:
+        rounds = 0
+        while not Path(req.file).exists():
+            for number in range(100_000):
+                rounds += number % 2
+        return rounds
+
+
+class Sleeps(LambdaTool):
+    """Sleep on the event loop as if it were a thread"""
+
+    async def run(self, req: Until) -> str:
+        while not Path(req.file).exists():  # noqa: ASYNC240 - what must not be done is what is looked at
+            time.sleep(0.05)  # noqa: ASYNC251
+        return "awake"
+
+
+class Quick(LambdaTool):
+    """Answer at once"""
+
+    async def run(self, req: Until) -> str:
+        return req.file
+
+
+server = ToolServer(
+    Service(name="Frozen", contact={"name": "Alice", "email": "alice@example.com"}),
+    [Spins, Sleeps, Quick],
+    settings=JobSettings(cancel_seconds=0.3),
+)
+
+if __name__ == "__main__":
+    server.serve()
