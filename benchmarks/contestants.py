@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.environments import checkout_python, original_python
 from benchmarks.errors import ContestantError
@@ -20,6 +20,9 @@ __all__ = [
     "ORIGINAL",
     "ORIGINAL_QUIET",
     "OURS",
+    "OURS_CONTROL",
+    "OURS_PROCESS",
+    "POOL",
     "Contestant",
     "Server",
     "python_of",
@@ -52,7 +55,7 @@ class Contestant:
     """What a service file takes from the package; some packages load these only then."""
 
     tools: frozenset[str]
-    """Which of `sync`, `async` and `sleep` it serves, each at `/NAME`."""
+    """Which of `sync`, `async` and `sleep` it serves, each at `/NAME`; none: it is no server."""
 
 
 _ALL = frozenset({"sync", "async", "sleep"})
@@ -96,7 +99,20 @@ ASGI = Contestant(
     names="run",
     tools=frozenset({"async"}),
 )
-CONTESTANTS = (ORIGINAL, ORIGINAL_QUIET, OURS, BARE, ASGI)
+POOL = Contestant(
+    name="pool",
+    title="bare `concurrent.futures.ProcessPoolExecutor`, with neither HTTP nor jobs",
+    module="benchmarks.services.pool",
+    package="concurrent.futures",
+    names="ProcessPoolExecutor",
+    tools=frozenset(),
+)
+CONTESTANTS = (ORIGINAL, ORIGINAL_QUIET, OURS, BARE, ASGI, POOL)
+
+OURS_CONTROL = replace(OURS, module="benchmarks.services.ours_control")
+"""Ours again, with the tools for what no other contestant can do: limits, cancels, events, a drain."""
+OURS_PROCESS = replace(OURS, module="benchmarks.services.ours_process")
+"""And with worker processes."""
 
 
 def python_of(contestants: tuple[Contestant, ...]) -> dict[str, str]:
@@ -145,10 +161,11 @@ class Server:
 
 
 @contextmanager
-def serving(contestant: Contestant, python: str, cores: Cores) -> Iterator[Server]:
+def serving(contestant: Contestant, python: str, cores: Cores, *, is_ended: bool = False) -> Iterator[Server]:
     """The contestant as a process for the length of the block, its answers checked.
 
-    Its output goes to `/dev/null`: it pays for formatting its log, not for a terminal.
+    Its output goes to `/dev/null`: it pays for formatting its log, not for a terminal. It must not end before the
+    block does, unless the block ends it (`is_ended`).
 
     Raises:
         ContestantError: it does not start, or an answer is not the right one.
@@ -158,7 +175,7 @@ def serving(contestant: Contestant, python: str, cores: Cores) -> Iterator[Serve
     started = time.perf_counter()
     with running(command, core=cores.server) as process:
         _wait_for_port(process, port, contestant, command)
-        first = _echo(port, "async", contestant)
+        first = _first_echo(port, contestant)
         first_answer_seconds = time.perf_counter() - started
         if "sync" in contestant.tools and _echo(port, "sync", contestant) != first:
             raise ContestantError(f"{contestant.name}: the sync and the async echo differ")
@@ -169,7 +186,7 @@ def serving(contestant: Contestant, python: str, cores: Cores) -> Iterator[Serve
             first_answer_seconds=first_answer_seconds,
             echo_answer=first,
         )
-        if process.poll() is not None:
+        if not is_ended and process.poll() is not None:
             raise ContestantError(f"{contestant.name}: ended by itself with exit code {process.returncode}")
 
 
@@ -194,6 +211,16 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, contestant: Cont
         else:
             return
     raise ContestantError(f"{contestant.name}: no port open after {_START_SECONDS:g} s")
+
+
+def _first_echo(port: int, contestant: Contestant) -> bytes:
+    """A server may open its port early, to say 503 while its workers start."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if _request(port, "POST", "/async", body=ECHO_BODY, headers={})[0] != 503:
+            break
+        time.sleep(0.002)
+    return _echo(port, "async", contestant)
 
 
 def _request(

@@ -7,6 +7,8 @@ from benchmarks.contestants import BARE, ORIGINAL, OURS
 from benchmarks.results import Results
 from benchmarks.scenarios.burst import ACCEPT_TOTAL, MEMORY
 from benchmarks.scenarios.echo import rate_key
+from benchmarks.scenarios.limits import ACCEPTED, LIMITED, REFUSED, UNLIMITED
+from benchmarks.scenarios.process import PROCESS_P50
 from benchmarks.scenarios.startup import FIRST_ANSWER
 from benchmarks.settings import Settings
 
@@ -28,17 +30,18 @@ class Goal(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RatioGoal:
-    """So many times what another contestant does."""
+    """So many times what another contestant does, or what we do ourselves in another row."""
 
     title: str
     row: str
     other: str
+    other_row: str | None = None
     at_least: float | None = None
     at_most: float | None = None
 
     def judge(self, results: Results) -> tuple[str, bool | None]:
         """See `Goal.judge`."""
-        ratio = results.ratio(self.row, OURS.name, self.other)
+        ratio = results.ratio(self.row, OURS.name, self.other, other_key=self.other_row)
         if ratio is None:
             return "not measured", None
         met = (self.at_least is None or ratio >= self.at_least) and (self.at_most is None or ratio <= self.at_most)
@@ -81,6 +84,21 @@ def goals(settings: Settings) -> list[Goal]:
             row=FIRST_ANSWER.key,
             other=ORIGINAL.name,
             at_most=1.0,
+        ),
+        LimitGoal(title="echo in a worker process, 1 connection: p50 ≤ 3 ms", row=PROCESS_P50.key, at_most=3.0),
+        RatioGoal(
+            title="refusing jobs: ≥ 1 times as fast as doing them",
+            row=REFUSED.key,
+            other=OURS.name,
+            other_row=ACCEPTED.key,
+            at_least=1.0,
+        ),
+        RatioGoal(
+            title="async echo with a time limit: ≥ 0.95 times without",
+            row=LIMITED.key,
+            other=OURS.name,
+            other_row=UNLIMITED.key,
+            at_least=0.95,
         ),
     ]
     return found

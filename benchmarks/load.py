@@ -11,10 +11,18 @@ from benchmarks.contestants import ECHO_BODY, Server
 from benchmarks.errors import SetupError
 from benchmarks.processes import Cores, run
 
-__all__ = ["BuiltinLoad", "Load", "LoadResult", "WrkLoad", "choose_load"]
+__all__ = ["BuiltinLoad", "Expected", "Load", "LoadResult", "WrkLoad", "choose_load"]
 
 _SPARE_SECONDS = 60.0
 _SCRIPT = Path(__file__).resolve().parent / "clients" / "wrk.lua"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The one right answer."""
+
+    status: int
+    body: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +41,20 @@ class Load(Protocol):
 
     title: str
 
-    def measure(self, server: Server, path: str, *, connections: int, seconds: int, cores: Cores) -> LoadResult:
-        """Post echoes for so long on so many connections; any answer but the right one is a failure."""
+    def measure(
+        self,
+        server: Server,
+        path: str,
+        *,
+        connections: int,
+        seconds: int,
+        cores: Cores,
+        expected: Expected | None = None,
+    ) -> LoadResult:
+        """Post echoes for so long on so many connections; any answer but the right one is a failure.
+
+        Without `expected` that is 200 with the echo.
+        """
         ...
 
 
@@ -46,10 +66,20 @@ class WrkLoad:
     def __init__(self, executable: str) -> None:
         self._executable = executable
 
-    def measure(self, server: Server, path: str, *, connections: int, seconds: int, cores: Cores) -> LoadResult:
+    def measure(
+        self,
+        server: Server,
+        path: str,
+        *,
+        connections: int,
+        seconds: int,
+        cores: Cores,
+        expected: Expected | None = None,
+    ) -> LoadResult:
         """See `Load.measure`."""
         command = [self._executable, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
-        command += ["-s", str(_SCRIPT), server.url(path), "--", ECHO_BODY, server.echo_answer.decode()]
+        answer = expected or Expected(200, server.echo_answer)
+        command += ["-s", str(_SCRIPT), server.url(path), "--", ECHO_BODY, answer.body.decode(), str(answer.status)]
         return _result(run(command, core=cores.load, timeout_seconds=seconds + _SPARE_SECONDS))
 
 
@@ -58,7 +88,16 @@ class BuiltinLoad:
 
     title = "the built-in generator (slower than wrk: it understates the faster contestants)"
 
-    def measure(self, server: Server, path: str, *, connections: int, seconds: int, cores: Cores) -> LoadResult:
+    def measure(
+        self,
+        server: Server,
+        path: str,
+        *,
+        connections: int,
+        seconds: int,
+        cores: Cores,
+        expected: Expected | None = None,
+    ) -> LoadResult:
         """See `Load.measure`."""
         command = [
             sys.executable,
@@ -70,7 +109,8 @@ class BuiltinLoad:
             path,
         ]
         command += ["--connections", str(connections), "--seconds", str(seconds)]
-        command += ["--body", ECHO_BODY, "--expected", server.echo_answer.decode()]
+        answer = expected or Expected(200, server.echo_answer)
+        command += ["--body", ECHO_BODY, "--expected", answer.body.decode(), "--status", str(answer.status)]
         return _result(run(command, core=cores.load, timeout_seconds=seconds + _SPARE_SECONDS))
 
 

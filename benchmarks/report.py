@@ -28,6 +28,15 @@ _NOTES = """\
   once: its first jobs wake before its last are accepted.
 - The health probe asks every 10 ms, one request at a time, from a process of its own, on the core of the
   submitter but ahead of it. A server that stalls has one slow request, not many: look at the maximum.
+- Worker processes share the one core of their server, the same for **pool**, which has as many. Its jobs are the same
+  bytes to validate and to encode, with neither HTTP nor a record, an event, a cancel or a limit of their own.
+- Refused and done jobs, and jobs with and without a time limit, are of one server in the same minute.
+- A cancel is timed from the first DELETE to the answer that the job is cancelled (200); while a job winds down (202),
+  DELETE is sent again at once. A deaf job has the 2 s of grace that every cancel gives before it kills: they are
+  in the number. Such jobs are few, so its p95 is its slowest.
+- Events are timed from the request that lets the job report to the end of the last watcher's stream.
+  Each watcher must have seen each event once, in order.
+- After a drain the process must exit with 0. Its time to exit has the teardown of the interpreter in it.
 """
 
 
@@ -52,6 +61,7 @@ def render(bench: Bench, contestants: Sequence[Contestant], results: Results) ->
 
 def _facts(bench: Bench, contestants: Sequence[Contestant]) -> str:
     settings = bench.settings
+    control = f"{settings.control_seconds} s each, {settings.control_rounds} rounds"
     burst = f"{settings.jobs:,} jobs of {settings.sleep_seconds:g} s on {settings.submit_connections} connections"
     lines = [
         f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -59,6 +69,7 @@ def _facts(bench: Bench, contestants: Sequence[Contestant]) -> str:
         f"- Cores: {bench.cores}",
         f"- Load: {bench.load.title}, {settings.run_seconds} s each, {settings.rounds} rounds",
         f"- Burst: {burst}, {settings.burst_rounds} rounds",
+        f"- Jobs under control (worker processes, limits, cancels, events, drain): {control}",
         f"- Load average of the machine before: {bench.load_average:.2f}; well below 1 on an idle one",
     ]
     lines += [f"- **{contestant.name}**: {contestant.title}" for contestant in contestants]

@@ -39,6 +39,18 @@ class Settings:
     deadline_seconds: float
     """How long the burst may take to be accepted, and again to be finished, before it counts as failed."""
 
+    control_rounds: int
+    """The same as `rounds` for the scenarios of jobs under control: process, limits, cancel, events, drain."""
+
+    control_seconds: int
+    """How long each load lasts there; whole seconds, at least 2."""
+
+    cancels: int
+    """How many jobs that listen are cancelled, of each kind."""
+
+    deaf_cancels: int
+    """How many jobs that do not listen are cancelled; each takes the grace time."""
+
     is_smoke: bool = False
     """Whether the numbers only show that everything works."""
 
@@ -54,6 +66,10 @@ FULL = Settings(
     submit_connections=32,
     sample_size=50,
     deadline_seconds=240.0,
+    control_rounds=2,
+    control_seconds=2,
+    cancels=50,
+    deaf_cancels=2,
 )
 
 QUICK = Settings(
@@ -67,5 +83,9 @@ QUICK = Settings(
     submit_connections=32,
     sample_size=10,
     deadline_seconds=60.0,
+    control_rounds=1,
+    control_seconds=2,
+    cancels=5,
+    deaf_cancels=1,
     is_smoke=True,
 )

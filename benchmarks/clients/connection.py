@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-__all__ = ["Connection", "Reply", "post_bytes"]
+__all__ = ["Connection", "Reply", "bare_bytes", "post_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ def post_bytes(path: str, body: str, *headers: str) -> bytes:
         *headers,
     ]
     return "\r\n".join([*head, "", ""]).encode() + data
+
+
+def bare_bytes(method: str, path: str, *headers: str) -> bytes:
+    """A whole request without a body, ready to be sent."""
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""]).encode()
 
 
 class Connection(asyncio.Protocol):

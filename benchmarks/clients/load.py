@@ -10,17 +10,17 @@ import time
 
 from benchmarks.clients.connection import Connection, post_bytes
 
-__all__ = ["main"]
+__all__ = ["main", "summary"]
 
 
-async def _worker(port: int, data: bytes, expected: bytes, until: float, latencies: list[float]) -> int:
+async def _worker(port: int, data: bytes, status: int, expected: bytes, until: float, latencies: list[float]) -> int:
     wrong = 0
     connection = await Connection.open(port)
     try:
         while (begin := time.perf_counter()) < until:
             reply = await connection.request(data)
             latencies.append(time.perf_counter() - begin)
-            wrong += reply.status != 200 or reply.body != expected
+            wrong += reply.status != status or reply.body != expected
     except ConnectionError:
         wrong += 1
     finally:
@@ -35,9 +35,13 @@ async def _load(args: argparse.Namespace) -> dict[str, float]:
     until = begin + args.seconds
     async with asyncio.timeout(args.seconds + 30):
         wrong = await asyncio.gather(
-            *(_worker(args.port, data, expected, until, latencies) for _ in range(args.connections))
+            *(_worker(args.port, data, args.status, expected, until, latencies) for _ in range(args.connections))
         )
-    seconds = time.perf_counter() - begin
+    return summary(latencies, time.perf_counter() - begin, sum(wrong))
+
+
+def summary(latencies: list[float], seconds: float, failures: int) -> dict[str, float]:
+    """What a generator prints: latencies in seconds, of so many seconds in all."""
     latencies.sort()
 
     def at(share: float) -> float:
@@ -46,7 +50,7 @@ async def _load(args: argparse.Namespace) -> dict[str, float]:
     return {
         "requests": len(latencies),
         "seconds": seconds,
-        "failures": sum(wrong),
+        "failures": failures,
         "p50_ms": at(0.5),
         "p99_ms": at(0.99),
     }
@@ -60,7 +64,8 @@ def main() -> None:
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--body", required=True)
-    parser.add_argument("--expected", required=True)
+    parser.add_argument("--expected", required=True, help="the body of every answer")
+    parser.add_argument("--status", type=int, default=200, help="and its status")
     print(json.dumps(asyncio.run(_load(parser.parse_args()))))
 
 

@@ -1,5 +1,5 @@
--- wrk -s wrk.lua URL -- BODY EXPECTED
--- Posts BODY; counts every answer as failed that is not 200 with exactly EXPECTED; prints one line of JSON.
+-- wrk -s wrk.lua URL -- BODY EXPECTED STATUS
+-- Posts BODY; counts every answer as failed that is not STATUS with exactly EXPECTED; prints one line of JSON.
 local threads = {}
 
 function setup(thread)
@@ -11,6 +11,7 @@ function init(args)
   wrk.body = args[1]
   wrk.headers["Content-Type"] = "application/json"
   expected = args[2]
+  expected_status = tonumber(args[3])
   wrong = 0
   request_bytes = wrk.format()
 end
@@ -20,7 +21,7 @@ function request()
 end
 
 function response(status, headers, body)
-  if status ~= 200 or body ~= expected then
+  if status ~= expected_status or body ~= expected then
     wrong = wrong + 1
   end
 end

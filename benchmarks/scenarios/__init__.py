@@ -2,9 +2,23 @@
 
 from benchmarks.scenarios.base import Bench, Scenario
 from benchmarks.scenarios.burst import BurstScenario
+from benchmarks.scenarios.cancel import CancelScenario
+from benchmarks.scenarios.drain import DrainScenario
 from benchmarks.scenarios.echo import EchoScenario
+from benchmarks.scenarios.events import EventsScenario
+from benchmarks.scenarios.limits import LimitsScenario
+from benchmarks.scenarios.process import ProcessScenario
 from benchmarks.scenarios.startup import StartupScenario
 
 __all__ = ["SCENARIOS", "Bench", "Scenario"]
 
-SCENARIOS: tuple[Scenario, ...] = (EchoScenario(), BurstScenario(), StartupScenario())
+SCENARIOS: tuple[Scenario, ...] = (
+    EchoScenario(),
+    BurstScenario(),
+    StartupScenario(),
+    ProcessScenario(),
+    LimitsScenario(),
+    CancelScenario(),
+    EventsScenario(),
+    DrainScenario(),
+)

@@ -37,7 +37,7 @@ class StartupScenario:
 
     def suits(self, contestant: Contestant) -> bool:
         """See `Scenario.suits`."""
-        return True
+        return bool(contestant.tools)
 
     def measure(self, bench: Bench, contestant: Contestant) -> Iterator[Measurement]:
         """See `Scenario.measure`."""

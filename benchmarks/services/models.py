@@ -2,7 +2,15 @@
 
 from pydantic import BaseModel, Field
 
-__all__ = ["EchoRequest", "EchoResult", "SleepRequest", "SleepResult"]
+__all__ = [
+    "DrainResult",
+    "EchoRequest",
+    "EchoResult",
+    "HeldEchoRequest",
+    "ReportRequest",
+    "SleepRequest",
+    "SleepResult",
+]
 
 
 class EchoRequest(BaseModel):
@@ -29,3 +37,21 @@ class SleepResult(BaseModel):
 
     slept: float = Field(description="The seconds that were asked for.")
     token: str = Field(description="The token of the request.")
+
+
+class HeldEchoRequest(EchoRequest):
+    """What to say, and when."""
+
+    hold_seconds: float = Field(0.0, description="How long to wait before.", ge=0)
+
+
+class ReportRequest(BaseModel):
+    """How much to report."""
+
+    events: int = Field(1, description="How many events.", ge=1)
+
+
+class DrainResult(BaseModel):
+    """When it was over."""
+
+    ended_at: float = Field(description="Seconds of the monotonic clock, which all processes of a machine share.")
