@@ -1,6 +1,7 @@
 """The code that the documentation shows, run."""
 
 import ast
+import asyncio
 import re
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from docs_src import (
     existing_app,
     fit_line,
     greet,
+    in_processes,
     injection,
     model_setup,
     other_models,
     results,
     shout,
+    simulation,
     tool_options,
 )
 from docs_src.test_fit_line import (  # noqa: F401 - shown as an example of a test, and run as one
@@ -27,8 +30,9 @@ from docs_src.test_fit_line import (  # noqa: F401 - shown as an example of a te
     test_one_point_makes_no_line,
     test_two_points_make_a_line,
 )
-from lambda_kit import JobContext, MemoryJobStore, ToolServer
+from lambda_kit import JobContext, JobFailedError, JobStatus, MemoryJobStore, ToolServer
 from lambda_kit.core import errors
+from lambda_kit.core.store import Change
 from lambda_kit.testing import TestClient
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +124,57 @@ def test_a_model_is_loaded_before_the_service_is_ready() -> None:
     with TestClient(model_setup.server) as client:
         assert client.get("/_healtz").status_code == 200
         assert client.post("/predict", json={"x": [1, 2]}).json() == [3, 5]
+
+
+async def test_a_walk_stops_when_it_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryJobStore()
+    server = ToolServer(simulation.service, tools=[simulation.RandomWalk], store=store)
+    running: asyncio.Queue[str] = asyncio.Queue()
+
+    def on_change(change: Change) -> None:
+        if change.status is JobStatus.EXECUTING and change.job_id is not None:
+            running.put_nowait(change.job_id)
+
+    async with server:
+        stop_watching = store.watch(on_change)
+        walk = asyncio.create_task(server.run_tool(simulation.RandomWalk, {"steps": 10**9}))
+        async with asyncio.timeout(30):
+            await server.cancel(await running.get())
+            with pytest.raises(JobFailedError, match="cancelled"):
+                await walk
+        stop_watching()
+    assert "abandoned" not in caplog.text
+
+
+def test_a_walk_has_limits() -> None:
+    with TestClient(simulation.server) as client:
+        walked = client.post("/random-walk", json={"steps": 100}, headers={"Job-Time-Limit": "600"})
+        refused = client.post("/random-walk", json={"steps": 100}, headers={"Job-Time-Limit": "601"})
+    assert (walked.status_code, refused.status_code) == (200, 400)
+    assert float(walked.text) >= 0
+
+
+def test_a_process_computes_and_is_killed_if_it_does_not_listen() -> None:
+    with TestClient(in_processes.server) as client:
+        factors = client.post("/factorise", json={"number": 2 * 2 * 1009 * 1013}, headers={"Prefer": "wait=50"})
+        endless = {"number": (2**61 - 1) * (2**89 - 1)}
+        client.post("/factorise", json=endless, headers={"Prefer": "respond-async", "job-id": "endless"})
+        cancelled = client.delete("/jobs/endless")
+        end = client.get("/jobs/endless", headers={"Prefer": "wait=50"})
+        again = client.post("/factorise", json={"number": 6}, headers={"Prefer": "wait=50"})
+    assert factors.json() == [2, 2, 1009, 1013]
+    assert cancelled.status_code in {200, 202}
+    assert end.status_code == 410
+    assert again.json() == [2, 3]
+
+
+def test_the_manifest_gives_the_service_its_grace_and_asks_for_its_health() -> None:
+    manifest = (ROOT / "docs_src" / "kubernetes.yaml").read_text()
+    [killed_after] = re.findall(r"terminationGracePeriodSeconds: (\d+)", manifest)
+    [grace] = re.findall(r'"--grace", "(\d+)"', manifest)
+    paths = re.findall(r"(\w+)Probe:.*\n +httpGet: \{ path: (\S+),", manifest)
+    assert int(killed_after) >= int(grace) + 15
+    assert paths == [("startup", "/_livez"), ("liveness", "/_livez"), ("readiness", "/_healtz")]
 
 
 def test_an_async_tool_waits_for_all_its_sensors() -> None:
