@@ -36,6 +36,7 @@ from lambda_kit.core.service import JobService
 from lambda_kit.core.settings import JobSettings
 from lambda_kit.core.sink import JobSink
 from lambda_kit.core.store import JobStore
+from lambda_kit.core.task_guard import guard_tasks
 from lambda_kit.core.tool import BoundTool, LambdaTool, concrete_tools
 
 __all__ = ["ToolServer"]
@@ -51,8 +52,8 @@ class ToolServer:
         tools: Classes, or instances where the constructor takes arguments. None: every concrete subclass of
             `LambdaTool` that has been defined so far.
         store: Keeps the jobs. None: a `MemoryJobStore`.
-        executor: An executor of your own, or several. One with the name of a built-in (``asyncio``, ``thread``) takes
-            its place; a single one with another name runs every tool that names none.
+        executor: An executor of your own, or several. One with the name of a built-in (``asyncio``, ``thread``,
+            ``process``) takes its place; a single one with another name runs every tool that names none.
         sinks: Who is told of events and results.
         job_list: Whether ``GET /jobs`` is served. Who knows a job's id can read its result.
         debug: Whether clients are shown tracebacks.
@@ -103,6 +104,7 @@ class ToolServer:
         )
         self._lifecycle = ToolLifecycle(tool for tool in bound if executors[tool.executor].runs_in_server)
         self._users = 0
+        self._opened = contextlib.AsyncExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changing = asyncio.Lock()
 
@@ -224,7 +226,12 @@ class ToolServer:
         """Start what runs jobs, unless it is running; tools are set up."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            if self._users and self._loop is not None and not self._loop.is_closed():
+            if self._users and self._loop is not None:
+                if self._loop.is_closed():
+                    raise ConfigurationError(
+                        "this server was not stopped before its event loop was closed, and what it ran there is lost: "
+                        "make a new ToolServer"
+                    )
                 raise ConfigurationError(
                     "this server is running on another event loop, maybe in another thread: call it from there, or "
                     "make a ToolServer for each"
@@ -233,12 +240,13 @@ class ToolServer:
             self._loop, self._changing, self._users = loop, asyncio.Lock(), 0
         async with self._changing:
             if self._users == 0:
-                await self._lifecycle.set_up()
-                try:
+                async with contextlib.AsyncExitStack() as opened:
+                    opened.enter_context(guard_tasks())
+                    await self._lifecycle.set_up()
+                    opened.push_async_callback(self._lifecycle.tear_down)
                     await self._jobs.start()
-                except BaseException:
-                    await self._lifecycle.tear_down()
-                    raise
+                    opened.push_async_callback(self._jobs.stop)
+                    self._opened = opened.pop_all()
             self._users += 1
         return self
 
@@ -247,10 +255,7 @@ class ToolServer:
         async with self._changing:
             self._users -= 1
             if self._users == 0:
-                try:
-                    await self._jobs.stop()
-                finally:
-                    await self._lifecycle.tear_down()
+                await self._opened.aclose()
 
     # --- inside ---
 

@@ -26,8 +26,9 @@ __all__ = ["ServiceServer"]
 
 logger = logging.getLogger("lambda_kit.server")
 
-_LEAST_SECONDS_FOR_REQUESTS = 1.0
+_LEAST_SECONDS_FOR_REQUESTS, _MOST_SECONDS_FOR_REQUESTS = 1.0, 5.0
 _SECONDS_FOR_LEFTOVERS = 3.0
+_SECONDS_TO_CLOSE = 20.0  # executors, sinks, the store and teardowns are bounded each; this bounds them all
 _SECONDS_FOR_LAST_WORDS = 1.0
 _SIGNAL_BASE = 128  # a shell's exit code of a process that was ended by signal N is 128 + N
 
@@ -66,6 +67,7 @@ class ServiceServer(uvicorn.Server):
         finally:
             if self._last_resort is not None:
                 self._last_resort.cancel()
+            _bound_exit(self._exit_code)
         if self._exit_code:
             sys.exit(self._exit_code)
 
@@ -79,9 +81,7 @@ class ServiceServer(uvicorn.Server):
             code = self._exit_code
         finally:
             # asyncio waits for what tools have left on the loop or in its thread pool, without a bound
-            self._last_resort = threading.Timer(_SECONDS_FOR_LEFTOVERS, _end_by_force, (code,))
-            self._last_resort.daemon = True
-            self._last_resort.start()
+            self._end_within(_SECONDS_FOR_LEFTOVERS, code)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
@@ -98,7 +98,8 @@ class ServiceServer(uvicorn.Server):
             has_run = self._start.state is StartState.STARTED
             left_seconds = (self._stop_by or 0.0) - time.monotonic() if has_run else 0.0
             # asyncio, to which uvicorn hands it, takes fractions
-            self.config.timeout_graceful_shutdown = max(_LEAST_SECONDS_FOR_REQUESTS, left_seconds)  # type: ignore[assignment]
+            seconds = min(max(_LEAST_SECONDS_FOR_REQUESTS, left_seconds), _MOST_SECONDS_FOR_REQUESTS)
+            self.config.timeout_graceful_shutdown = seconds  # type: ignore[assignment]
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -112,19 +113,33 @@ class ServiceServer(uvicorn.Server):
             _end_at_once(sig)
         else:
             self._is_signalled = True
-            logger.info("%s: stopping when the jobs that were accepted have ended", signal.Signals(sig).name)
-            self._begin_stop()
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._begin_drain)
+                # on the loop: here, in the middle of anything, a lock that is needed may be held, that of a log handler
+                self._loop.call_soon_threadsafe(self._take_signal, sig)
+
+    def _take_signal(self, sig: int) -> None:
+        self._begin_stop()
+        self._begin_drain()
+        logger.info("%s: stopping when the jobs that were accepted have ended", signal.Signals(sig).name)
 
     @property
     def _exit_code(self) -> int:
         return STARTUP_FAILURE if self._start.state is StartState.FAILED else 0
 
+    def _end_within(self, seconds: float, code: int) -> None:
+        """End the process by force, unless it has ended by then."""
+        if self._last_resort is not None:
+            self._last_resort.cancel()
+        self._last_resort = threading.Timer(seconds, _end_by_force, (code,))
+        self._last_resort.daemon = True
+        self._last_resort.start()
+
     def _begin_stop(self) -> None:
         if self._stop_by is None:
-            self._stop_by = time.monotonic() + self._tool_server.settings.grace_seconds
+            grace_seconds = self._tool_server.settings.grace_seconds
+            self._stop_by = time.monotonic() + grace_seconds
             self._tool_server.begin_stop()
+            self._end_within(grace_seconds + _SECONDS_TO_CLOSE, self._exit_code)
 
     def _begin_drain(self) -> asyncio.Task[None]:
         if self._drain is None:
@@ -169,10 +184,29 @@ def _end_at_once(sig: int) -> NoReturn:
 
 def _end_by_force(code: int) -> None:
     try:
-        logger.warning("something that a tool has left behind does not end: ending the process without it")
+        logger.warning("something that a tool or a part has left behind does not end: ending the process without it")
         _flush()
     finally:
         os._exit(code)
+
+
+def _bound_exit(code: int) -> None:
+    """Have the process end soon after the main program has: it waits for threads that tools have left, without a bound.
+
+    `atexit` comes too late for that, after the wait; the hook before it, which `concurrent.futures` uses, has no public
+    name.
+    """
+    is_ending = threading.Event()
+
+    def watch() -> None:
+        is_ending.wait()
+        time.sleep(_SECONDS_FOR_LEFTOVERS)
+        _end_by_force(code)
+
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        threading.Thread(target=watch, name="lambda_kit exit", daemon=True).start()
+        register(is_ending.set)
 
 
 def _flush() -> None:

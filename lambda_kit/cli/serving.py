@@ -37,6 +37,7 @@ def serve_app(server: "ToolServer", options: Mapping[str, Any]) -> None:
     Raises:
         SystemExit: with 3 if the app can't be started or the port is taken; why is in the log.
     """
+    logging.raiseExceptions = False  # a tool that has closed stderr must not keep the service from stopping
     collects = gc.isenabled()
     gc.disable()  # until the port is open: what is made meanwhile stays, and looking through it takes time
     try:

@@ -33,22 +33,24 @@ class LiveRequest:
 class ActiveRun(ToolRun):
     """The run of a claimed job, with the lease under which its events and its end are written."""
 
-    __slots__ = ("_loop", "_statistics", "_store", "is_ending", "job", "lease", "pump", "timer")
+    __slots__ = (
+        "_authorization",
+        "_claim",
+        "_loop",
+        "_statistics",
+        "_store",
+        "is_ending",
+        "job",
+        "lease",
+        "pump",
+        "timer",
+    )
 
     def __init__(
         self, tool: BoundTool, claim: Claim, live: LiveRequest, store: JobStore, statistics: JobStatistics
     ) -> None:
         job = claim.job
-        spec = JobSpec(
-            job_id=job.id,
-            tool=job.tool,
-            request=claim.request.content,
-            request_info=job.request_info,
-            authorization=live.authorization,
-            attempt=job.attempt,
-            deadline=job.deadline,
-        )
-        super().__init__(tool, spec, self.emit, value=live.value, transport=live.transport)
+        super().__init__(tool, None, self.emit, value=live.value, transport=live.transport)
         self.job: Job = job
         """The job as it was claimed."""
         self.lease = Lease(job.id, job.lease_token)
@@ -57,9 +59,28 @@ class ActiveRun(ToolRun):
         """Whether its end is being written: whoever sets it, writes it."""
         self.timer: asyncio.TimerHandle | None = None
         """Ends it when its time is over."""
+        self._claim = claim
+        self._authorization = live.authorization
         self._store = store
         self._statistics = statistics
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job."""
+        return self.lease.job_id
+
+    def _make_spec(self) -> JobSpec:
+        job = self.job
+        return JobSpec(
+            job_id=job.id,
+            tool=job.tool,
+            request=self._claim.request.content,
+            request_info=job.request_info,
+            authorization=self._authorization,
+            attempt=job.attempt,
+            deadline=job.deadline,
+        )
 
     def emit(self, event: NewEvent) -> None:
         """Put an event into the job's log, soon. From any thread; in order."""

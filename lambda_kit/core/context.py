@@ -1,6 +1,7 @@
 """`JobContext`: what a running tool knows of its job and can do in it."""
 
 import contextvars
+import json
 import math
 import time
 from collections.abc import Callable
@@ -33,7 +34,14 @@ class JobControl:
 
     def emit(self, event: BaseEvent, progress: Progress | None = None) -> None:
         """Put one event into the job's log."""
-        self._emit(NewEvent(event.SCHEMA, event.model_dump_json().encode(), time.time(), progress))
+        self._emit(NewEvent(event.SCHEMA, _as_json(event), time.time(), progress))
+
+
+def _as_json(event: BaseEvent) -> bytes:
+    text: str = event.model_dump_json()
+    if "\\ud" in text:  # maybe a lone surrogate, of a file name for example, which is no character: others refuse it
+        text = json.dumps(json.loads(text), ensure_ascii=False)
+    return text.encode(errors="replace")
 
 
 class _Reporter(EventReporter):
@@ -107,6 +115,8 @@ class JobContext(ivcap_service.JobContext):
         self._control.check(self.job_id)
         if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
             raise ValueError(f"progress({done}, {total}): must be finite numbers")
+        if message is not None:
+            message = message.encode(errors="backslashreplace").decode()
         options = {"done": done, "total": total, "message": message}
         event = GenericEvent(name="progress", options={k: v for k, v in options.items() if v is not None})
         self._control.emit(event, Progress(done, total, message))

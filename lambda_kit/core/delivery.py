@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
+from lambda_kit.core.bounds import bounded
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.sink import JobSink
 from lambda_kit.core.store import Delivery, JobStore
@@ -91,7 +92,7 @@ class SinkDispatcher:
                 await _end(tasks)
                 await _end(self._telling.values())
             finally:
-                await self._sink.stop()
+                await bounded(f"sink {self._sink.name}: its stop", self._sink.stop())
 
     def remember(self, job_id: str, authorization: str | None) -> None:
         """Keep, in memory only, the authorization that deliveries of this job carry."""

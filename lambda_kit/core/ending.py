@@ -65,8 +65,8 @@ class EarlyEnds:
 
     async def _end_over_time(self, run: ActiveRun) -> None:
         message = f"the job ran over its time limit of {run.job.time_limit_seconds:g} s"
+        self.begin(run.job_id, run.job.tool)  # in a task of its own: the store may be away for long
         await self._runner.end(run, Failure(FailureKind.TIME_LIMIT, "time-limit", message))
-        self.begin(run.job_id, run.job.tool)
 
     async def _end(self, place: Place, tool: str) -> None:
         try:

@@ -4,7 +4,13 @@ import asyncio
 import contextlib
 from typing import Any
 
-from lambda_kit.core.errors import ConfigurationError, JobFailedError, JobNotFoundError, RequestValidationError
+from lambda_kit.core.errors import (
+    ConfigurationError,
+    JobFailedError,
+    JobNotFoundError,
+    RequestValidationError,
+    UnavailableError,
+)
 from lambda_kit.core.job import Job, Payload, new_job_id
 from lambda_kit.core.results import JSON, decode_result, encode_json
 from lambda_kit.core.service import JobService
@@ -45,7 +51,8 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
     try:
         settled = await jobs.submit_and_wait(submission, float("inf"))
     except asyncio.CancelledError:
-        with contextlib.suppress(JobNotFoundError):  # it was not made yet
+        # it was not made yet, or nobody can be told: whoever cancels wants to go on, and not to hear of that
+        with contextlib.suppress(JobNotFoundError, UnavailableError):
             await jobs.cancel(job_id)
         raise
     if settled.result is None:

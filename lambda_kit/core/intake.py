@@ -61,7 +61,7 @@ class Intake:
         self._statistics = statistics
         self._max_unfinished = max_unfinished
         self._accepts_jobs = accepts_jobs
-        self._estimates: dict[str, tuple[float, float]] = {}
+        self._estimates: dict[str, tuple[float, float | None, float]] = {}
         self._arriving = 0
 
     async def submit(self, submission: Submission, waiter: Waiter | None) -> Job:
@@ -151,15 +151,15 @@ class Intake:
     def _free_in_seconds(self, tool: BoundTool) -> float:
         """When one of a tool's jobs will probably have ended, by how long the last ones took."""
         now = time.time()
-        estimated_at, seconds = self._estimates.get(tool.name, (0.0, 0.0))
-        if not 0.0 <= now - estimated_at < _ESTIMATE_SECONDS:
-            seconds = self._estimate(tool, now)
-            self._estimates[tool.name] = (now, seconds)
+        mean = self._statistics.mean_seconds(tool.name)
+        estimated_at, used_mean, seconds = self._estimates.get(tool.name, (0.0, None, 0.0))
+        if not 0.0 <= now - estimated_at < _ESTIMATE_SECONDS or _is_other(mean, used_mean):
+            seconds = self._estimate(tool, mean, now)
+            self._estimates[tool.name] = (now, mean, seconds)
         return seconds
 
-    def _estimate(self, tool: BoundTool, now: float) -> float:
+    def _estimate(self, tool: BoundTool, mean: float | None, now: float) -> float:
         ran = [now - (run.job.started_at or now) for run in self._runner.active.values() if run.tool is tool]
-        mean = self._statistics.mean_seconds(tool.name)
         if mean is None:  # none has ended yet: those that run need at least as long as they have run
             mean = max(ran, default=_MIN_RETRY_SECONDS)
         soonest = min((mean - seconds for seconds in ran if seconds < mean), default=mean / max(1, len(ran)))
@@ -189,6 +189,11 @@ class Intake:
             return known
         self._waiters.add(known.id, waiter)  # first add, then read: an end in between is not missed
         return await self._store.get(known.id) or known
+
+
+def _is_other(mean: float | None, before: float | None) -> bool:
+    """Whether jobs take notably longer or shorter than before."""
+    return mean != before if mean is None or before is None else abs(mean - before) > before / 10
 
 
 def max_unfinished(tool: BoundTool, stats: ExecutorStats) -> int | None:

@@ -3,16 +3,25 @@
 import asyncio
 import inspect
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.task_guard import in_hook
 from lambda_kit.core.threads import DaemonPool
 from lambda_kit.core.tool import BoundTool, LambdaTool
 
 __all__ = ["ToolLifecycle"]
 
 logger = logging.getLogger("lambda_kit.lifecycle")
+
+_LEAST_TEARDOWN_SECONDS = 1.0
+
+
+def _is_asked_to_end() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class ToolLifecycle:
@@ -21,7 +30,8 @@ class ToolLifecycle:
     Args:
         tools: Whose hooks are called here.
         ready_seconds: How long `is_ready` may take; longer counts as "no".
-        teardown_seconds: How long `teardown` of each tool may take; then it is given up.
+        teardown_seconds: How long the `teardown` of all tools may take together, of which each has at least a second;
+            then it is given up.
     """
 
     def __init__(
@@ -56,13 +66,15 @@ class ToolLifecycle:
 
     async def tear_down(self) -> None:
         """Call `teardown` of each tool whose set-up was begun, the last first. One that fails or hangs is logged."""
+        deadline = time.monotonic() + self._teardown_seconds
         while self._to_tear_down:
-            await self._tear_down(self._to_tear_down.pop())
+            left_seconds = deadline - time.monotonic()
+            await self._tear_down(self._to_tear_down.pop(), max(_LEAST_TEARDOWN_SECONDS, left_seconds))
         self._pool.close()
         self._pool = DaemonPool("lambda_kit-hook")
 
-    async def _tear_down(self, tool: BoundTool) -> None:
-        bound = asyncio.timeout(self._teardown_seconds)
+    async def _tear_down(self, tool: BoundTool, seconds: float) -> None:
+        bound = asyncio.timeout(seconds)
         try:
             # in this task, not one of its own: what `setup` has entered may be left only where it was entered
             async with bound:
@@ -71,9 +83,7 @@ class ToolLifecycle:
             raise
         except BaseException:  # whatever it is, the other tools are torn down
             if bound.expired():
-                logger.warning(
-                    "tool '%s': teardown is not done after %g s: going on without it", tool.name, self._teardown_seconds
-                )
+                logger.warning("tool '%s': teardown is not done after %.3g s: going on without it", tool.name, seconds)
             else:
                 logger.exception("tool '%s': teardown failed", tool.name)
 
@@ -86,7 +96,9 @@ class ToolLifecycle:
                 is_ready = await self._ask(tool)
             except TimeoutError:
                 return f"tool '{tool.name}' does not say whether it is ready"
-            except Exception as error:  # noqa: BLE001 - a tool that can't say is not ready
+            except BaseException as error:  # a tool that can't say is not ready
+                if isinstance(error, asyncio.CancelledError) and _is_asked_to_end():
+                    raise
                 logger.warning("tool '%s': is_ready failed: %s: %s", tool.name, type(error).__name__, error)
                 return f"tool '{tool.name}' is not ready"
             if not is_ready:
@@ -105,6 +117,13 @@ class ToolLifecycle:
         if getattr(type(tool.tool), hook) is getattr(LambdaTool, hook):
             return None
         method: Callable[[], Any] = getattr(tool.tool, hook)
+        token = in_hook.set(True)
+        try:
+            return await self._call_method(method)
+        finally:
+            in_hook.reset(token)
+
+    async def _call_method(self, method: Callable[[], Any]) -> Any:
         if inspect.iscoroutinefunction(method):
             try:
                 return await method()

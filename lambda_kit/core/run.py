@@ -41,7 +41,7 @@ class ToolRun:
 
     Args:
         tool: What is run.
-        spec: The job.
+        spec: The job. None: `spec` makes it when it is first asked for.
         emit: Takes what the tool reports, from any thread.
         value: The decoded request. None: decode it from the spec.
         transport: The `litestar.Request`, for tools that want it.
@@ -52,7 +52,7 @@ class ToolRun:
     def __init__(
         self,
         tool: BoundTool,
-        spec: JobSpec,
+        spec: JobSpec | None,
         emit: Callable[[NewEvent], None],
         *,
         value: Any = None,
@@ -69,11 +69,16 @@ class ToolRun:
     @property
     def job_id(self) -> str:
         """The id of the job."""
-        return self._spec.job_id
+        return self.spec().job_id
 
     def spec(self) -> JobSpec:
-        """The job, for another process."""
+        """The job, for another process too."""
+        if self._spec is None:
+            self._spec = self._make_spec()
         return self._spec
+
+    def _make_spec(self) -> JobSpec:
+        raise NotImplementedError("a run without a spec must know how to make it")
 
     def cancel(self) -> None:
         """Ask the tool to stop at its next cancellation point. From any thread."""
@@ -88,12 +93,13 @@ class ToolRun:
     def context(self) -> JobContext:
         """The job's context, made when it is first asked for."""
         if self._context is None:
+            spec = self.spec()
             self._context = JobContext(
-                job_id=self._spec.job_id,
-                job_authorization=self._spec.authorization,
-                tool=self._spec.tool,
-                attempt=self._spec.attempt,
-                deadline=self._spec.deadline,
+                job_id=spec.job_id,
+                job_authorization=spec.authorization,
+                tool=spec.tool,
+                attempt=spec.attempt,
+                deadline=spec.deadline,
                 control=self.control,
             )
         return self._context
@@ -154,12 +160,12 @@ class ToolRun:
 
     def _supply(self, kind: Injected) -> Any:
         if kind is Injected.REQUEST_MODEL:
-            return self.tool.decode(self._spec.request) if self._value is None else self._value
+            return self.tool.decode(self.spec().request) if self._value is None else self._value
         if kind is Injected.JOB_CONTEXT:
             return self.context()
         if kind is Injected.REQUEST_INFO:
-            made_up = RequestInfo(method="POST", url=self.tool.path)
-            return self._spec.request_info if self._spec.request_info is not None else made_up
+            info = self.spec().request_info
+            return RequestInfo(method="POST", url=self.tool.path) if info is None else info
         if self._transport is None:
             raise RuntimeError(
                 f"{type(self.tool.tool).__name__}.run wants a litestar.Request, and this job has none: it was not made "

@@ -9,6 +9,7 @@ from lambda_kit.core.active import ActiveRun, LiveRequest
 from lambda_kit.core.errors import LeaseLostError, UnavailableError
 from lambda_kit.core.executor import Invoke
 from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
+from lambda_kit.core.pump import EventPump
 from lambda_kit.core.retrying import until_available
 from lambda_kit.core.statistics import JobStatistics
 from lambda_kit.core.store import Claim, JobStore
@@ -92,7 +93,7 @@ class JobRunner:
         job: Job | None = None
         try:
             if run.pump is not None:
-                await run.pump.close()
+                await self._close(run.pump, run.job_id)
             job = await self._write_end(run, outcome)
         except LeaseLostError:
             logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
@@ -133,6 +134,12 @@ class JobRunner:
             except (LeaseLostError, UnavailableError) as error:
                 logger.warning("job %s: its end could not be written: %s", run.job_id, error)
             self._forget(run, job, None)
+
+    async def _close(self, pump: EventPump, job_id: str) -> None:
+        try:
+            await pump.close()
+        except Exception:  # of the store's: the job's end is worth more than its events
+            logger.exception("job %s: its last events could not be written", job_id)
 
     def _forget(self, run: ActiveRun, job: Job | None, result: Payload | None) -> None:
         if run.timer is not None:

@@ -118,7 +118,7 @@ class Scheduler:
             QueueFullError: if the executor refuses it. Nothing was kept of it.
         """
         lane = self._lanes[tool]
-        if lane.waiting or lane.pool.waiting or self._is_full() or not lane.has_room():
+        if self._someone_waits_before(lane) or self._is_full() or not lane.has_room():
             self.enqueue(job_id, tool)
             return
         place = self._take(job_id, lane)
@@ -228,6 +228,12 @@ class Scheduler:
             self._drained.set()
             self._drained = None
 
+    def _someone_waits_before(self, lane: Lane) -> bool:
+        if not self._turns:
+            return False
+        # where the server has a bound, whoever waits for any executor may wait for this very place
+        return self._max_concurrency is not None or lane.pool.waiting > 0 or bool(lane.waiting)
+
     def _is_full(self) -> bool:
         return self._max_concurrency is not None and len(self._places) >= self._max_concurrency
 
@@ -239,14 +245,13 @@ class Scheduler:
 
     def _wake(self) -> None:
         """See to it that jobs which wait are handed over, as far as there is room."""
-        if self._handing is None and not self._is_stopped and self._next_lane() is not None:
+        if self._turns and self._handing is None and not self._is_stopped and self._next_lane() is not None:
             self._handing = asyncio.get_running_loop().create_task(self._hand_over_all())
             self._handing.add_done_callback(self._has_handed_over)
 
-    def _has_handed_over(self, task: asyncio.Task[None]) -> None:
+    def _has_handed_over(self, _task: asyncio.Task[None]) -> None:
         self._handing = None
-        if not task.cancelled():
-            self._wake()  # there may have been room again while the task ended
+        self._wake()  # there may have been room again while the task ended
 
     def _wake_again(self, pool: Pool) -> None:
         pool.again = None
@@ -267,13 +272,15 @@ class Scheduler:
             try:
                 submit = lane.pool.executor.submit(job_id, lane.tool.name)
                 await asyncio.get_running_loop().create_task(submit, context=context)
+            except asyncio.CancelledError as error:
+                if self._is_stopped:
+                    self._give_back(place)
+                    raise
+                self._put_back(place, context, error)  # the executor raised it by itself
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the executor, the job is not lost
                 self._put_back(place, context, error)
-            except asyncio.CancelledError:
-                self._give_back(place)
-                raise
 
-    def _put_back(self, place: Place, context: contextvars.Context, error: Exception) -> None:
+    def _put_back(self, place: Place, context: contextvars.Context, error: BaseException) -> None:
         lane, job_id = place.lane, place.job_id
         self._give_back(place)
         if not lane.waiting:

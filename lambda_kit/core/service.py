@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
+from lambda_kit.core.bounds import bounded
 from lambda_kit.core.delivery import SinkDispatcher
 from lambda_kit.core.ending import EarlyEnds
 from lambda_kit.core.errors import JobNotFoundError, UnavailableError
@@ -30,6 +31,9 @@ from lambda_kit.core.watchdog import LoopWatchdog
 __all__ = ["JobService"]
 
 logger = logging.getLogger("lambda_kit.service")
+
+_STORE_SECONDS = 10.0
+"""For how long a store may write what it has, and close, at the end."""
 
 _LINGER_SECONDS = 5.0
 """After the last job, so long is the service there for those who fetch the results (docs/wire.md, Shutdown)."""
@@ -108,7 +112,7 @@ class JobService:
         self._fetching = Fetching()
         async with contextlib.AsyncExitStack() as opened:
             await self.store.start()
-            opened.push_async_callback(self.store.stop)
+            opened.push_async_callback(self._stop_store)
             opened.callback(self.store.watch(self._on_change))
             for dispatcher in self._dispatchers:
                 await dispatcher.start()
@@ -142,7 +146,8 @@ class JobService:
         if self._open is None:
             return
         await self._settle_jobs()
-        await self._fetching.wait(min(_LINGER_SECONDS, self._left_seconds()))
+        if not await self._fetching.wait(min(_LINGER_SECONDS, self._left_seconds())):
+            logger.info("going on with the stop, though not all results have been fetched")
 
     async def stop(self) -> None:
         """Take no more jobs, let those that were taken end (`grace_seconds`), cancel the rest, close everything."""
@@ -266,6 +271,9 @@ class JobService:
         return job
 
     # --- inside ---
+
+    async def _stop_store(self) -> None:
+        await bounded("the store's stop", self.store.stop(), seconds=_STORE_SECONDS)
 
     def _check_open(self) -> None:
         if self._open is None:

@@ -33,7 +33,11 @@ class DaemonPool(Generic[T]):
         self._abandoned: set[asyncio.Future[T]] = set()
 
     def call(self, function: Callable[[], T]) -> "asyncio.Future[T]":
-        """Run a function on a thread, in the caller's context; the future has what it returns or raises."""
+        """Run a function on a thread, in the caller's context; the future has what it returns or raises.
+
+        Raises:
+            RuntimeError: if the system has no thread left. The function is not called.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with self._lock:
@@ -42,16 +46,25 @@ class DaemonPool(Generic[T]):
                 self._idle -= 1
             else:
                 self._started += 1
-        self._calls.put((contextvars.copy_context(), function, loop, future))
         if not is_free:
-            name = f"{self._name}-{self._started}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
+            self._start_thread()
+        self._calls.put((contextvars.copy_context(), function, loop, future))
         return future
 
-    def abandon(self, call: "asyncio.Future[T]") -> None:
-        """Wait no longer for a call: its future is cancelled, its thread goes on."""
-        if call.cancel():
+    def _start_thread(self) -> None:
+        try:
+            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+        except BaseException:  # the system has none left: the call is refused, and never made
+            with self._lock:
+                self._started -= 1
+            raise
+
+    def abandon(self, call: "asyncio.Future[T]") -> bool:
+        """Wait no longer for a call: its future is cancelled, its thread goes on. False: it has just ended."""
+        is_abandoned = call.cancel()
+        if is_abandoned:
             self._abandoned.add(call)
+        return is_abandoned
 
     @property
     def abandoned(self) -> int:

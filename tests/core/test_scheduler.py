@@ -498,3 +498,18 @@ async def test_a_job_that_is_put_into_the_queue_twice_waits_there_once() -> None
         may_end.set()
         assert await scheduler.drain(LONG_SECONDS)
         assert begun == ["a"]
+
+
+async def test_tools_of_other_executors_have_their_turn_under_the_servers_bound() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("slow", doors), WaitsAsync("busy", doors), max_concurrency=1) as service:
+        [first] = await service.submit("busy", "busy")
+        await service.has_begun("busy")
+        [other] = await service.submit("slow", "other")
+        doors.open_all()
+        await service.jobs.wait(first.id, LONG_SECONDS)
+        # the client of the first asks again at once, before the one that waits has been handed over
+        await service.submit("busy", "again")
+        await service.number_begun(2)
+        assert doors.begun == ["busy", "other"]
+        await service.succeed(other)

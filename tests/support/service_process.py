@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -22,10 +23,12 @@ ROOT = Path(__file__).parents[2]
 _UNWANTED = ("HOST", "PORT", "VERSION", "IVCAP_BASE_URL", "IVCAP_SERVICE_ID", "IVCAP_URL", "IVCAP_JWT")
 
 
-# Below the ports that systems give out by themselves, and a range for each process of pytest-xdist: a port that is free
-# now is still free when the service opens it.
-_PORTS_OF_PROCESS = 1000
-_FIRST_PORT = 11_000 + _PORTS_OF_PROCESS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+# Below the ports that systems give out by themselves, and a range for each process of each run of pytest-xdist: a port
+# that is free now is still free when the service opens it.
+_PORTS_OF_PROCESS = 500
+_RUN = zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())).encode())
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_FIRST_PORT = 10_000 + _PORTS_OF_PROCESS * ((_RUN + _PROCESS) % 44)
 _ports = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + _PORTS_OF_PROCESS))
 
 

@@ -129,5 +129,5 @@ class LocalExecutor(Executor):
         self._unwanted.discard(job_id)
         if not self._tasks:
             self._idle.set()
-        if self._host is not None:
+        if self._host is not None and self._max_concurrency is not None:
             self._host.has_room()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -25,8 +26,9 @@ _FIELDS = [
 
 _GAP_SCHEMA = "urn:ivcap:schema:job.gap.1"
 
-# how many events are read, and sent in one go: what a slow client can keep in memory
+# how many events are read at once, and how many bytes are sent in one go, or little more
 _PAGE = 200
+_MOST_BYTES = 64 * 1024
 
 # a client that does not read can't hold up the end of the server for longer
 _GOODBYE_SECONDS = 1.0
@@ -79,8 +81,7 @@ class EventStream:
                 if page is None:  # it has expired meanwhile
                     return
                 self._after = min(self._after, page.last_seq)  # no event has that id (yet): send those that come
-                if page.events:
-                    text = b"".join(map(self._rendered, page.events))
+                for text in self._texts(page.events):
                     await send({"type": "http.response.body", "body": text, "more_body": True})
                 if self._after < page.last_seq and page.events:
                     continue
@@ -91,6 +92,19 @@ class EventStream:
                         await changed.wait()
                         continue
                 await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
+
+    def _texts(self, events: list[Event]) -> Iterator[bytes]:
+        """The events as they are sent, several in one go: that is what a client which does not read holds in memory."""
+        texts: list[bytes] = []
+        size = 0
+        for event in events:
+            texts.append(self._rendered(event))
+            size += len(texts[-1])
+            if size >= _MOST_BYTES:
+                yield b"".join(texts)
+                texts, size = [], 0
+        if texts:
+            yield b"".join(texts)
 
     def _rendered(self, event: Event) -> bytes:
         dropped = event.seq - self._after - 1
