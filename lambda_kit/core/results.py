@@ -16,7 +16,7 @@ from pydantic_core import PydanticSerializationError
 
 from lambda_kit.core.job import Failure, FailureKind, Payload
 
-__all__ = ["JSON", "BinaryResult", "decode_result", "encode_json", "encode_result"]
+__all__ = ["JSON", "BinaryResult", "decode_result", "encodable", "encode_json", "encode_result"]
 
 BinaryResult = ivcap_service.BinaryResult
 
@@ -62,14 +62,19 @@ def encode_result(value: object, *, allows_none: bool) -> Payload | Failure:
         return _encode(value)
     except Exception as error:  # noqa: BLE001 - whatever a user's object raises, it can't be encoded
         message = f"the result, of type {type(value).__name__}, can't be encoded: {error}"
-        trace = "".join(traceback.format_exception(error)).encode(errors="backslashreplace").decode()
-        return Failure(FailureKind.ENCODING, type(error).__name__, message, trace)
+        trace = "".join(traceback.format_exception(error))
+        return Failure(FailureKind.ENCODING, type(error).__name__, encodable(message), encodable(trace))
+
+
+def encodable(text: str) -> str:
+    """A text with its lone surrogates escaped, as file names can have them: these can't be stored or sent."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _encode(value: object) -> Payload | Failure:
     if isinstance(value, BaseModel):
         if isinstance(value, ivcap_service.ExecutionError):  # the seed's way to return a failure
-            return Failure(FailureKind.TOOL, value.type, value.error, value.traceback)
+            return _failure(value)
         return Payload(encode_json(value), JSON)
     if isinstance(value, str):
         return Payload(value.encode(), _TEXT)
@@ -78,6 +83,12 @@ def _encode(value: object) -> Payload | Failure:
     if isinstance(value, BinaryResult):
         return _encode_binary(value)
     return Payload(encode_json(value), JSON)
+
+
+def _failure(error: ivcap_service.ExecutionError) -> Failure:
+    # made by `model_construct` its members can be anything
+    trace = None if error.traceback is None else encodable(str(error.traceback))
+    return Failure(FailureKind.TOOL, encodable(str(error.type)), encodable(str(error.error)), trace)
 
 
 def encode_json(value: object) -> bytes:

@@ -13,7 +13,7 @@ from lambda_kit.core.context import JobContext, JobControl, running_job
 from lambda_kit.core.errors import JobCancelledError
 from lambda_kit.core.events import NewEvent
 from lambda_kit.core.job import Failure, FailureKind, Outcome, Payload, RequestInfo
-from lambda_kit.core.results import BinaryResult, encode_result
+from lambda_kit.core.results import BinaryResult, encodable, encode_result
 from lambda_kit.core.signature import Injected
 from lambda_kit.core.tool import BoundTool
 
@@ -188,18 +188,13 @@ class ToolRun:
 
 def _text_of(error: BaseException) -> str:
     try:
-        return _encodable(str(error)) or type(error).__name__
+        return encodable(str(error)) or type(error).__name__
     except BaseException:  # noqa: BLE001 - a tool's exception can have a broken __str__
         return type(error).__name__
 
 
 def _traceback_of(error: BaseException) -> str | None:
     try:
-        return _encodable("".join(traceback.format_exception(error)))
+        return encodable("".join(traceback.format_exception(error)))
     except BaseException:  # noqa: BLE001 - it can have other broken members, such as those of a SyntaxError
         return None
-
-
-def _encodable(text: str) -> str:
-    # a lone surrogate, from a file name for example, can't be stored or sent
-    return text.encode(errors="backslashreplace").decode()

@@ -172,6 +172,15 @@ class Deaf(LambdaTool):
                 time.sleep(0.01)
 
 
+class Leaves(LambdaTool):
+    """Starts a program and does not wait for it."""
+
+    def run(self, req: Order) -> int:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        child.returncode = 0  # else its destructor complains
+        return child.pid
+
+
 class Speaks(LambdaTool):
     """Logs."""
 

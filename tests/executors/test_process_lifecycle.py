@@ -4,6 +4,7 @@
 import asyncio
 import os
 import signal
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import ConfigurationError, ExecutorOpts, LambdaTool, ToolOptions, ToolServer
-from tests.executors.process_tools import Breaks, DiesAtSetup, Look, Notes, Order, Unloadable
+from lambda_kit.adapters.executors import worker_links
+from tests.executors.process_tools import Breaks, DiesAtSetup, Leaves, Look, Notes, Order, Unloadable
 from tests.executors.processes import LONG_SECONDS, SERVICE, a_server, until, workers_here
 
 
@@ -64,6 +66,31 @@ async def test_a_worker_is_replaced_after_so_many_jobs_its_tools_torn_down(tmp_p
     ]
 
 
+async def test_while_a_worker_is_replaced_by_plan_the_executor_is_ready(tmp_path: Path) -> None:
+    (tmp_path / "ready").touch()
+    async with a_server(Notes(str(tmp_path)), max_jobs_per_worker=1) as server, asyncio.timeout(LONG_SECONDS):
+        for _ in range(3):
+            job = asyncio.create_task(server.run_tool("notes", Order()))
+            while not job.done():
+                assert await server.why_not_ready() is None
+                await asyncio.sleep(0.005)
+            await job
+
+
+async def test_programs_that_a_tool_has_left_end_with_its_worker() -> None:
+    async with a_server(Leaves, max_jobs_per_worker=1) as server, asyncio.timeout(LONG_SECONDS):
+        children = [await server.run_tool(Leaves, Order()) for _ in range(2)]
+    await until(lambda: not any(_is_running(pid) for pid in children))
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
 async def test_a_setup_that_fails_later_is_tried_again_and_readiness_says_so(tmp_path: Path) -> None:
     (tmp_path / "ready").touch()
     async with a_server(Notes(str(tmp_path))) as server, asyncio.timeout(LONG_SECONDS):
@@ -94,6 +121,7 @@ async def test_a_stop_leaves_nothing_and_a_server_can_be_started_again_on_anothe
         async def use() -> set[int]:
             async with server, asyncio.timeout(LONG_SECONDS):
                 await server.run_tool(Look, Order())
+                assert sys.platform != "linux" or _is_empty(tmp_path)  # so that a server that is killed leaves nothing
                 return workers_here()
 
         first = await asyncio.to_thread(asyncio.run, use())
@@ -107,15 +135,18 @@ async def test_a_stop_leaves_nothing_and_a_server_can_be_started_again_on_anothe
         tempfile.tempdir = before
 
 
-async def test_a_path_that_is_too_long_for_a_socket_is_no_hindrance(tmp_path: Path) -> None:
-    folder = tmp_path / ("x" * 100)
+@pytest.mark.parametrize("name", ["x", "x" * 100], ids=["a file", "too long for a file"])
+async def test_a_system_without_sockets_that_need_no_file_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / name
     folder.mkdir()
-    tempfile.tempdir, before = str(folder), tempfile.tempdir
-    try:
-        assert (await a_server(Look).run_tool(Look, Order())).setups == 1
-        assert _is_empty(folder)
-    finally:
-        tempfile.tempdir = before
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(worker_links, "_HAS_ABSTRACT_SOCKETS", False)
+    async with a_server(Look) as server:
+        assert (await server.run_tool(Look, Order())).setups == 1
+        assert _is_empty(folder) == (len(name) > 1)
+    assert _is_empty(folder)
 
 
 async def test_a_start_that_is_given_up_leaves_no_worker() -> None:

@@ -113,7 +113,13 @@ class ProcessExecutor(LocalExecutor):
             await links.open()
             self._slots = [
                 WorkerSlot(
-                    self.name, plan, links, self._threads, on_free=self._has_become_free, on_lost=self._count_loss
+                    self.name,
+                    plan,
+                    links,
+                    self._threads,
+                    on_free=self._has_become_free,
+                    on_lost=self._count_loss,
+                    on_no_start=self._end_those_without_a_worker,
                 )
                 for _ in range(self._max_workers)
             ]
@@ -123,7 +129,7 @@ class ProcessExecutor(LocalExecutor):
             raise
 
     def has_room(self) -> bool:
-        return len(self._tasks) < sum(slot.is_up for slot in self._slots)
+        return len(self._tasks) < sum(slot.has_place for slot in self._slots)
 
     async def stop(self) -> None:
         for slot in self._slots:
@@ -142,7 +148,7 @@ class ProcessExecutor(LocalExecutor):
     async def why_not_ready(self) -> str | None:
         if not self._slots:
             return None
-        if not any(slot.is_up for slot in self._slots):
+        if not any(slot.is_up or slot.is_renewing for slot in self._slots):
             trouble = next((slot.trouble for slot in self._slots if slot.trouble), "they are being started again")
             return f"executor '{self.name}' has no worker process: {trouble}"
         free = next((slot for slot in self._slots if slot.is_free), None)
@@ -166,6 +172,7 @@ class ProcessExecutor(LocalExecutor):
         slot = next((slot for slot in self._slots if slot.is_free), None)
         if slot is None:
             self._waiting.append(call)
+            self._end_those_without_a_worker()
         else:
             slot.run(call)
         try:
@@ -189,13 +196,20 @@ class ProcessExecutor(LocalExecutor):
         call.end(None)
 
     def _has_become_free(self, slot: "WorkerSlot") -> None:
-        while self._waiting:
+        while self._waiting and slot.is_free:
             call = self._waiting.popleft()
             if not call.outcome.done():
                 slot.run(call)
-                return
-        if self._host is not None:
+        if slot.is_free and self._host is not None:
             self._host.has_room()
+
+    def _end_those_without_a_worker(self) -> None:
+        """Let no more jobs wait than workers are being started: the start of the others' has failed."""
+        waiting = [call for call in self._waiting if not call.outcome.done()]
+        starting = sum(slot.trouble is None and not slot.is_up for slot in self._slots)
+        trouble = next((slot.trouble for slot in self._slots if slot.trouble), "none is free")
+        for call in waiting[starting:]:
+            call.lose(f"another one could not be started: {trouble}")
 
     def _count_loss(self) -> None:
         self._losses_total += 1

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from lambda_kit.core.executor import Run
-from lambda_kit.core.job import Outcome
+from lambda_kit.core.job import Failure, FailureKind, Outcome
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.executors.worker_slot import WorkerSlot
@@ -27,3 +27,8 @@ class Call:
         """Say how it ended; the first one counts."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
+
+    def lose(self, why: str) -> None:
+        """Say that it has ended for want of a worker."""
+        lost = Failure(FailureKind.WORKER_LOST, "worker-lost", f"worker lost: {why}")
+        self.end(None if self.is_unwanted else lost)

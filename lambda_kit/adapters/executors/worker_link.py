@@ -15,7 +15,7 @@ from lambda_kit.adapters.executors.worker_messages import (
 __all__ = ["Address", "ServerLink"]
 
 Address = str | tuple[str, int]
-"""The path of a Unix socket, or host and port."""
+"""The path or the abstract name of a Unix socket, or host and port."""
 
 
 class ServerLink:

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
@@ -31,6 +32,7 @@ logger = logging.getLogger("lambda_kit.executor")
 
 _HELLO_SECONDS = 10.0
 _HELLO_BYTES = 1024
+_HAS_ABSTRACT_SOCKETS = sys.platform == "linux"
 _PATH_BYTES = 100
 """The path of a Unix socket may have 103 bytes on some systems, 107 on others."""
 
@@ -45,8 +47,17 @@ class Link:
         self._writer = writer
 
     def send(self, message: ToWorker) -> None:
-        """Send a message. If the worker is gone it is lost, and `receive` says so."""
-        self._writer.write(to_frame(message))
+        """Send a message. If the worker is gone it is lost, and `receive` says so.
+
+        Raises:
+            Exception: if it can't be encoded, or there is no room for it. The worker has got nothing.
+        """
+        frame = to_frame(message)
+        try:
+            self._writer.write(frame)
+        except BaseException:
+            self.close()  # a part of it may be on its way, so nothing can follow
+            raise
 
     async def receive(self) -> ToServer | None:
         """Wait for the next message. None: there will be none, what was sent by halves is dropped."""
@@ -58,7 +69,11 @@ class Link:
 
 
 class WorkerLinks:
-    """Where the workers of one executor connect to: a socket that only this user can reach, or only this machine."""
+    """Where the workers of one executor connect to: a socket that only this machine, or only this user, can reach.
+
+    Who connects must say a token that only the workers know. On Linux it is a Unix socket with an abstract name, since
+    a server that is killed leaves no file of it.
+    """
 
     def __init__(self) -> None:
         self.address: Address = ""
@@ -74,6 +89,10 @@ class WorkerLinks:
         Raises:
             OSError: if that can't be done.
         """
+        if _HAS_ABSTRACT_SOCKETS:
+            self.address = f"\0lambda_kit-{secrets.token_hex(16)}"
+            self._server = await asyncio.start_unix_server(self._on_connection, self.address)
+            return
         if hasattr(socket, "AF_UNIX"):
             self._folder = tempfile.mkdtemp(prefix="lambda_kit-")  # for this user only
             path = str(Path(self._folder, "workers"))

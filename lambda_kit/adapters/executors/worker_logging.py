@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lambda_kit.adapters.executors.worker_messages import Logged
+from lambda_kit.core.results import encodable
 from lambda_kit.logs import JobFilter
 
 __all__ = ["LogForwarder", "handle_logged"]
@@ -39,11 +40,9 @@ class LogForwarder(logging.Handler):
 
     def _attributes(self, record: logging.LogRecord) -> dict[str, Any]:
         attributes = {name: value for name, value in vars(record).items() if name not in _SENT_AS_TEXT}
-        # a lone surrogate, from a file name for example, can't be sent
-        attributes["msg"] = record.getMessage().encode(errors="backslashreplace").decode()
+        attributes["msg"] = encodable(record.getMessage())
         if record.exc_info:
-            text = self._as_text.formatException(record.exc_info)
-            attributes["exc_text"] = text.encode(errors="backslashreplace").decode()
+            attributes["exc_text"] = encodable(self._as_text.formatException(record.exc_info))
         return attributes
 
 

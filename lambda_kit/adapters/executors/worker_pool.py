@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from lambda_kit.adapters.executors.worker_links import Link
 if TYPE_CHECKING:
     from pebble import ProcessPool
 
-__all__ = ["LiveWorker", "OneWorkerPool", "ended_event", "how_it_ended"]
+__all__ = ["LiveWorker", "OneWorkerPool", "ended_event", "first_of", "how_it_ended"]
 
 _SECONDS_TO_END = 2.0
 
@@ -94,7 +95,10 @@ def _child_process(pid: int) -> BaseProcess | None:
 
 def _kill(process: BaseProcess) -> None:
     """End a process and what it has started, at once, unless it has ended."""
-    if process.exitcode is None and process.pid is not None:  # so its id belongs to nobody else yet
+    # While the exit code is not asked for, an ended process keeps its id. pebble's thread may ask for it between the
+    # two lines: then the id would have to be given to a new process group in the same instant to hit somebody else.
+    # A handle of the process (pidfd) would exclude that, but can't signal a group before Linux 6.9.
+    if process.exitcode is None and process.pid is not None:
         kill_group(process.pid)
 
 
@@ -111,21 +115,37 @@ def ended_event(task: "Future[None]") -> asyncio.Event:
     return event
 
 
+async def first_of(future: "asyncio.Future[Any]", task: "asyncio.Future[Any]") -> None:
+    """Wait until one of them is done; the second is ended."""
+    try:
+        await asyncio.wait({future, task}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
 class LiveWorker:
     """A worker that has connected, until it has ended."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.process = _child_process(link.pid)
-        self.has_set_up = False
+        self.up_since: float | None = None
+        """When its tools were set up, as the event loop's clock said."""
         self.setup_error: str | None = None
         """Why it ends before it is up."""
+        self.has_finished_job = False
         self.is_leaving = False
         """Whether it takes no more jobs: it retires, or is being ended."""
         self.has_said_bye = False
         """Whether its tools are torn down."""
         self.deadline: asyncio.TimerHandle | None = None
         """Ends it if it does not end by itself."""
+
+    @property
+    def has_set_up(self) -> bool:
+        """Whether its tools are set up."""
+        return self.up_since is not None
 
     def kill(self) -> None:
         """End it at once, with what its tools have started."""
@@ -141,6 +161,9 @@ class LiveWorker:
         if self.process.exitcode is None:
             _kill(self.process)
             self.process.join(_SECONDS_TO_END)
+        if hasattr(os, "killpg"):
+            # what its tools have started and left: the number is theirs as long as they are
+            kill_group(self.link.pid)
         return self.process.exitcode
 
 

@@ -28,6 +28,7 @@ from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.events import NewEvent
 from lambda_kit.core.job import Failure, FailureKind, Outcome
 from lambda_kit.core.lifecycle import ToolLifecycle
+from lambda_kit.core.results import encodable
 from lambda_kit.core.run import JobSpec, ToolRun
 from lambda_kit.core.threads import DaemonPool
 from lambda_kit.core.tool import BoundTool
@@ -103,7 +104,7 @@ class _Worker:
             await self._set_up()
         except ConfigurationError as error:
             logger.debug("this worker process can't be set up", exc_info=error)
-            self._link.send(SetUp(str(error)))
+            self._link.send(SetUp(encodable(str(error))))
             return
         self._redirect_logs()  # the tools' modules may have configured logging when they were imported
         threading.Thread(target=self._listen, name="lambda_kit-link", daemon=True).start()
@@ -174,34 +175,58 @@ class _Worker:
         self._link.send(Readiness(await self._lifecycle.why_not_ready()))
 
     async def _do(self, run: _WorkerRun) -> None:
+        self._tell(run.job_id, await self._end_of(run))
+
+    async def _end_of(self, run: _WorkerRun) -> Outcome:
+        try:
+            return await self._outcome_of(run)
+        except asyncio.CancelledError:  # before it had begun
+            return None
+        except Exception as error:  # noqa: BLE001 - it could not be begun: there is no thread for it, for example
+            text = f"worker lost: the process could not run the job: {type(error).__name__}: {error}"
+            return Failure(FailureKind.WORKER_LOST, "worker-lost", encodable(text))
+        finally:
+            self._run = self._call = None
+            self._jobs_done += 1
+            _flush()
+
+    async def _outcome_of(self, run: _WorkerRun) -> Outcome:
+        if run.control.is_cancelled:  # its cancel came just behind it
+            return None
         is_async = run.tool.signature.is_async
         self._call = asyncio.ensure_future(run.run_async()) if is_async else self._threads.call(run.run_sync)
-        try:
-            outcome = await self._call
-        except asyncio.CancelledError:  # before it had begun
-            outcome = None
-        self._run = self._call = None
-        self._jobs_done += 1
-        _flush()
-        self._tell(run.job_id, outcome)
+        return await self._call
 
     def _interrupt(self, run: _WorkerRun) -> None:
         if self._run is run and run.tool.signature.is_async and self._call is not None:
             self._call.cancel()  # its task, once: a second time would hit the tool's cleaning up
 
     def _tell(self, job_id: str, outcome: Outcome) -> None:
-        is_short_of_memory = isinstance(outcome, Failure) and outcome.kind is FailureKind.MEMORY_LIMIT
+        """Send how a job has ended. It must not fail: a job whose end is not told would last for ever."""
         max_jobs = self._plan.max_jobs
-        is_last = is_short_of_memory or (max_jobs is not None and self._jobs_done >= max_jobs)
-        if is_last:
-            self._is_over.set()
+        is_unfit = isinstance(outcome, Failure) and outcome.kind in (FailureKind.MEMORY_LIMIT, FailureKind.WORKER_LOST)
+        is_last = is_unfit or (max_jobs is not None and self._jobs_done >= max_jobs)
         try:
             self._link.send(done(job_id, outcome, is_last=is_last))
-        except MemoryError:
-            if is_short_of_memory or self._plan.memory_limit_bytes is None:
-                raise
-            del outcome
-            self._tell(job_id, memory_failure(self._plan.memory_limit_bytes))
+        except BaseException as error:  # noqa: BLE001 - a result of more than 4 GiB, no memory, what a tool has broken
+            del outcome  # it may have left no room for what follows
+            error.__traceback__ = None  # which holds it too
+            is_last = True
+            self._tell_instead(job_id, error)
+        if is_last:
+            self._is_over.set()
+
+    def _tell_instead(self, job_id: str, error: BaseException) -> None:
+        try:
+            limit_bytes = self._plan.memory_limit_bytes
+            if isinstance(error, MemoryError) and limit_bytes is not None:
+                failure = memory_failure(limit_bytes)
+            else:
+                text = f"the job's end could not be sent by its worker process: {type(error).__name__}: {error}"
+                failure = Failure(FailureKind.ENCODING, type(error).__name__, encodable(text))
+            self._link.send(done(job_id, failure, is_last=True))
+        except BaseException:  # noqa: BLE001 - then the end of this process has to tell it
+            os._exit(1)
 
 
 def _log_to_stderr() -> None:
@@ -212,5 +237,5 @@ def _log_to_stderr() -> None:
 def _flush() -> None:
     """Write out what tools have printed: a worker may be killed at any time."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):
+        with contextlib.suppress(BaseException):  # a tool may have put anything there
             stream.flush()

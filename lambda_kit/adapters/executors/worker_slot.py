@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from os import getpid
 from typing import Any
 
+from lambda_kit.adapters.executors.worker_backoff import Backoff
 from lambda_kit.adapters.executors.worker_call import Call
 from lambda_kit.adapters.executors.worker_links import WorkerLinks
 from lambda_kit.adapters.executors.worker_logging import handle_logged
@@ -24,10 +25,9 @@ from lambda_kit.adapters.executors.worker_messages import (
     SetUp,
     ToServer,
 )
-from lambda_kit.adapters.executors.worker_pool import LiveWorker, OneWorkerPool, ended_event, how_it_ended
+from lambda_kit.adapters.executors.worker_pool import LiveWorker, OneWorkerPool, ended_event, first_of, how_it_ended
 from lambda_kit.adapters.executors.worker_process import serve
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.job import Failure, FailureKind
 from lambda_kit.core.threads import DaemonPool
 
 __all__ = ["WorkerSlot"]
@@ -36,8 +36,6 @@ logger = logging.getLogger("lambda_kit.executor")
 
 _NOT_STARTED = "a worker process ended while it started; what it wrote to stderr may say why"
 _FREQUENT_REASON = ", for example that the file which starts the server does so without 'if __name__ == \"__main__\":'"
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
 _SECONDS_FOR_LAST_WORDS = 2.0
 """For how long the link of a worker that has ended is read on: a process that it has left may keep it open."""
 _SECONDS_TO_EXIT = 3.0
@@ -54,8 +52,9 @@ class WorkerSlot:
         plan: What the workers have to do.
         links: Where the workers connect to.
         threads: For what blocks; they must last longer than the workers.
-        on_free: Called when a worker can take a job.
+        on_free: Called when a worker is up, or has finished a job: it can take one, unless it is to end.
         on_lost: Called when a worker has ended that should not have.
+        on_no_start: Called when a worker could not be started, which is tried again after a pause.
     """
 
     def __init__(
@@ -67,7 +66,10 @@ class WorkerSlot:
         *,
         on_free: Callable[["WorkerSlot"], None],
         on_lost: Callable[[], None],
+        on_no_start: Callable[[], None],
     ) -> None:
+        self.is_renewing = False
+        """Whether a worker is being replaced that has run as many jobs as it may."""
         self.trouble: str | None = None
         """Why there is no worker, where its start has failed."""
         self._name = name
@@ -76,6 +78,8 @@ class WorkerSlot:
         self._threads = threads
         self._on_free = on_free
         self._on_lost = on_lost
+        self._on_no_start = on_no_start
+        self._backoff = Backoff()
         self._pool = OneWorkerPool()
         self._worker: LiveWorker | None = None
         self._call: Call | None = None
@@ -96,6 +100,11 @@ class WorkerSlot:
         """Whether a job can be run now."""
         return self.is_up and self._call is None
 
+    @property
+    def has_place(self) -> bool:
+        """Whether its worker is free, or busy with a job that is still waited for."""
+        return self.is_up and (self._call is None or not self._call.outcome.done())
+
     async def start(self) -> None:
         """Start a worker and wait until it is up.
 
@@ -107,10 +116,14 @@ class WorkerSlot:
         await self._first
 
     def run(self, call: Call) -> None:
-        """Have the worker run a job."""
+        """Have the worker run a job. One that can't be sent there ends at once."""
         assert self._worker is not None  # noqa: S101 - for the type checker: it is free
+        try:
+            self._worker.link.send(RunJob(call.run.spec()))
+        except Exception as error:  # noqa: BLE001 - no memory, for example; the slot is as free as before
+            call.lose(f"the job could not be sent to it: {type(error).__name__}: {error}")
+            return
         self._call, call.slot = call, self
-        self._worker.link.send(RunJob(call.run.spec()))
 
     def interrupt(self, call: Call) -> None:
         """Ask a job to stop."""
@@ -155,30 +168,29 @@ class WorkerSlot:
     # --- the life of the workers ---
 
     async def _keep_up(self) -> None:
-        failures = 0
         while not self._is_stopping:
             try:
-                await self._live()
-                failures = 0
+                await asyncio.sleep(await self._live())
                 continue
             except Exception as error:  # noqa: BLE001 - whatever it is, it is said, and tried again
+                self.is_renewing = False
                 self.trouble = str(error) if isinstance(error, ConfigurationError) else repr(error)
             if self._first is not None and not self._first.done():
                 self._first.set_exception(ConfigurationError(self.trouble))
                 return
-            pause_seconds = min(_FIRST_PAUSE_SECONDS * 2**failures, _LONGEST_PAUSE_SECONDS)
-            failures += 1
+            pause_seconds = self._backoff.after_failed_start()
             text = "executor '%s': no worker process can be started: %s; trying again in %g s"
             logger.error(text, self._name, self.trouble, pause_seconds)
+            self._on_no_start()
             await asyncio.sleep(pause_seconds)
 
-    async def _live(self) -> None:
-        """The life of one worker."""
+    async def _live(self) -> float:
+        """The life of one worker. Returns for how many seconds to wait before the next one is started."""
         token, linked = self._links.expect()
         try:
             task = await self._threads.call(lambda: self._pool.schedule(serve, self._links.address, token, getpid()))
             ended = ended_event(task)
-            await _first_of(linked, asyncio.ensure_future(ended.wait()))
+            await first_of(linked, asyncio.ensure_future(ended.wait()))
             if not linked.done():
                 await self._threads.call(self._pool.renew)
                 is_first = self._first is not None and not self._first.done()
@@ -194,16 +206,17 @@ class WorkerSlot:
         finally:
             self._worker = None
             try:
-                await self._bury(worker, task)
+                pause_seconds = await self._bury(worker, task)
             finally:  # not before: its end would be cut short, maybe while it holds a lock of its pool
                 worker.link.close()
         if worker.setup_error is not None:
             raise ConfigurationError(f"{worker.setup_error} (in a worker process)")
+        return pause_seconds
 
     async def _accompany(self, worker: LiveWorker, ended: asyncio.Event) -> None:
         listening = asyncio.ensure_future(self._listen(worker))
         try:
-            await _first_of(listening, asyncio.ensure_future(ended.wait()))
+            await first_of(listening, asyncio.ensure_future(ended.wait()))
             await asyncio.wait({listening}, timeout=_SECONDS_FOR_LAST_WORDS)  # what it has sent is on its way
         finally:
             listening.cancel()
@@ -225,10 +238,13 @@ class WorkerSlot:
             handle_logged(message)
         elif isinstance(message, Done):
             worker.is_leaving = worker.is_leaving or message.is_last
+            self.is_renewing = message.is_last
             self._call = None
+            worker.has_finished_job = True
+            self._backoff.reset()
             if call is not None:
                 call.end(message.outcome)
-            self._say_free()
+            self._on_free(self)
         elif isinstance(message, SetUp):
             self._has_set_up(worker, message.error)
         elif isinstance(message, Readiness):
@@ -239,15 +255,12 @@ class WorkerSlot:
 
     def _has_set_up(self, worker: LiveWorker, error: str | None) -> None:
         worker.setup_error = error
-        worker.has_set_up = error is None
         if error is None:
+            worker.up_since = asyncio.get_running_loop().time()
             self.trouble = None
+            self.is_renewing = False
             if self._first is not None and not self._first.done():
                 self._first.set_result(None)
-            self._say_free()
-
-    def _say_free(self) -> None:
-        if self.is_free:
             self._on_free(self)
 
     def _answer(self, reason: str | None) -> None:
@@ -261,9 +274,10 @@ class WorkerSlot:
         if self._worker is not None:
             self._worker.kill()
 
-    async def _bury(self, worker: LiveWorker, task: "Future[None]") -> None:
-        """Make sure that a worker has ended, and say what became of its job."""
+    async def _bury(self, worker: LiveWorker, task: "Future[None]") -> float:
+        """Make sure that a worker has ended, and say what became of its job. Returns the pause, in seconds."""
         was_wanted = worker.has_set_up and not worker.is_leaving
+        pause_seconds = self._backoff.after_death(worker) if was_wanted else 0.0
         if worker.deadline is not None:
             worker.deadline.cancel()
         if self._is_stopping:
@@ -272,26 +286,17 @@ class WorkerSlot:
         how = how_it_ended(exit_code)
         if was_wanted:
             self._on_lost()
-            text = "executor '%s': its worker process %d %s; starting another"
-            logger.warning(text, self._name, worker.link.pid, how)
+            text = "executor '%s': its worker process %d %s; starting another in %.2g s"
+            logger.warning(text, self._name, worker.link.pid, how, pause_seconds)
         elif not worker.has_set_up and worker.setup_error is None:
             error = task.exception() if task.done() and not task.cancelled() else None
             worker.setup_error = f"it {how} while its tools were being set up{f': {error!r}' if error else ''}"
         self._answer("a worker process has just ended")
         call, self._call = self._call, None
         if call is not None:
-            lost = Failure(FailureKind.WORKER_LOST, "worker-lost", f"worker lost: the process that ran the job {how}")
-            call.end(None if call.is_unwanted else lost)
+            call.lose(f"the process that ran the job {how}")
         if worker.has_set_up and not worker.has_said_bye:
             task.cancel()  # else it may last for ever: pebble takes no notice of an exit code of 0
         elif exit_code != 0:  # its task may have ended, and pebble takes the death of an idle process for the pool's
             await self._threads.call(self._pool.renew)
-
-
-async def _first_of(future: "asyncio.Future[Any]", task: "asyncio.Future[Any]") -> None:
-    """Wait until one of them is done; the second is ended."""
-    try:
-        await asyncio.wait({future, task}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
+        return pause_seconds

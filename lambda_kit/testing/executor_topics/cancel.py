@@ -1,6 +1,8 @@
 """How a job is asked to end."""
 # ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
+import asyncio
+
 from lambda_kit.core.executor import Executor
 from lambda_kit.core.job import Payload
 from lambda_kit.testing.executor_jobs import until
@@ -33,6 +35,18 @@ class CancelPromises(ExecutorPromises):
             await job.has_gone()
             assert await executor.drain(20)
             await stage.until_room()
+            await stage.runs_another()
+
+    async def test_a_cancel_just_behind_the_start_is_not_lost(self, executor: Executor) -> None:
+        async with self.stage(executor) as stage:
+            for n in range(12):
+                job = await stage.submit(f"job-{n}")
+                for _ in range(n // 2):  # somewhere between it being taken and its run
+                    await asyncio.sleep(0)
+                assert await executor.cancel(job.id)
+                assert await executor.drain(20)
+                assert job.outcomes in ([], [None])
+                await stage.until_room()
             await stage.runs_another()
 
     async def test_one_cancel_leaves_the_others_alone(self, executor: Executor) -> None:

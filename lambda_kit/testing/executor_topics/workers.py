@@ -66,3 +66,14 @@ class WorkerPromises(ExecutorPromises):
                 assert not job.is_gone.is_set()
                 job.let_go()
                 assert await job.end() == job.result
+
+    async def test_a_job_that_can_not_be_sent_to_a_worker_fails_alone(self, executor: Executor) -> None:
+        _skip_unless_elsewhere(executor)
+        async with self.stage(executor) as stage:
+            for n in range(self.some + 1):
+                job = await stage.submit(f"job-{n}", authorization="Bearer \udcff")  # a lone surrogate has no bytes
+                assert isinstance(await job.end(), Failure)
+                await stage.until_room()
+            for another in await stage.running(self.some):
+                another.let_go()
+                assert await another.end() == another.result
