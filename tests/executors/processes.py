@@ -93,5 +93,10 @@ def children_of(pid: int) -> set[int]:
 
 
 def workers_here() -> set[int]:
-    """The worker processes of this process."""
-    return children_of(os.getpid())
+    """The worker processes of this process, which may have started services for other tests too."""
+    found: set[int] = set()
+    for pid in children_of(os.getpid()):
+        with suppress(OSError):
+            if b"multiprocessing.spawn" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
