@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lambda_kit.adapters.executors.processes import ProcessExecutor
     from lambda_kit.adapters.executors.threads import ThreadExecutor
     from lambda_kit.adapters.stores.memory import MemoryJobStore
+    from lambda_kit.adapters.stores.sqlite import SqliteJobStore
     from lambda_kit.core.context import JobContext
     from lambda_kit.core.errors import (
         BadRequestError,
@@ -79,6 +80,7 @@ __all__ = [
     "RequestInfo",
     "RequestValidationError",
     "Service",
+    "SqliteJobStore",
     "StoreError",
     "ThreadExecutor",
     "ToolDefinitionError",
@@ -100,6 +102,7 @@ _HOMES = {
     "lambda_kit.adapters.executors.processes": ("ProcessExecutor",),
     "lambda_kit.adapters.executors.threads": ("ThreadExecutor",),
     "lambda_kit.adapters.stores.memory": ("MemoryJobStore",),
+    "lambda_kit.adapters.stores.sqlite": ("SqliteJobStore",),
     "lambda_kit.core.context": ("JobContext",),
     "lambda_kit.core.executor": ("Executor",),
     "lambda_kit.core.job": ("Job", "JobStatus", "RequestInfo"),

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -25,13 +26,14 @@ from lambda_kit.adapters.http.routes import (
 from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_controller import HttpSettings
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
-from lambda_kit.adapters.stores.memory import MemoryJobStore
+from lambda_kit.adapters.stores.urls import store_from_url
 from lambda_kit.core.assembly import assign_executors, bind_tools, check_names
 from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
 from lambda_kit.core.executor import Executor
 from lambda_kit.core.in_process import run_in_process
 from lambda_kit.core.job import Job
 from lambda_kit.core.lifecycle import ToolLifecycle
+from lambda_kit.core.sealing import Sealer
 from lambda_kit.core.service import JobService
 from lambda_kit.core.settings import JobSettings
 from lambda_kit.core.sink import JobSink
@@ -51,7 +53,8 @@ class ToolServer:
         service: Who offers the tools.
         tools: Classes, or instances where the constructor takes arguments. None: every concrete subclass of
             `LambdaTool` that has been defined so far.
-        store: Keeps the jobs. None: a `MemoryJobStore`.
+        store: Keeps the jobs: a store, or the URL of one, such as ``sqlite:///jobs.db``. None: the one that
+            ``$LAMBDA_KIT_STORE`` names, else a `MemoryJobStore`.
         executor: An executor of your own, or several. One with the name of a built-in (``asyncio``, ``thread``,
             ``process``) takes its place; a single one with another name runs every tool that names none.
         sinks: Who is told of events and results.
@@ -60,6 +63,9 @@ class ToolServer:
         max_body_bytes: Larger request bodies are refused with 413.
         try_later_body: Whether "try later" is always a 202 with a body.
         settings: Durations of leases and of the shutdown, and how many jobs are taken and run at once.
+        encryption_key: With it the authorization of each job is kept in the store, encrypted, so that a job which is
+            taken up after a restart has it; a key of Fernet (``cryptography``), or several parted by commas, of which
+            the first encrypts. None: ``$LAMBDA_KIT_ENCRYPTION_KEY``; without any it is not kept.
 
     Raises:
         ToolDefinitionError: if a tool can't be served; names class, parameter and remedy.
@@ -71,7 +77,7 @@ class ToolServer:
         service: ivcap_service.Service,
         tools: Sequence[type[LambdaTool] | LambdaTool] | None = None,
         *,
-        store: JobStore | None = None,
+        store: JobStore | str | None = None,
         executor: Executor | Sequence[Executor] | None = None,
         sinks: Sequence[JobSink] = (),
         job_list: bool = False,
@@ -79,6 +85,7 @@ class ToolServer:
         max_body_bytes: int = 64 * 1024 * 1024,
         try_later_body: bool = False,
         settings: JobSettings | None = None,
+        encryption_key: str | None = None,
     ) -> None:
         if not isinstance(service, ivcap_service.Service):
             raise ConfigurationError(
@@ -97,10 +104,11 @@ class ToolServer:
         )
         self._jobs = JobService(
             bound,
-            MemoryJobStore() if store is None else store,
+            _as_store(store or os.environ.get("LAMBDA_KIT_STORE") or "memory://"),
             executors,
             sinks=sinks,
             settings=settings,
+            sealer=Sealer(encryption_key or os.environ.get("LAMBDA_KIT_ENCRYPTION_KEY")),
         )
         self._lifecycle = ToolLifecycle(tool for tool in bound if executors[tool.executor].runs_in_server)
         self._users = 0
@@ -130,14 +138,27 @@ class ToolServer:
         """
         return _ToolPlugin(self, metrics=metrics)
 
-    def enable(self, *, job_list: bool = False, debug: bool = False, grace_seconds: float | None = None) -> None:
+    def enable(
+        self,
+        *,
+        job_list: bool = False,
+        debug: bool = False,
+        grace_seconds: float | None = None,
+        store: JobStore | str | None = None,
+    ) -> None:
         """Switch on what the command line asks for, also where `app` has been made already.
 
         Args:
             job_list: Serve ``GET /jobs``.
             debug: Show tracebacks to clients.
             grace_seconds: For how long a stop waits for the jobs that were taken. None: leave it.
+            store: Where jobs are kept, as for the constructor. None: leave it.
+
+        Raises:
+            ConfigurationError: if the server has started already, and another store is asked for.
         """
+        if store is not None:
+            self._jobs.use_store(_as_store(store))
         if grace_seconds is not None:
             self._jobs.settings = replace(self._jobs.settings, grace_seconds=grace_seconds)
         settings = self.http_settings
@@ -210,6 +231,11 @@ class ToolServer:
         """How jobs are looked after."""
         return self._jobs.settings
 
+    @property
+    def has_shared_store(self) -> bool:
+        """Whether several processes can use the store at once."""
+        return self._jobs.store.is_shared
+
     def begin_stop(self) -> None:
         """Take no more jobs, and say so; those that were taken have `JobSettings.grace_seconds` from now on."""
         self._jobs.begin_stop()
@@ -274,6 +300,10 @@ class ToolServer:
         if found:
             return found[0]
         raise ToolNotFoundError(f"{tool!r} is not served here; the tools are {', '.join(self.tools)}")
+
+
+def _as_store(store: JobStore | str) -> JobStore:
+    return store_from_url(store) if isinstance(store, str) else store
 
 
 class _ToolPlugin(InitPlugin):

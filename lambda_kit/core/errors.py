@@ -96,7 +96,7 @@ class UnsupportedMediaTypeError(LambdaKitError):
 
 
 class PayloadTooLargeError(LambdaKitError):
-    """The request's body is over the size limit."""
+    """A body is over the size limit, or larger than a store can keep."""
 
 
 class ToolNotFoundError(LambdaKitError):

@@ -1,11 +1,14 @@
 """What is done for the jobs again and again: leases, lost workers, jobs past their time."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from lambda_kit.core.active import ActiveRun
+from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.job import Job, JobStatus
+from lambda_kit.core.owner import is_certainly_dead
 from lambda_kit.core.runner import JobRunner
 from lambda_kit.core.store import JobStore
 
@@ -13,18 +16,27 @@ __all__ = ["Housekeeping"]
 
 logger = logging.getLogger("lambda_kit.service")
 
+_BATCH = 500
+_NEXT_BATCH_SECONDS = 0.2
+
 
 class Housekeeping:
-    """Two tasks: one keeps the leases of the runs here, the other takes jobs from lost workers and purges.
+    """Three tasks: one keeps the leases of what is here, one cleans up what others have left, one takes up their jobs.
 
-    They are two, so that a slow purge does not cost leases.
+    They are three, so that a slow purge does not cost leases.
 
     Args:
         store: The store of the jobs.
         runner: The runs here.
+        tools: The names of the tools whose jobs can be run here.
         every_seconds: How often.
+        lease_seconds: For how long others leave to this process what it has.
         interrupt: Ends a run.
-        take_up: Has a job run that lost its worker.
+        take_up: Has jobs run whose process is gone.
+        is_stray: Whether a job that should wait here, as its record says, does not.
+        may_take_up: How many more of them can be taken now.
+        renew_others: Renews what else this process holds.
+        settle_doubts: Clears up what an absence of the store has left in doubt.
     """
 
     def __init__(
@@ -32,48 +44,120 @@ class Housekeeping:
         store: JobStore,
         runner: JobRunner,
         *,
+        tools: Collection[str],
         every_seconds: float,
+        lease_seconds: float,
         interrupt: Callable[[ActiveRun], None],
-        take_up: Callable[[Job], None],
+        take_up: Callable[[Sequence[Job]], None],
+        is_stray: Callable[[Job], bool],
+        may_take_up: Callable[[], int],
+        renew_others: Callable[[], Awaitable[None]],
+        settle_doubts: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._runner = runner
+        self._tools = tools
         self._every_seconds = every_seconds
+        self._lease_seconds = lease_seconds
         self._interrupt = interrupt
         self._take_up = take_up
+        self._is_stray = is_stray
+        self._may_take_up = may_take_up
+        self._may_have_strays = False
+        self._renew_others = renew_others
+        self._settle_doubts = settle_doubts
+        self._has_orphans = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
-        """Begin."""
+    async def start(self) -> None:
+        """Note that this process lives, and begin.
+
+        Raises:
+            UnavailableError: if the store is away.
+        """
+        await self._keep_alive()
+        never, self._has_orphans = asyncio.Event(), asyncio.Event()  # of this loop
         self._tasks = [
-            asyncio.create_task(self._repeat(self._renew), name="lambda_kit leases"),
-            asyncio.create_task(self._repeat(self._clean_up), name="lambda_kit housekeeping"),
+            asyncio.create_task(self._repeat(self._renew, never, at_once=False), name="lambda_kit leases"),
+            asyncio.create_task(self._repeat(self._clean_up, never, at_once=True), name="lambda_kit housekeeping"),
+            asyncio.create_task(self._repeat(self._adopt, self._has_orphans, at_once=True), name="lambda_kit recovery"),
         ]
 
     async def stop(self) -> None:
-        """End both tasks."""
+        """End the tasks, and leave to others what this process has."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._tasks = []
+        try:
+            await self._store.bury(self._runner.owner)
+        except UnavailableError as error:
+            logger.warning("the store was not told of the end of this process: it is away (%s)", error)
 
-    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
+    async def _repeat(self, work: Callable[[], Awaitable[None]], is_due: asyncio.Event, *, at_once: bool) -> None:
+        is_away = False
+        if not at_once:
             await asyncio.sleep(self._every_seconds)
+        while True:
             try:
                 await work()
+                is_away = False
+            except UnavailableError as error:
+                if not is_away:
+                    logger.warning("the jobs can't be looked after: the store is away (%s); trying again", error)
+                is_away = True
             except Exception:
                 logger.exception("the jobs could not be looked after; trying again")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._every_seconds):
+                    await is_due.wait()
+            is_due.clear()
+
+    async def _keep_alive(self) -> None:
+        await self._store.keep_alive(self._runner.owner, lease_seconds=self._lease_seconds)
 
     async def _renew(self) -> None:
+        await self._keep_alive()
         for run in await self._runner.heartbeat():
             self._interrupt(run)
+        await self._renew_others()
 
     async def _clean_up(self) -> None:
         await self._renew()  # after a hold-up of the loop own leases have run out, but their jobs are not lost
+        for owner in await self._store.owners():
+            if is_certainly_dead(owner):
+                logger.info("%s is gone: its jobs are taken from it", owner)
+                await self._store.bury(owner)
+                self._has_orphans.set()
         for job in await self._store.reap():
             logger.warning("job %s lost its worker and is now %s", job.id, job.status)
             if job.status is JobStatus.PENDING:
-                self._take_up(job)
+                self._has_orphans.set()
+        await self._settle_doubts()
         await self._store.purge()
+
+    async def _find_strays(self) -> None:
+        """Take up the jobs that this process has been given, and was not told of: the answer was lost."""
+        cursor: str | None = None
+        while True:
+            page = await self._store.list_jobs(statuses=[JobStatus.PENDING], cursor=cursor)
+            self._take_up([job for job in reversed(page.jobs) if job.tool in self._tools and self._is_stray(job)])
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def _adopt(self) -> None:
+        if self._may_have_strays:
+            await self._find_strays()
+            self._may_have_strays = False
+        while (room := min(_BATCH, self._may_take_up())) > 0:
+            self._may_have_strays = True
+            jobs = await self._store.adopt(self._runner.owner, tools=self._tools, limit=room)
+            self._may_have_strays = False
+            if jobs:
+                logger.info("%d jobs are taken up that waited in a process that is gone", len(jobs))
+                self._take_up(jobs)
+            if len(jobs) < room:
+                return
+            await asyncio.sleep(_NEXT_BATCH_SECONDS)

@@ -5,26 +5,22 @@ import time
 from collections.abc import Callable, Sequence
 
 from lambda_kit.core.active import LiveRequest
+from lambda_kit.core.admission import Admission
 from lambda_kit.core.delivery import SinkDispatcher
 from lambda_kit.core.errors import BadRequestError, JobConflictError, QueueFullError, UnavailableError
-from lambda_kit.core.executor import ExecutorStats
-from lambda_kit.core.job import Job, new_job_id
+from lambda_kit.core.job import Job, JobStatus, new_job_id
 from lambda_kit.core.runner import JobRunner
 from lambda_kit.core.scheduler import Scheduler
+from lambda_kit.core.sealing import Sealer
 from lambda_kit.core.statistics import JobStatistics
 from lambda_kit.core.store import Created, JobStore
 from lambda_kit.core.submission import Submission, digest_of, scoped_key
 from lambda_kit.core.tool import BoundTool
 from lambda_kit.core.waiting import Waiter, Waiters
 
-__all__ = ["Intake", "max_unfinished"]
+__all__ = ["Intake"]
 
 logger = logging.getLogger("lambda_kit.service")
-
-_ESTIMATE_SECONDS = 0.2
-"""For so long an estimate of when there will be room is good: where most are refused, it must cost little."""
-
-_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 600.0
 
 
 class Intake:
@@ -37,7 +33,8 @@ class Intake:
         waiters: Those who wait for the end of a job here.
         dispatchers: Tell the sinks.
         statistics: Counts.
-        max_unfinished: How many jobs of all tools may be unfinished in this process. None: no bound.
+        admission: Says who is let in.
+        sealer: Encrypts the authorizations that are kept with jobs.
         accepts_jobs: Whether new jobs are taken now.
     """
 
@@ -50,7 +47,8 @@ class Intake:
         dispatchers: Sequence[SinkDispatcher],
         statistics: JobStatistics,
         *,
-        max_unfinished: int | None,
+        admission: Admission,
+        sealer: Sealer,
         accepts_jobs: Callable[[], bool],
     ) -> None:
         self._store = store
@@ -59,10 +57,10 @@ class Intake:
         self._waiters = waiters
         self._dispatchers = dispatchers
         self._statistics = statistics
-        self._max_unfinished = max_unfinished
+        self._admission = admission
+        self._sealer = sealer
         self._accepts_jobs = accepts_jobs
-        self._estimates: dict[str, tuple[float, float | None, float]] = {}
-        self._arriving = 0
+        self._doubtful: set[str] = set()
 
     async def submit(self, submission: Submission, waiter: Waiter | None) -> Job:
         """Make a job of a request and have it run; or attach to the job that this request made before.
@@ -90,15 +88,20 @@ class Intake:
         elif submission.idempotency_key is not None:
             key = scoped_key(submission.idempotency_key, tool.name, submission.authorization)
             known = await self._store.find_by_key(key)
-        if known is not None:  # whether or not the body fits, or jobs are taken now
+        if known is not None and not self.is_stray(known):  # whether or not the body fits, or jobs are taken now
             return await self._attached(known, tool, digest, waiter)
         value = submission.value
         if value is None:
             value = tool.decode(submission.body.content)
-        job = _new_job(submission, digest, key)
+        job = self._new_job(submission, digest, key)
         created = await self._create(job, submission, waiter)
+        job = created.job
         if not created.is_new:
-            return await self._attached(created.job, tool, digest, waiter)
+            if not self.is_stray(job):
+                return await self._attached(job, tool, digest, waiter)
+            _check_same(job, tool, digest)
+            if waiter is not None:
+                self._waiters.add(job.id, waiter)
         self._runner.live[job.id] = LiveRequest(value, submission.authorization, submission.transport)
         for dispatcher in self._dispatchers:
             dispatcher.remember(job.id, submission.authorization)
@@ -113,57 +116,72 @@ class Intake:
         self._statistics.submitted(tool.name)
         return job
 
+    def _new_job(self, submission: Submission, digest: bytes, key: str | None) -> Job:
+        tool = submission.tool
+        execution = tool.options.execution
+        job_id = submission.job_id or new_job_id()
+        return Job(
+            id=job_id,
+            tool=tool.name,
+            requested_at=time.time(),
+            request_content_type=submission.body.content_type,
+            request_digest=digest,
+            idempotency_key=key,
+            request_info=submission.request_info,
+            traceparent=submission.traceparent,
+            ttl_seconds=3600.0 if execution.job_cache_ttl is None else execution.job_cache_ttl,
+            keep_finished=10_000 if execution.job_cache_size is None else execution.job_cache_size,
+            max_attempts=tool.options.max_attempts,
+            time_limit_seconds=_time_limit(submission),
+            taken_by=self._runner.owner,
+            sealed_authorization=self._sealer.seal(job_id, submission.authorization),
+        )
+
     async def _create(self, job: Job, submission: Submission, waiter: Waiter | None) -> Created:
         """Create a job if there is room for it. Of the end of a new one the waiter is told."""
         self._check_accepts()
-        tool = submission.tool
         # Before there is a job: it may be cancelled before `create` returns. And before it can run: the result of a
         # quick one could be evicted from a small store.
         if waiter is not None:
             self._waiters.add(job.id, waiter)
-        self._arriving += 1
+        self._admission.arriving += 1
         is_new = False
         try:
-            created = await self._store.create(job, submission.body, max_unfinished=self._admit(tool))
+            max_unfinished = self._admission.admit(submission.tool)
+            created = await self._store.create(job, submission.body, max_unfinished=max_unfinished)
             is_new = created.is_new
         except QueueFullError as error:
-            self._statistics.rejected(tool.name)
-            raise QueueFullError(str(error), self._free_in_seconds(tool)) from None
+            raise self._admission.refused(submission.tool, error) from None
+        except UnavailableError:
+            self._doubtful.add(job.id)  # it may have been made all the same
+            raise
         finally:
-            self._arriving -= 1
+            self._admission.arriving -= 1
             if waiter is not None and not is_new:
                 self._waiters.remove(job.id, waiter)
         return created
 
+    def is_stray(self, job: Job) -> bool:
+        """Whether a job waits in this process's queue, as its record says, and does not: it was not told of it."""
+        is_mine = job.status is JobStatus.PENDING and job.taken_by == self._runner.owner
+        return is_mine and job.id not in self._runner.live and not self._scheduler.knows(job.id, job.tool)
+
+    async def settle_doubts(self) -> None:
+        """Forget the jobs that were made though their callers were told that the store is away.
+
+        Raises:
+            UnavailableError: if it is away.
+        """
+        for job_id in list(self._doubtful):
+            if job_id not in self._runner.live:  # else its caller has come again
+                job = await self._store.get(job_id)
+                if job is not None and self.is_stray(job):
+                    await self._store.discard(job_id)
+            self._doubtful.discard(job_id)
+
     def _check_accepts(self) -> None:
         if not self._accepts_jobs():
             raise UnavailableError("the service is not taking jobs now")
-
-    def _admit(self, tool: BoundTool) -> int | None:
-        """Refuse one more job if the server has too many; returns how many the tool may have."""
-        limit = self._max_unfinished
-        if limit is not None and self._scheduler.job_count + self._arriving > limit:
-            raise QueueFullError(f"the service has {limit} jobs waiting or running: come back later")
-        if tool.options.max_queue is None:
-            return None
-        return max_unfinished(tool, self._scheduler.executor_of(tool.name).stats())
-
-    def _free_in_seconds(self, tool: BoundTool) -> float:
-        """When one of a tool's jobs will probably have ended, by how long the last ones took."""
-        now = time.time()
-        mean = self._statistics.mean_seconds(tool.name)
-        estimated_at, used_mean, seconds = self._estimates.get(tool.name, (0.0, None, 0.0))
-        if not 0.0 <= now - estimated_at < _ESTIMATE_SECONDS or _is_other(mean, used_mean):
-            seconds = self._estimate(tool, mean, now)
-            self._estimates[tool.name] = (now, mean, seconds)
-        return seconds
-
-    def _estimate(self, tool: BoundTool, mean: float | None, now: float) -> float:
-        ran = [now - (run.job.started_at or now) for run in self._runner.active.values() if run.tool is tool]
-        if mean is None:  # none has ended yet: those that run need at least as long as they have run
-            mean = max(ran, default=_MIN_RETRY_SECONDS)
-        soonest = min((mean - seconds for seconds in ran if seconds < mean), default=mean / max(1, len(ran)))
-        return min(max(soonest, _MIN_RETRY_SECONDS), _MAX_RETRY_SECONDS)
 
     async def _discard(self, job_id: str, waiter: Waiter | None) -> None:
         self._runner.live.pop(job_id, None)
@@ -177,51 +195,18 @@ class Intake:
             logger.warning("job %s was not handed over and stays pending: the store is away (%s)", job_id, error)
 
     async def _attached(self, known: Job, tool: BoundTool, digest: bytes, waiter: Waiter | None) -> Job:
-        if known.tool != tool.name:
-            raise JobConflictError(
-                f"job '{known.id}' belongs to tool '{known.tool}', not '{tool.name}': choose another id"
-            )
-        if known.request_digest != digest:
-            raise JobConflictError(
-                f"job '{known.id}' was made with another body: choose another id for another request"
-            )
+        _check_same(known, tool, digest)
         if waiter is None:
             return known
         self._waiters.add(known.id, waiter)  # first add, then read: an end in between is not missed
         return await self._store.get(known.id) or known
 
 
-def _is_other(mean: float | None, before: float | None) -> bool:
-    """Whether jobs take notably longer or shorter than before."""
-    return mean != before if mean is None or before is None else abs(mean - before) > before / 10
-
-
-def max_unfinished(tool: BoundTool, stats: ExecutorStats) -> int | None:
-    """How many of a tool's jobs may be unfinished: those that run at once, and `ToolOptions.max_queue`. None: any."""
-    options = tool.options
-    if options.max_queue is None:
-        return None
-    at_once = [size for size in (options.max_concurrency, stats.capacity) if size is not None]
-    return options.max_queue + min(at_once, default=0)
-
-
-def _new_job(submission: Submission, digest: bytes, key: str | None) -> Job:
-    tool = submission.tool
-    execution = tool.options.execution
-    return Job(
-        id=submission.job_id or new_job_id(),
-        tool=tool.name,
-        requested_at=time.time(),
-        request_content_type=submission.body.content_type,
-        request_digest=digest,
-        idempotency_key=key,
-        request_info=submission.request_info,
-        traceparent=submission.traceparent,
-        ttl_seconds=3600.0 if execution.job_cache_ttl is None else execution.job_cache_ttl,
-        keep_finished=10_000 if execution.job_cache_size is None else execution.job_cache_size,
-        max_attempts=tool.options.max_attempts,
-        time_limit_seconds=_time_limit(submission),
-    )
+def _check_same(known: Job, tool: BoundTool, digest: bytes) -> None:
+    if known.tool != tool.name:
+        raise JobConflictError(f"job '{known.id}' belongs to tool '{known.tool}', not '{tool.name}': choose another id")
+    if known.request_digest != digest:
+        raise JobConflictError(f"job '{known.id}' was made with another body: choose another id for another request")
 
 
 def _time_limit(submission: Submission) -> float | None:

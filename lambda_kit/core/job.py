@@ -24,6 +24,7 @@ __all__ = [
     "check_transition",
     "claim_job",
     "end_job",
+    "holds_claim",
     "new_job_id",
     "reap_job",
     "requeue_job",
@@ -196,6 +197,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     max_attempts: int = 1
     time_limit_seconds: float | None = None
     """For how long it may run, counted from `started_at`. None: no limit."""
+    taken_by: str | None = None
+    """The process in whose queue it waits, or that ran it last. None: nobody's."""
+    sealed_authorization: bytes | None = None
+    """The request's authorization, encrypted. None: it is not kept."""
+    claim_id: str | None = None
+    """Which claim has it: a claim whose answer was lost can be made again."""
     lease_owner: str | None = None
     lease_token: int = 0
     """The fencing token: grows with every claim."""
@@ -218,7 +225,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.started_at + self.time_limit_seconds
 
 
-def claim_job(job: Job, *, owner: str, lease_seconds: float, now: float) -> Job:
+def claim_job(job: Job, *, owner: str, lease_seconds: float, now: float, claim_id: str | None = None) -> Job:
     """The record of a pending job that a worker takes."""
     check_transition(job.id, job.status, JobStatus.EXECUTING)
     return msgspec.structs.replace(
@@ -226,10 +233,17 @@ def claim_job(job: Job, *, owner: str, lease_seconds: float, now: float) -> Job:
         status=JobStatus.EXECUTING,
         started_at=now,
         attempt=job.attempt + 1,
+        taken_by=owner,
+        claim_id=claim_id,
         lease_owner=owner,
         lease_token=job.lease_token + 1,
         lease_expires_at=now + lease_seconds,
     )
+
+
+def holds_claim(job: Job, owner: str, claim_id: str) -> bool:
+    """Whether a job is being run by that very claim."""
+    return job.status is JobStatus.EXECUTING and job.claim_id == claim_id and job.lease_owner == owner
 
 
 def end_job(job: Job, outcome: Outcome, *, now: float) -> Job:
@@ -255,14 +269,22 @@ def end_job(job: Job, outcome: Outcome, *, now: float) -> Job:
     )
 
 
-def requeue_job(job: Job, *, is_counted: bool) -> Job:
-    """The record of an executing job that has to wait again; `is_counted`: the attempt counts."""
+def requeue_job(job: Job, *, is_counted: bool, taken_by: str | None = None) -> Job:
+    """The record of an executing job that has to wait again.
+
+    Args:
+        job: The record now.
+        is_counted: Whether the attempt counts.
+        taken_by: In whose queue it waits. None: nobody's.
+    """
     check_transition(job.id, job.status, JobStatus.PENDING)
     return msgspec.structs.replace(
         job,
         status=JobStatus.PENDING,
         started_at=None,
         attempt=job.attempt if is_counted else job.attempt - 1,
+        taken_by=taken_by,
+        claim_id=None,
         lease_owner=None,
         lease_expires_at=None,
     )

@@ -29,19 +29,25 @@ class Pool:
 class Lane:
     """The jobs of one tool."""
 
-    __slots__ = ("limit", "pool", "running", "tool", "waiting")
+    __slots__ = ("asks_others", "is_held_up", "limit", "pool", "running", "tool", "waiting")
 
-    def __init__(self, tool: BoundTool, pool: Pool) -> None:
+    def __init__(self, tool: BoundTool, pool: Pool, *, is_shared: bool) -> None:
         self.tool = tool
         self.pool = pool
         self.limit = tool.options.max_concurrency
+        self.asks_others = is_shared and self.limit is not None
+        """Whether a job needs a place that other processes may have."""
+        self.is_held_up = False
+        """Whether other processes had all places when it was asked for one."""
         self.running = 0
         self.waiting: OrderedDict[str, contextvars.Context] = OrderedDict()
         """The ids of those that wait, in order, and what their submitters' context variables were."""
 
     def has_room(self) -> bool:
         """Whether the tool and its executor have room for one more to run."""
-        return (self.limit is None or self.running < self.limit) and self.pool.has_room()
+        if self.is_held_up or (self.limit is not None and self.running >= self.limit):
+            return False
+        return self.pool.has_room()
 
 
 class Place:

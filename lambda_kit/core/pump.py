@@ -29,8 +29,8 @@ class EventPump:
     """
 
     __slots__ = (
-        "_dropped", "_is_closed", "_is_flushing", "_lease", "_limit", "_lock", "_loop", "_on_dropped", "_store",
-        "_task", "_waiting",
+        "_batch", "_dropped", "_is_closed", "_is_flushing", "_lease", "_limit", "_lock", "_loop", "_on_dropped",
+        "_store", "_task", "_waiting",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +50,7 @@ class EventPump:
         self._lock = threading.Lock()
         self._waiting: deque[NewEvent] = deque()
         self._dropped = 0
+        self._batch = 0
         self._is_flushing = False
         self._is_closed = False
         self._task: asyncio.Task[None] | None = None
@@ -82,6 +83,7 @@ class EventPump:
                     return
             if dropped:
                 self._on_dropped(dropped)
+            self._batch += 1
             try:
                 await until_available(f"job {self._lease.job_id}: its events", partial(self._append, batch, dropped))
             except LeaseLostError:  # the job is somebody else's now, and so is its log
@@ -90,7 +92,7 @@ class EventPump:
                     self._waiting.clear()
 
     async def _append(self, batch: list[NewEvent], dropped: int) -> None:
-        await self._store.append_events(self._lease, batch, dropped=dropped)
+        await self._store.append_events(self._lease, batch, dropped=dropped, batch=self._batch)
 
     async def close(self) -> None:
         """Bring what was put so far to the store; take no more."""

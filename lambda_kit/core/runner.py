@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from lambda_kit.core.active import ActiveRun, LiveRequest
-from lambda_kit.core.errors import LeaseLostError, UnavailableError
+from lambda_kit.core.errors import LeaseLostError, PayloadTooLargeError, UnavailableError
 from lambda_kit.core.executor import Invoke
 from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
 from lambda_kit.core.pump import EventPump
@@ -38,6 +38,7 @@ class JobRunner:
         owner: A name for this process, unique among those that share the store.
         lease_seconds: For how long a claim is good without renewal.
         statistics: Counts the events that were dropped.
+        unseal: Gives the authorization that is kept with a job. None: there is none.
         on_end: Told of the end of each run; of one that is to be repeated too, with the pending record.
         on_time_up: Told of each run whose time is over.
     """
@@ -50,14 +51,17 @@ class JobRunner:
         owner: str,
         lease_seconds: float,
         statistics: JobStatistics,
+        unseal: Callable[[Job], str | None],
         on_end: OnEnd,
         on_time_up: Callable[[ActiveRun], None],
     ) -> None:
         self._tools = tools
         self._store = store
-        self._owner = owner
+        self.owner = owner
+        self._claims = 0
         self._lease_seconds = lease_seconds
         self._statistics = statistics
+        self._unseal = unseal
         self._on_end = on_end
         self._on_time_up = on_time_up
         self.live: dict[str, LiveRequest] = {}
@@ -71,7 +75,9 @@ class JobRunner:
         if claim is None:  # it was cancelled, or somebody else runs it
             self.live.pop(job_id, None)
             return
-        live = self.live.get(job_id) or LiveRequest()
+        live = self.live.get(job_id)
+        if live is None:  # it was taken by another process, which is gone
+            live = LiveRequest(authorization=self._unseal(claim.job))
         run = ActiveRun(self._tools[claim.job.tool], claim, live, self._store, self._statistics)
         self.active[job_id] = run
         limit = claim.job.time_limit_seconds
@@ -94,7 +100,12 @@ class JobRunner:
         try:
             if run.pump is not None:
                 await self._close(run.pump, run.job_id)
-            job = await self._write_end(run, outcome)
+            try:
+                job = await self._write_end(run, outcome)
+            except PayloadTooLargeError as error:
+                message = f"the result can't be kept: {error}"
+                outcome = Failure(FailureKind.ENCODING, "result-too-large", message)
+                job = await self._write_end(run, outcome)
         except LeaseLostError:
             logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
         finally:
@@ -149,8 +160,11 @@ class JobRunner:
             self._on_end(run.job_id, job, result)
 
     async def _claim(self, job_id: str) -> Claim | None:
+        self._claims += 1
+        claim_id = str(self._claims)  # where an answer is lost, the claim can be made again
+
         def attempt() -> Awaitable[Claim | None]:
-            return self._store.claim(job_id, owner=self._owner, lease_seconds=self._lease_seconds)
+            return self._store.claim(job_id, owner=self.owner, lease_seconds=self._lease_seconds, claim_id=claim_id)
 
         try:
             return await attempt()
@@ -177,7 +191,16 @@ class JobRunner:
         try:
             return await attempt()
         except UnavailableError:
-            return await until_available(f"job {run.job_id}: writing its end", attempt)
+            pass
+        what = f"job {run.job_id}: writing its end"
+        try:
+            return await until_available(what, attempt)
+        except LeaseLostError:
+            # the first attempt may have been written, and its answer lost
+            written = await until_available(what, lambda: self._store.get(run.job_id))
+            if written is None or written.lease_token != run.lease.token or not written.status.is_final:
+                raise
+            return written
 
 
 def _log_failure(job: Job, failure: Failure) -> None:

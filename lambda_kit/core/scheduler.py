@@ -9,14 +9,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from lambda_kit.core.errors import LambdaKitError, QueueFullError
+from lambda_kit.core.errors import LambdaKitError, QueueFullError, UnavailableError
 from lambda_kit.core.executor import Executor, ExecutorStats, Invoke
 from lambda_kit.core.lanes import Lane, Place, Pool
+from lambda_kit.core.shared_places import SharedPlaces
 from lambda_kit.core.tool import BoundTool
 
 __all__ = ["Load", "Place", "Scheduler"]
 
 logger = logging.getLogger("lambda_kit.scheduler")
+
+_NEXT_LOOK_SECONDS = 0.2
+"""How often a place is asked for that another process has."""
 
 _AGAIN_SECONDS = 1.0
 """After so long an executor that refused a job, though it had said that it had room, is asked again."""
@@ -57,6 +61,7 @@ class Scheduler:
         tools: What can be run; each tool's `BoundTool.executor` must be among the executors.
         executors: By name.
         run: `JobRunner.run`.
+        shared_places: Those of `ToolOptions.max_concurrency` that all processes share.
         max_concurrency: How many jobs of all tools run at once. None: no bound.
     """
 
@@ -65,12 +70,15 @@ class Scheduler:
         tools: Iterable[BoundTool],
         executors: Mapping[str, Executor],
         run: _RunJob,
+        shared_places: SharedPlaces,
         *,
         max_concurrency: int | None = None,
     ) -> None:
         tools = list(tools)
         self._pools = {name: Pool(executors[name]) for name in {tool.executor: None for tool in tools}}
-        self._lanes = {tool.name: Lane(tool, self._pools[tool.executor]) for tool in tools}
+        self._shared_places = shared_places
+        is_shared = shared_places.are_needed
+        self._lanes = {tool.name: Lane(tool, self._pools[tool.executor], is_shared=is_shared) for tool in tools}
         self._run_job = run
         self._max_concurrency = max_concurrency
         self._places: dict[str, Place] = {}  # of the jobs that executors have
@@ -104,6 +112,7 @@ class Scheduler:
                 pool.again = None
         stops = (pool.executor.stop() for pool in self._pools.values())
         errors = [error for error in await asyncio.gather(*stops, return_exceptions=True) if error is not None]
+        await self._shared_places.stop()
         for place in list(self._places.values()):  # of runs that were abandoned: they must not count after a restart
             self._give_back(place)
         if errors:  # all the same, the others have been stopped
@@ -118,7 +127,7 @@ class Scheduler:
             QueueFullError: if the executor refuses it. Nothing was kept of it.
         """
         lane = self._lanes[tool]
-        if self._someone_waits_before(lane) or self._is_full() or not lane.has_room():
+        if lane.asks_others or self._someone_waits_before(lane) or self._is_full() or not lane.has_room():
             self.enqueue(job_id, tool)
             return
         place = self._take(job_id, lane)
@@ -151,6 +160,10 @@ class Scheduler:
         """The place of a job that an executor has been handed and that has not ended there. None: it has none."""
         return self._places.get(job_id)
 
+    def knows(self, job_id: str, tool: str) -> bool:
+        """Whether a job waits here, or an executor has it."""
+        return job_id in self._places or job_id in self._lanes[tool].waiting
+
     def release(self, place: Place) -> None:
         """A job has left its executor: another can have its place. Again: no effect."""
         self._give_back(place)
@@ -175,6 +188,14 @@ class Scheduler:
             running={name: lane.running for name, lane in self._lanes.items()},
             executors={name: pool.executor.stats() for name, pool in self._pools.items()},
         )
+
+    async def renew_places(self) -> None:
+        """Keep the places that other processes might take.
+
+        Raises:
+            UnavailableError: if the store is away.
+        """
+        await self._shared_places.renew()
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait until no job waits or runs; False if the time was up first."""
@@ -220,6 +241,9 @@ class Scheduler:
             return
         place.is_released = True
         place.lane.running -= 1
+        if place.lane.asks_others:
+            self._shared_places.release(place.job_id)
+            place.lane.is_held_up = False
         if self._places.get(place.job_id) is place:  # else the job is run again beside this run, which was lost
             del self._places[place.job_id]
 
@@ -266,6 +290,8 @@ class Scheduler:
         while (lane := self._next_lane()) is not None:
             self._turns.remove(lane)
             self._turns.append(lane)  # the others are first now
+            if lane.asks_others and not await self._has_shared_place(lane):
+                continue
             job_id, context = lane.waiting.popitem(last=False)
             place = self._take(job_id, lane)
             self._has_left(lane)
@@ -279,6 +305,25 @@ class Scheduler:
                 self._put_back(place, context, error)  # the executor raised it by itself
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the executor, the job is not lost
                 self._put_back(place, context, error)
+
+    async def _has_shared_place(self, lane: Lane) -> bool:
+        """Take a place for the first job of a lane. False: not now; it is asked again by and by."""
+        job_id = next(iter(lane.waiting))
+        try:
+            is_there = await self._shared_places.acquire(lane.tool.name, job_id, lane.limit or 1)
+        except UnavailableError:
+            is_there = False
+        if is_there and next(iter(lane.waiting), None) != job_id:  # that job was cancelled meanwhile
+            self._shared_places.release(job_id)
+            return False
+        if not is_there:
+            lane.is_held_up = True
+            asyncio.get_running_loop().call_later(_NEXT_LOOK_SECONDS, self._look_again, lane)
+        return is_there
+
+    def _look_again(self, lane: Lane) -> None:
+        lane.is_held_up = False
+        self._wake()
 
     def _put_back(self, place: Place, context: contextvars.Context, error: BaseException) -> None:
         lane, job_id = place.lane, place.job_id

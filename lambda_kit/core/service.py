@@ -1,25 +1,28 @@
 """`JobService`: the one way through for every kind of caller."""
 
+import asyncio
 import contextlib
 import logging
-import os
-import socket
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
+from lambda_kit.core.admission import Admission
 from lambda_kit.core.bounds import bounded
 from lambda_kit.core.delivery import SinkDispatcher
 from lambda_kit.core.ending import EarlyEnds
-from lambda_kit.core.errors import JobNotFoundError, UnavailableError
+from lambda_kit.core.errors import ConfigurationError, JobNotFoundError, UnavailableError
 from lambda_kit.core.executor import Executor
 from lambda_kit.core.fetching import Fetching
 from lambda_kit.core.housekeeping import Housekeeping
 from lambda_kit.core.intake import Intake
 from lambda_kit.core.job import Job, JobStatus, Payload
+from lambda_kit.core.owner import new_owner
+from lambda_kit.core.retrying import until_available
 from lambda_kit.core.runner import JobRunner
 from lambda_kit.core.scheduler import Load, Scheduler
+from lambda_kit.core.sealing import Sealer
 from lambda_kit.core.settings import JobSettings
+from lambda_kit.core.shared_places import SharedPlaces
 from lambda_kit.core.sink import JobSink
 from lambda_kit.core.statistics import JobStatistics
 from lambda_kit.core.store import Change, JobStore
@@ -31,6 +34,9 @@ from lambda_kit.core.watchdog import LoopWatchdog
 __all__ = ["JobService"]
 
 logger = logging.getLogger("lambda_kit.service")
+
+_MOST_TAKEN_UP = 2000
+"""A process that has so many jobs takes up no more: the others may have room."""
 
 _STORE_SECONDS = 10.0
 """For how long a store may write what it has, and close, at the end."""
@@ -50,6 +56,7 @@ class JobService:
         executors: By name; each tool's `BoundTool.executor` must be among them.
         sinks: Who is told of events and results.
         settings: Durations and limits.
+        sealer: Encrypts the authorizations that are kept with jobs. None: none are kept.
     """
 
     def __init__(
@@ -60,27 +67,50 @@ class JobService:
         *,
         sinks: Sequence[JobSink] = (),
         settings: JobSettings | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
-        self.store = store
         self.settings = settings or JobSettings()
         self.statistics = JobStatistics(self.tools)
         self.followers = Followers()
         """Those who follow every change of a job here."""
-        self._dispatchers = [SinkDispatcher(sink, store) for sink in sinks]
+        self._executors = dict(executors)
+        self._sinks = list(sinks)
+        self._sealer = sealer or Sealer(None)
+        self._accepts = False
+        self._stop_by: float | None = None
+        self._why_starting = "the service is starting"
+        self._open: contextlib.AsyncExitStack | None = None
+        self.use_store(store)
+
+    def use_store(self, store: JobStore) -> None:
+        """Use another store.
+
+        Raises:
+            ConfigurationError: if the service has started.
+        """
+        if self._open is not None:
+            raise ConfigurationError("the service has started, with the store that it had")
+        self.store = store
+        self._dispatchers = [SinkDispatcher(sink, store) for sink in self._sinks]
         self._waiters = Waiters()
         self._fetching = Fetching()
         self._runner = JobRunner(
             self.tools,
             store,
-            owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            owner=new_owner(),
             lease_seconds=self.settings.lease_seconds,
             statistics=self.statistics,
+            unseal=self._sealer.unseal,
             on_end=self._on_end,
             on_time_up=lambda run: self._early_ends.time_is_up(run),  # noqa: PLW0108 - it is made below
         )
         self._scheduler = Scheduler(
-            self.tools.values(), executors, self._runner.run, max_concurrency=self.settings.max_concurrency
+            self.tools.values(),
+            self._executors,
+            self._runner.run,
+            SharedPlaces(store, owner=self._runner.owner, lease_seconds=self.settings.lease_seconds),
+            max_concurrency=self.settings.max_concurrency,
         )
         self._early_ends = EarlyEnds(self._runner, self._scheduler, grace_seconds=self.settings.cancel_seconds)
         self._intake = Intake(
@@ -90,19 +120,25 @@ class JobService:
             self._waiters,
             self._dispatchers,
             self.statistics,
-            max_unfinished=self.settings.max_unfinished,
+            admission=Admission(
+                self._runner, self._scheduler, self.statistics, max_unfinished=self.settings.max_unfinished
+            ),
+            sealer=self._sealer,
             accepts_jobs=lambda: self._accepts,
         )
         self._housekeeping = Housekeeping(
             store,
             self._runner,
+            tools=list(self.tools),
             every_seconds=self.settings.heartbeat_seconds,
+            lease_seconds=self.settings.lease_seconds,
             interrupt=lambda run: self._early_ends.begin(run.job_id, run.job.tool),
             take_up=self._take_up,
+            may_take_up=lambda: _MOST_TAKEN_UP - self._scheduler.job_count if self._accepts else 0,
+            is_stray=self._intake.is_stray,
+            renew_others=self._scheduler.renew_places,
+            settle_doubts=self._intake.settle_doubts,
         )
-        self._accepts = False
-        self._stop_by: float | None = None
-        self._open: contextlib.AsyncExitStack | None = None
 
     # --- its own life ---
 
@@ -111,13 +147,12 @@ class JobService:
         self._stop_by = None
         self._fetching = Fetching()
         async with contextlib.AsyncExitStack() as opened:
-            await self.store.start()
+            await self._start_store()
             opened.push_async_callback(self._stop_store)
             opened.callback(self.store.watch(self._on_change))
             for dispatcher in self._dispatchers:
                 await dispatcher.start()
                 opened.push_async_callback(dispatcher.stop)
-            self._housekeeping.start()
             opened.push_async_callback(self._housekeeping.stop)
             opened.push_async_callback(self._runner.abandon)  # after the executors have stopped
             opened.push_async_callback(self._early_ends.stop)
@@ -126,6 +161,7 @@ class JobService:
             watchdog = LoopWatchdog()
             watchdog.start()
             opened.callback(watchdog.stop)
+            await self._housekeeping.start()
             self._open = opened.pop_all()
         self._accepts = self._stop_by is None  # the end may have begun already
 
@@ -166,7 +202,7 @@ class JobService:
     async def why_not_ready(self) -> str | None:
         """Why no jobs are taken now, in words. None: they are."""
         if not self._accepts:
-            return "the service is starting" if self._stop_by is None else "the service is stopping"
+            return self._why_starting if self._stop_by is None else "the service is stopping"
         return await self._scheduler.why_not_ready()
 
     def load(self) -> Load:
@@ -214,13 +250,16 @@ class JobService:
             raise JobNotFoundError(job_id)
         return job
 
-    async def wait(self, job_id: str, timeout_seconds: float, *, tool: str | None = None) -> Settled:
+    async def wait(
+        self, job_id: str, timeout_seconds: float, *, tool: str | None = None, known: Job | None = None
+    ) -> Settled:
         """Wait for a job's end, wherever it runs; at most so many seconds. With 0, look and return.
 
         Args:
             job_id: The bare id.
             timeout_seconds: For how long.
             tool: Know only this tool's jobs. None: any tool's.
+            known: Its record from a wait before, with which this one begins if the store is away.
 
         Raises:
             JobNotFoundError: if there is no such job, or it has expired.
@@ -229,7 +268,13 @@ class JobService:
         waiter = Waiter()
         self._waiters.add(job_id, waiter)  # first add, then read: an end in between is not missed
         try:
-            job = await self.get(job_id)
+            try:
+                job = await self.get(job_id)
+            except UnavailableError:
+                if known is None:
+                    raise
+                job = known
+                waiter.look_again_soon()
             if tool is not None and job.tool != tool:
                 raise JobNotFoundError(job_id)
             return await self._settled(job, waiter, timeout_seconds)
@@ -307,10 +352,31 @@ class JobService:
                 self._end_here(job)
         await self._scheduler.drain(self.settings.cancel_seconds + 1.0)
 
-    def _take_up(self, job: Job) -> None:
-        """Run a job that lost its worker."""
-        if job.tool in self.tools and self._accepts:
-            self._scheduler.enqueue(job.id, job.tool)
+    async def _start_store(self) -> None:
+        """Open the store; one that is away is waited for."""
+
+        async def attempt() -> None:
+            try:
+                await self.store.start()
+            except UnavailableError as error:
+                self._why_starting = f"the service is starting, and waits for its store: {error}"
+                raise
+
+        try:
+            async with asyncio.timeout(self.settings.store_wait_seconds):
+                await until_available("the start", attempt)
+        except TimeoutError:
+            seconds = self.settings.store_wait_seconds
+            raise ConfigurationError(
+                f"the store can't be reached, for {seconds:g} s now: see the log for why, and check its address and "
+                "that it runs (JobSettings.store_wait_seconds says how long to wait)"
+            ) from None
+
+    def _take_up(self, jobs: Sequence[Job]) -> None:
+        """Run jobs whose process is gone."""
+        for job in jobs:
+            if not self._scheduler.knows(job.id, job.tool):
+                self._scheduler.enqueue(job.id, job.tool)
 
     def _on_end(self, job_id: str, job: Job | None, result: Payload | None) -> None:
         if job is not None and job.status is JobStatus.PENDING:  # its worker was lost, and it may be tried again
@@ -330,5 +396,7 @@ class JobService:
             self._waiters.look_again()
         elif change.status is None or (change.status.is_final and change.job_id not in self._runner.active):
             self._waiters.settle(change.job_id, None)  # of the end of a run here `_on_end` tells
+        elif change.cancel_requested and (run := self._runner.active.get(change.job_id)) is not None:
+            self._early_ends.begin(run.job_id, run.job.tool)  # it was asked for elsewhere
         for dispatcher in self._dispatchers:
             dispatcher.wake()

@@ -28,6 +28,9 @@ class JobSettings:
     cancel_seconds: float = 2.0
     """For how long a job may clean up after it was asked to end, before it is ended by force or abandoned."""
 
+    store_wait_seconds: float = 60.0
+    """For how long a start waits for a store that is away, before it fails."""
+
     max_concurrency: int | None = None
     """How many jobs of all tools run at once in this process; the others wait, and the tools take turns. None: as many
     as the executors run."""
@@ -42,6 +45,7 @@ class JobSettings:
             ("heartbeat_seconds", 0.001),
             ("grace_seconds", 0.0),
             ("cancel_seconds", 0.0),
+            ("store_wait_seconds", 0.0),
         ):
             value = getattr(self, name)
             require_number("JobSettings", name, value, minimum=least, allows_none=False, error=ConfigurationError)

@@ -5,7 +5,7 @@ An implementation owes what the docstrings here promise. `lambda_kit.testing.Job
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import msgspec
 
@@ -90,6 +90,8 @@ OnChange = Callable[[Change], None]
 class JobStore(ABC):
     """Keeps jobs, their events, and what is still to be delivered. Shared by all server processes that open it.
 
+    `is_shared` says whether several processes can open the same store at once.
+
     Rules for every method:
 
     - A change is one atomic compare-and-set: of two callers that race, one wins and the other is told.
@@ -100,13 +102,21 @@ class JobStore(ABC):
     - Returned records are snapshots and never change.
     - Times are seconds since the epoch.
     - Where the storage can't be reached, `UnavailableError` is raised, and the operation may be tried again.
+    - A body that is larger than it can keep raises `PayloadTooLargeError`; nothing is changed.
 
     State in the class docstring after which call a job is safe, and from what.
     """
 
+    is_shared: ClassVar[bool] = True
+
     @abstractmethod
     async def start(self) -> None:
-        """Open what is needed. Called once, before anything else, on the event loop that will use the store."""
+        """Open what is needed. Called before anything else, on the event loop that will use the store.
+
+        Raises:
+            UnavailableError: if the storage can't be reached now. Nothing is left open; `start` may be called again.
+            ConfigurationError: if trying again would not help; says what to do. No password is in any text.
+        """
 
     @abstractmethod
     async def stop(self) -> None:
@@ -156,10 +166,19 @@ class JobStore(ABC):
         """The result of a succeeded job. None for any other, and where there is no such job."""
 
     @abstractmethod
-    async def claim(self, job_id: str, *, owner: str, lease_seconds: float) -> Claim | None:
+    async def claim(
+        self, job_id: str, *, owner: str, lease_seconds: float, claim_id: str | None = None
+    ) -> Claim | None:
         """Take a pending job: it becomes executing, `attempt` and `lease_token` grow by one.
 
         None if the job is not pending (any more) or not there: somebody else has it, or it was cancelled.
+
+        Args:
+            job_id: The job.
+            owner: The process that runs it from now on.
+            lease_seconds: For how long, without renewal.
+            claim_id: Stands for this claim. A claim that is made again with the same id, since its answer was lost, is
+                answered as the first was while that one holds the job.
         """
 
     @abstractmethod
@@ -179,7 +198,7 @@ class JobStore(ABC):
 
     @abstractmethod
     async def release(self, lease: Lease, *, is_counted: bool = False) -> Job:
-        """Hand an executing job back: it becomes pending again.
+        """Hand an executing job back: it becomes pending again, in the queue of the same process (`Job.taken_by`).
 
         If a cancel was requested, the job ends as cancelled instead.
 
@@ -202,8 +221,40 @@ class JobStore(ABC):
     async def reap(self) -> list[Job]:
         """Take jobs from workers whose lease has run out; returns the jobs that changed.
 
-        With attempts left a job becomes pending again; with a cancel requested it becomes cancelled; else it ends as
-        error (`FailureKind.WORKER_LOST`).
+        With attempts left a job becomes pending again, and nobody's (see `adopt`); with a cancel requested it becomes
+        cancelled; else it ends as error (`FailureKind.WORKER_LOST`).
+        """
+
+    # --- the processes that share the store ---
+
+    @abstractmethod
+    async def keep_alive(self, owner: str, *, lease_seconds: float) -> None:
+        """Note that this process lives, for so long: what waits in its queue is left to it."""
+
+    @abstractmethod
+    async def owners(self) -> list[str]:
+        """The processes that have noted that they live, in any order; their time may have run out."""
+
+    @abstractmethod
+    async def bury(self, owner: str) -> None:
+        """Note that a process is dead, and was not just silent for long: its leases run out now.
+
+        What it has is for `reap` and `adopt` then, and its slots (`acquire_slot`) are free. No error if it is not
+        known.
+        """
+
+    @abstractmethod
+    async def adopt(self, owner: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
+        """Take the pending jobs that are in no living process's queue into the queue of `owner`; returns them.
+
+        These are jobs that are nobody's (`Job.taken_by`), and those of processes whose time (`keep_alive`) has run out
+        or that have not noted that they live; never those of `owner` itself. Of several callers at once each gets
+        others. Oldest first, at most `limit`.
+
+        Args:
+            owner: The process that takes them.
+            tools: Only jobs of these tools.
+            limit: At most so many.
         """
 
     # --- looking around ---
@@ -240,8 +291,13 @@ class JobStore(ABC):
     # --- events ---
 
     @abstractmethod
-    async def append_events(self, lease: Lease, events: Sequence[NewEvent], *, dropped: int = 0) -> int:
+    async def append_events(
+        self, lease: Lease, events: Sequence[NewEvent], *, dropped: int = 0, batch: int | None = None
+    ) -> int:
         """Append what a tool reported, in order; returns the number of the last event.
+
+        Batches of one lease are numbered upwards, from 1. One that has been appended is not appended again: it was sent
+        again since the answer was lost. (None: it is not numbered.)
 
         `events` is not empty. The log is bounded: where it is full the oldest events go. `dropped` events were lost
         before they came here: that many numbers are skipped ahead of the first one. The last `NewEvent.progress`
@@ -270,7 +326,8 @@ class JobStore(ABC):
     async def acquire_slot(self, name: str, holder: str, *, limit: int, lease_seconds: float) -> bool:
         """Take one of `limit` slots of that name, or renew the one that `holder` has. False: all are taken.
 
-        A slot whose lease has run out is free.
+        A slot whose lease has run out is free. A `holder` that begins with the name of a process and a space has its
+        slot until that process is buried, at the longest.
         """
 
     @abstractmethod
@@ -284,8 +341,18 @@ class JobStore(ABC):
         """From now on keep, for each new job, what this sink was told. Again: no effect."""
 
     @abstractmethod
-    async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
-        """Jobs with events, or an end, that this sink has not confirmed; oldest first."""
+    async def undelivered(
+        self, sink: str, *, limit: int = 100, holder: str | None = None, lease_seconds: float = 30.0
+    ) -> list[Delivery]:
+        """Jobs with events, or an end, that this sink has not confirmed; oldest first.
+
+        Args:
+            sink: Its name.
+            limit: At most so many.
+            holder: Who delivers. What it is given here nobody else is given for `lease_seconds`; asking again renews
+                that. None: no lease is asked for or taken.
+            lease_seconds: For how long.
+        """
 
     @abstractmethod
     async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:

@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 
-from lambda_kit.core.errors import JobNotFoundError
+from lambda_kit.core.errors import JobNotFoundError, UnavailableError
 from lambda_kit.core.job import Job, Payload
 
 __all__ = ["Followers", "Settled", "Waiter", "Waiters"]
+
+_LOOK_AGAIN_SECONDS = 2.0
+"""After so long a store that was away is asked again, unless it tells of its return."""
 
 # beyond this event loops lose count; nobody waits for so long
 _FOREVER_SECONDS = 1e8
@@ -41,8 +44,12 @@ class Waiter:
         self._is_expired = True
         self.settle(None)
 
+    def look_again_soon(self) -> None:
+        """The store is away: have it asked again by and by, though it may not tell of its return."""
+        self._loop.call_later(_LOOK_AGAIN_SECONDS, self.settle, None)
+
     async def wait(self, job: Job, seconds: float, look: Callable[[str], Awaitable[Settled | None]]) -> Settled:
-        """Wait for the end of a job that is not final, at most so long.
+        """Wait for the end of a job that is not final, at most so long; a store that is away is waited for.
 
         Args:
             job: Its record, read after this waiter was added.
@@ -59,7 +66,13 @@ class Waiter:
                 if settled is not None:
                     return settled
                 self._future = self._loop.create_future()  # before looking: a change in between is not missed
-                settled = await look(job.id)
+                try:
+                    settled = await look(job.id)
+                except UnavailableError:
+                    if self._is_expired:
+                        return Settled(job, None)
+                    self.look_again_soon()
+                    continue
                 if settled is None:
                     raise JobNotFoundError(job.id)
                 if settled.job.status.is_final or self._is_expired:

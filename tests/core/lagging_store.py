@@ -35,11 +35,11 @@ class LaggingStore(MemoryJobStore):
     async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
         return await self._late("create", partial(super().create, job, request, max_unfinished=max_unfinished))
 
-    async def claim(self, job_id: str, *, owner: str, lease_seconds: float) -> Claim | None:
-        return await self._late("claim", partial(super().claim, job_id, owner=owner, lease_seconds=lease_seconds))
+    async def claim(self, job_id: str, **how: Any) -> Claim | None:
+        return await self._late("claim", partial(super().claim, job_id, **how))
 
-    async def append_events(self, lease: Lease, events: Any, *, dropped: int = 0) -> int:
-        return await self._late("append_events", partial(super().append_events, lease, events, dropped=dropped))
+    async def append_events(self, lease: Lease, events: Any, **how: Any) -> int:
+        return await self._late("append_events", partial(super().append_events, lease, events, **how))
 
     async def finish(self, lease: Lease, outcome: Outcome) -> Job:
         return await self._late("finish", partial(super().finish, lease, outcome))

@@ -207,10 +207,10 @@ class MarkedStore(MemoryJobStore):
             self.outage -= 1
             raise self.error
 
-    async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
+    async def undelivered(self, sink: str, *, limit: int = 100, **how: Any) -> list[Delivery]:
         self.reads += 1
         self._maybe_away()
-        answer = await super().undelivered(sink, limit=limit)
+        answer = await super().undelivered(sink, limit=limit, **how)
         for _ in range(5):  # as from afar: things go on meanwhile
             await asyncio.sleep(0)
         return answer
@@ -298,8 +298,8 @@ async def test_a_job_is_told_by_one_at_a_time_and_no_more_jobs_than_allowed() ->
 
 async def test_what_was_confirmed_while_the_outbox_was_read_is_not_told_again() -> None:
     class Late(MarkedStore):
-        async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
-            answer = await super().undelivered(sink, limit=limit)
+        async def undelivered(self, sink: str, *, limit: int = 100, **how: Any) -> list[Delivery]:
+            answer = await super().undelivered(sink, limit=limit, **how)
             if answer and gated.calls:  # the job is being told: answer when it was
                 gated.gate.set()
                 await until(lambda: store.marks)

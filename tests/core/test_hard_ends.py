@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from lambda_kit import JobContext, JobFailedError, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
+from lambda_kit import Job, JobContext, JobFailedError, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
 from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.job import Outcome
+from lambda_kit.core.store import Lease
 from lambda_kit.core.threads import DaemonPool
 from tests.core.running_tools import LONG_SECONDS, Ask, AsyncDoor, ThreadDoor, a_server, statuses, the_job, until
 
@@ -81,10 +83,10 @@ class AwayForEnds(MemoryJobStore):
 
     is_away = False
 
-    async def finish(self, *args: Any) -> Any:
+    async def finish(self, lease: Lease, outcome: Outcome) -> Job:
         if self.is_away:
             raise UnavailableError("away")
-        return await super().finish(*args)
+        return await super().finish(lease, outcome)
 
     async def request_cancel(self, job_id: str) -> Any:
         if self.is_away:

@@ -4,6 +4,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -23,10 +24,10 @@ class SlowStore(MemoryJobStore):
         self.gate.set()
         self.appends = 0
 
-    async def append_events(self, lease: Lease, events: Sequence[NewEvent], *, dropped: int = 0) -> int:
+    async def append_events(self, lease: Lease, events: Sequence[NewEvent], **how: Any) -> int:
         self.appends += 1
         await self.gate.wait()
-        return await super().append_events(lease, events, dropped=dropped)
+        return await super().append_events(lease, events, **how)
 
 
 def event(text: str) -> NewEvent:

@@ -27,6 +27,7 @@ from lambda_kit.core.executor import JobHost
 from lambda_kit.core.job import Payload
 from lambda_kit.core.scheduler import Scheduler
 from lambda_kit.core.service import JobService
+from lambda_kit.core.shared_places import SharedPlaces
 from lambda_kit.core.submission import Submission
 from tests.core.running_tools import LONG_SECONDS, Ask, jobs_of, until
 
@@ -433,7 +434,7 @@ async def test_an_executor_that_fails_to_stop_does_not_keep_the_others_from_it()
 async def scheduling(run: Any, **options: Any) -> AsyncIterator[Scheduler]:
     """A scheduler without a service; `run` stands for `JobRunner.run`."""
     executors, bound = assign_executors(bind_tools([Waits("a", Doors(), **options)]), built_in_executors(), (), {})
-    scheduler = Scheduler(bound, executors, run)
+    scheduler = Scheduler(bound, executors, run, SharedPlaces(MemoryJobStore(), owner="me", lease_seconds=10))
     await scheduler.start()
     try:
         yield scheduler

@@ -51,13 +51,13 @@ class AwayStore(MemoryJobStore):
         self._maybe_away("create")
         return await super().create(job, request, max_unfinished=max_unfinished)
 
-    async def claim(self, job_id: str, *, owner: str, lease_seconds: float) -> Claim | None:
+    async def claim(self, job_id: str, **how: Any) -> Claim | None:
         self._maybe_away("claim")
-        return await super().claim(job_id, owner=owner, lease_seconds=lease_seconds)
+        return await super().claim(job_id, **how)
 
-    async def append_events(self, lease: Lease, events: Any, *, dropped: int = 0) -> int:
+    async def append_events(self, lease: Lease, events: Any, **how: Any) -> int:
         self._maybe_away("append_events")
-        return await super().append_events(lease, events, dropped=dropped)
+        return await super().append_events(lease, events, **how)
 
     async def finish(self, lease: Lease, outcome: Outcome) -> Job:
         self._maybe_away("finish")

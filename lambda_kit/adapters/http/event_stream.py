@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -11,11 +13,14 @@ from litestar.types import Receive, Scope, Send
 
 from lambda_kit.adapters.http.answers import VERSION_FIELD, rfc3339
 from lambda_kit.adapters.http.waiting import until_gone
-from lambda_kit.core.events import Event, EventKind
+from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.events import Event, EventKind, EventPage
 from lambda_kit.core.job import Job
 from lambda_kit.core.service import JobService
 
 __all__ = ["EventStream"]
+
+logger = logging.getLogger("lambda_kit.http")
 
 _FIELDS = [
     VERSION_FIELD,
@@ -32,6 +37,10 @@ _MOST_BYTES = 64 * 1024
 
 # a client that does not read can't hold up the end of the server for longer
 _GOODBYE_SECONDS = 1.0
+
+# while the store is away it is asked again and again, for so long in a row
+_AWAY_SECONDS = 60.0
+_AWAY_PAUSE_SECONDS = 0.5
 
 
 class EventStream:
@@ -77,8 +86,8 @@ class EventStream:
         with self._service.followers.following(self._job.id) as changed:
             while True:
                 changed.clear()  # before reading: what comes in between is not missed
-                page = await self._service.store.read_events(self._job.id, after=self._after, limit=_PAGE)
-                if page is None:  # it has expired meanwhile
+                page = await self._next_page(send)
+                if page is None:
                     return
                 self._after = min(self._after, page.last_seq)  # no event has that id (yet): send those that come
                 for text in self._texts(page.events):
@@ -92,6 +101,24 @@ class EventStream:
                         await changed.wait()
                         continue
                 await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
+
+    async def _next_page(self, send: Send) -> EventPage | None:
+        """What comes behind the last event that was sent. None: the job has expired, or the store stays away.
+
+        A client whose stream ends comes again, with the number of that event, and has lost nothing.
+        """
+        give_up_at: float | None = None
+        while True:
+            try:
+                return await self._service.store.read_events(self._job.id, after=self._after, limit=_PAGE)
+            except UnavailableError as error:
+                now = time.monotonic()
+                give_up_at = give_up_at or now + _AWAY_SECONDS
+                if now >= give_up_at:
+                    logger.warning("the events of job %s are not sent to their end: %s", self._job.id, error)
+                    return None
+            await send({"type": "http.response.body", "body": b": the job store is away\n\n", "more_body": True})
+            await asyncio.sleep(_AWAY_PAUSE_SECONDS)
 
     def _texts(self, events: list[Event]) -> Iterator[bytes]:
         """The events as they are sent, several in one go: that is what a client which does not read holds in memory."""

@@ -32,7 +32,7 @@ async def wait_while_connected(
     """
     if settled.job.status.is_final or seconds <= 0:
         return settled
-    waiting = asyncio.ensure_future(service.wait(settled.job.id, seconds))
+    waiting = asyncio.ensure_future(service.wait(settled.job.id, seconds, known=settled.job))
     leaving = asyncio.ensure_future(until_gone(request.receive))
     try:
         await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)

@@ -4,6 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -17,6 +18,7 @@ from lambda_kit.core.job import (
     Payload,
     claim_job,
     end_job,
+    holds_claim,
     reap_job,
     requeue_job,
 )
@@ -49,6 +51,8 @@ class MemoryJobStore(JobStore):
         clock: Gives the time in seconds since the epoch. For tests.
     """
 
+    is_shared = False
+
     def __init__(self, *, event_log_size: int = 10_000, clock: Callable[[], float] = time.time) -> None:
         if event_log_size < 1:
             raise ValueError(f"event_log_size={event_log_size}: must be at least 1")
@@ -61,6 +65,7 @@ class MemoryJobStore(JobStore):
         self._unfinished: Counter[str] = Counter()
         self._watchers: tuple[OnChange, ...] = ()
         self._slots = Slots()
+        self._alive_until: dict[str, float] = {}
         self._outbox = Outbox()
         self._number = 0
 
@@ -114,12 +119,18 @@ class MemoryJobStore(JobStore):
         entry = self._entry(job_id)
         return None if entry is None else entry.result
 
-    async def claim(self, job_id: str, *, owner: str, lease_seconds: float) -> Claim | None:
+    async def claim(
+        self, job_id: str, *, owner: str, lease_seconds: float, claim_id: str | None = None
+    ) -> Claim | None:
         entry = self._entry(job_id)
-        if entry is None or entry.job.status is not JobStatus.PENDING:
+        if entry is None:
             return None
-        now = self._clock()
-        self._transition(entry, claim_job(entry.job, owner=owner, lease_seconds=lease_seconds, now=now), now)
+        if entry.job.status is JobStatus.PENDING:
+            now = self._clock()
+            after = claim_job(entry.job, owner=owner, lease_seconds=lease_seconds, now=now, claim_id=claim_id)
+            self._transition(entry, after, now)
+        elif claim_id is None or not holds_claim(entry.job, owner, claim_id):
+            return None
         assert entry.request is not None  # noqa: S101 - for the type checker: it is kept until the job is final
         return Claim(entry.job, entry.request)
 
@@ -145,7 +156,8 @@ class MemoryJobStore(JobStore):
         if entry.job.cancel_requested:
             self._end(entry, None)
         else:
-            self._transition(entry, requeue_job(entry.job, is_counted=is_counted), self._clock())
+            after = requeue_job(entry.job, is_counted=is_counted, taken_by=entry.job.taken_by)
+            self._transition(entry, after, self._clock())
         return entry.job
 
     async def request_cancel(self, job_id: str) -> Job | None:
@@ -168,6 +180,32 @@ class MemoryJobStore(JobStore):
                 self._transition(entry, after, now)
                 reaped.append(after)
         return reaped
+
+    # --- the processes that share the store ---
+
+    async def keep_alive(self, owner: str, *, lease_seconds: float) -> None:
+        self._alive_until[owner] = self._clock() + lease_seconds
+
+    async def owners(self) -> list[str]:
+        return list(self._alive_until)
+
+    async def bury(self, owner: str) -> None:
+        self._alive_until.pop(owner, None)
+        self._slots.release_all_of(owner)
+        now = self._clock()
+        for entry in self._entries.values():
+            if entry.job.lease_owner == owner:
+                entry.job = msgspec.structs.replace(entry.job, lease_expires_at=now)
+
+    async def adopt(self, owner: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
+        now = self._clock()
+        waiting = [self._entries[job_id] for tool in tools for job_id in self._pending.get(tool, ())]
+        living = {other for other, until in self._alive_until.items() if until > now} | {owner}
+        orphans = [entry for entry in waiting if entry.job.taken_by not in living]
+        orphans.sort(key=attrgetter("number"))
+        for entry in orphans[:limit]:
+            entry.job = msgspec.structs.replace(entry.job, taken_by=owner)
+        return [entry.job for entry in orphans[:limit]]
 
     # --- looking around ---
 
@@ -211,8 +249,14 @@ class MemoryJobStore(JobStore):
 
     # --- events ---
 
-    async def append_events(self, lease: Lease, events: Sequence[NewEvent], *, dropped: int = 0) -> int:
+    async def append_events(
+        self, lease: Lease, events: Sequence[NewEvent], *, dropped: int = 0, batch: int | None = None
+    ) -> int:
         entry = self._held(lease)
+        if batch is not None:
+            if entry.batch >= (lease.token, batch):
+                return entry.last_seq
+            entry.batch = (lease.token, batch)
         entry.last_seq += dropped
         progress = None
         for event in events:
@@ -257,11 +301,16 @@ class MemoryJobStore(JobStore):
     async def register_sink(self, sink: str) -> None:
         self._outbox.register(sink)
 
-    async def undelivered(self, sink: str, *, limit: int = 100) -> list[Delivery]:
+    async def undelivered(
+        self, sink: str, *, limit: int = 100, holder: str | None = None, lease_seconds: float = 30.0
+    ) -> list[Delivery]:
         deliveries: list[Delivery] = []
+        now = self._clock()
         for job_id, after in self._outbox.waiting(sink):
             entry = self._entries[job_id]
             if after < entry.last_seq or entry.job.status.is_final:
+                if holder is not None and not self._outbox.lease(sink, job_id, holder, now, lease_seconds):
+                    continue
                 deliveries.append(Delivery(job_id, after))
                 if len(deliveries) == limit:
                     break

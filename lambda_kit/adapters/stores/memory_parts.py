@@ -28,6 +28,8 @@ class Entry(msgspec.Struct, gc=False):
     result: Payload | None = None
     events: list[Event] | tuple[Event, ...] = []
     last_seq: int = 0
+    batch: tuple[int, int] = (0, 0)
+    """Token and number of the last batch of events."""
 
     def seal(self) -> None:
         """Make the log one that the garbage collector need not track: the job is final."""
@@ -132,12 +134,19 @@ class Slots:
         """Give a place back."""
         self._holders.get(name, {}).pop(holder, None)
 
+    def release_all_of(self, owner: str) -> None:
+        """Give back what a process had."""
+        for holders in self._holders.values():
+            for holder in [holder for holder in holders if holder.startswith(f"{owner} ")]:
+                del holders[holder]
+
 
 class Outbox:
     """For each sink, the jobs that it was not told all of, with the last event that it has confirmed."""
 
     def __init__(self) -> None:
         self._confirmed: dict[str, dict[str, int]] = {}
+        self._leases: dict[tuple[str, str], tuple[str, float]] = {}
 
     def register(self, sink: str) -> None:
         """A sink is to be told of the jobs that come."""
@@ -150,12 +159,21 @@ class Outbox:
 
     def forget(self, job_id: str) -> None:
         """A job is gone, and there is nothing left to tell of it."""
-        for confirmed in self._confirmed.values():
+        for sink, confirmed in self._confirmed.items():
             confirmed.pop(job_id, None)
+            self._leases.pop((sink, job_id), None)
 
     def waiting(self, sink: str) -> Iterator[tuple[str, int]]:
         """The jobs that a sink was not told all of, in the order in which they came."""
         yield from self._confirmed.get(sink, {}).items()
+
+    def lease(self, sink: str, job_id: str, holder: str, now: float, lease_seconds: float) -> bool:
+        """Leave a delivery to one who delivers, or renew that; False if it is another's."""
+        other, until = self._leases.get((sink, job_id), (holder, 0.0))
+        if other != holder and until > now:
+            return False
+        self._leases[sink, job_id] = (holder, now + lease_seconds)
+        return True
 
     def mark(self, sink: str, job_id: str, after_seq: int, *, is_complete: bool) -> None:
         """The sink has confirmed events, or all there is."""
@@ -163,5 +181,6 @@ class Outbox:
         if job_id in confirmed:
             if is_complete:
                 del confirmed[job_id]
+                self._leases.pop((sink, job_id), None)
             else:
                 confirmed[job_id] = max(after_seq, confirmed[job_id])

@@ -52,6 +52,27 @@ class ClaimPromises(StorePromises):
         await self.pass_time(clock, 1.1)
         assert await store.claim("job-1", owner="worker-2", lease_seconds=10) is None
 
+    async def test_a_claim_whose_answer_was_lost_can_be_made_again(self, store: JobStore) -> None:
+        await self.pending(store)
+        first = await store.claim("job-1", owner="worker-1", lease_seconds=10, claim_id="c1")
+        assert first is not None
+        again = await store.claim("job-1", owner="worker-1", lease_seconds=10, claim_id="c1")
+        assert again is not None
+        assert again.request == REQUEST
+        assert (again.job.lease_token, again.job.attempt) == (first.job.lease_token, first.job.attempt)
+        for owner, claim_id in (("worker-1", "c2"), ("worker-2", "c1"), ("worker-1", None)):
+            assert await store.claim("job-1", owner=owner, lease_seconds=10, claim_id=claim_id) is None
+        assert await self.statuses(store) == [JobStatus.PENDING, JobStatus.EXECUTING]
+
+    async def test_a_claim_can_not_be_made_again_when_the_job_was_handed_back(self, store: JobStore) -> None:
+        await self.pending(store)
+        claim = await store.claim("job-1", owner="worker-1", lease_seconds=10, claim_id="c1")
+        assert claim is not None
+        await store.release(await self.lease_of(store))
+        other = await store.claim("job-1", owner="worker-2", lease_seconds=10, claim_id="c2")
+        assert other is not None
+        assert await store.claim("job-1", owner="worker-1", lease_seconds=10, claim_id="c1") is None
+
     async def test_the_fencing_token_grows_with_every_claim(self, store: JobStore) -> None:
         tokens = [(await self.claimed(store)).token]
         for _ in range(3):

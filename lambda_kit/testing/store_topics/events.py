@@ -53,6 +53,18 @@ class EventPromises(StorePromises):
             (e.schema, e.body, e.timestamp) for e in expected
         ]
 
+    async def test_a_batch_that_is_sent_again_is_not_appended_again(self, store: JobStore) -> None:
+        lease = await self.claimed(store, max_attempts=2)
+        assert await store.append_events(lease, [new_event(1)], batch=1) == 3
+        assert await store.append_events(lease, [new_event(2), new_event(3)], batch=2) == 5
+        assert await store.append_events(lease, [new_event(2), new_event(3)], batch=2) == 5
+        assert await store.append_events(lease, [new_event(4)], batch=3) == 6
+        await store.release(lease)
+        lease = await self.claim(store)  # another lease counts anew
+        assert await store.append_events(lease, [new_event(5)], batch=1) == 9
+        reported = [event.schema for event in await self.events(store) if event.body]
+        assert reported == [new_event(n).schema for n in (1, 2, 3, 4, 5)]
+
     async def test_dropped_events_leave_a_hole_ahead_of_the_first(self, store: JobStore) -> None:
         lease = await self.claimed(store)
         assert await store.append_events(lease, [new_event(1), new_event(2)], dropped=5) == 9

@@ -24,6 +24,27 @@ class OutboxPromises(StorePromises):
         await self.pending(store, "after")
         assert await self._waiting(store, "a") == [("after", 0)]
 
+    async def test_what_one_delivers_nobody_else_is_given(self, store: JobStore, clock: ManualClock) -> None:
+        unit = self.time_unit_seconds
+        await store.register_sink("a")
+        await store.register_sink("b")
+        for job_id in ("job-1", "job-2"):
+            await self.pending(store, job_id)
+
+        async def given(holder: str, sink: str = "a", limit: int = 100) -> list[str]:
+            deliveries = await store.undelivered(sink, holder=holder, lease_seconds=unit, limit=limit)
+            return [delivery.job_id for delivery in deliveries]
+
+        assert await given("one", limit=1) == ["job-1"]
+        assert await given("two") == ["job-2"]
+        assert await given("one") == ["job-1"]
+        assert await given("three") == []
+        assert await given("three", sink="b") == ["job-1", "job-2"]
+        await self.pass_time(clock, 0.6)
+        assert await given("one") == ["job-1"]  # renews it
+        await self.pass_time(clock, 0.6)
+        assert await given("three") == ["job-2"]
+
     async def test_a_sink_that_nobody_registered_is_told_nothing(self, store: JobStore) -> None:
         await store.register_sink("a")
         await self.pending(store)

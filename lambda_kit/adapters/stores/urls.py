@@ -1,0 +1,58 @@
+"""Stores by URL: ``memory://``, ``sqlite:///jobs.db``, ``redis://…``, ``postgresql://…``."""
+
+import re
+from urllib.parse import unquote, urlsplit
+
+from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.store import JobStore
+
+__all__ = ["store_from_url"]
+
+_FORMS = (
+    "memory://, sqlite:///jobs.db (four slashes for an absolute path), redis://host:6379/0, rediss://… (TLS), "
+    "postgresql://user@host/database"
+)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}")  # anything else may be a part of a password
+
+
+def store_from_url(url: str) -> JobStore:
+    """Make the store that a URL names; it is not opened yet.
+
+    Raises:
+        ConfigurationError: if it names none; the text does not repeat what may be a password.
+        MissingExtraError: if the store's driver is not installed.
+    """
+    scheme, separator, _ = url.partition("://")
+    # each driver is imported for its own URLs only
+    if scheme == "memory" and separator:
+        from lambda_kit.adapters.stores.memory import MemoryJobStore  # noqa: PLC0415
+
+        return MemoryJobStore()
+    if scheme == "sqlite" and separator:
+        from lambda_kit.adapters.stores.sqlite import SqliteJobStore  # noqa: PLC0415
+
+        return SqliteJobStore(_sqlite_path(url))
+    if scheme in ("redis", "rediss") and separator:
+        from lambda_kit.adapters.stores.redis_store import RedisJobStore  # noqa: PLC0415
+
+        return RedisJobStore(url)
+    if scheme in ("postgresql", "postgres") and separator:
+        from lambda_kit.adapters.stores.postgres import PostgresJobStore  # noqa: PLC0415
+
+        return PostgresJobStore(url)
+    if not separator:
+        named = "a URL without '://'"
+    else:
+        named = f"'{scheme}://'" if _SCHEME.fullmatch(scheme) else "a URL that is not shown"
+    raise ConfigurationError(f"there is no store for {named}: use one of {_FORMS}")
+
+
+def _sqlite_path(url: str) -> str:
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc or len(path) < 2 or parts.query or parts.fragment:
+        raise ConfigurationError(
+            "the URL of the SQLite store names no file: write sqlite:///jobs.db for a file in this folder, "
+            "sqlite:////var/lib/jobs.db for an absolute path; it has neither host nor options"
+        )
+    return path[1:]

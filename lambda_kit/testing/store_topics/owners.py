@@ -1,0 +1,136 @@
+"""Promises of `keep_alive`, `owners`, `bury` and `adopt`."""
+# ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
+
+import asyncio
+
+from lambda_kit.core.job import JobStatus
+from lambda_kit.core.store import JobStore
+from lambda_kit.testing.clock import ManualClock
+from lambda_kit.testing.store_topics.base import StorePromises
+
+__all__ = ["OwnerPromises"]
+
+
+class OwnerPromises(StorePromises):
+    """How the jobs of a process that is gone get to another."""
+
+    async def waiting(
+        self, store: JobStore, *job_ids: str, taken_by: str | None = "other", tool: str = "greet"
+    ) -> None:
+        for job_id in job_ids:
+            await self.pending(store, job_id, taken_by=taken_by, tool=tool)
+
+    async def adopted(self, store: JobStore, owner: str = "me", limit: int = 1000, tool: str = "greet") -> list[str]:
+        return [job.id for job in await store.adopt(owner, tools=[tool], limit=limit)]
+
+    async def test_what_waits_in_a_living_process_is_left_to_it(self, store: JobStore) -> None:
+        await store.keep_alive("other", lease_seconds=self.time_unit_seconds * 10)
+        await self.waiting(store, "a", "b")
+        assert await self.adopted(store) == []
+        assert (await self.existing(store, "a")).taken_by == "other"
+
+    async def test_what_waited_in_a_process_that_fell_silent_is_taken_oldest_first(
+        self, store: JobStore, clock: ManualClock
+    ) -> None:
+        await store.keep_alive("other", lease_seconds=self.time_unit_seconds)
+        await store.keep_alive("me", lease_seconds=self.time_unit_seconds * 100)
+        await self.waiting(store, "c", "a", "b")
+        await self.pass_time(clock, 1.1)
+        jobs = await store.adopt("me", tools=["greet"])
+        assert [job.id for job in jobs] == ["c", "a", "b"]
+        assert jobs == [await store.get(job.id) for job in jobs]
+        assert {(job.taken_by, job.status) for job in jobs} == {("me", JobStatus.PENDING)}
+        assert await self.adopted(store) == []
+
+    async def test_a_process_that_notes_again_that_it_lives_keeps_its_jobs(
+        self, store: JobStore, clock: ManualClock
+    ) -> None:
+        await store.keep_alive("other", lease_seconds=self.time_unit_seconds)
+        await self.waiting(store, "a")
+        await self.pass_time(clock, 0.6)
+        await store.keep_alive("other", lease_seconds=self.time_unit_seconds * 10)
+        await self.pass_time(clock, 0.6)
+        assert await self.adopted(store) == []
+
+    async def test_jobs_that_are_nobodys_or_of_an_unknown_process_are_taken(self, store: JobStore) -> None:
+        await self.waiting(store, "a", taken_by=None)
+        await self.waiting(store, "b", taken_by="never-heard-of")
+        assert await self.adopted(store) == ["a", "b"]
+
+    async def test_only_jobs_of_the_tools_that_were_asked_for_are_taken(self, store: JobStore) -> None:
+        await self.waiting(store, "a", taken_by=None, tool="one")
+        await self.waiting(store, "b", taken_by=None, tool="two")
+        assert await self.adopted(store, tool="two") == ["b"]
+        assert [job.id for job in await store.adopt("me", tools=["one", "two", "three"])] == ["a"]
+        assert await store.adopt("me", tools=[]) == []
+
+    async def test_no_more_than_the_limit_are_taken_at_once(self, store: JobStore) -> None:
+        await self.waiting(store, *"abcde", taken_by=None)
+        await store.keep_alive("me", lease_seconds=self.time_unit_seconds * 10)
+        assert await self.adopted(store, limit=2) == ["a", "b"]
+        assert await self.adopted(store, limit=2) == ["c", "d"]
+        assert await self.adopted(store, limit=2) == ["e"]
+
+    async def test_of_several_who_take_at_once_each_gets_others(self, store: JobStore) -> None:
+        names = [f"job-{n}" for n in range(20)]
+        await self.waiting(store, *names, taken_by=None)
+        owners = [f"owner-{n}" for n in range(5)]
+        for owner in owners:
+            await store.keep_alive(owner, lease_seconds=self.time_unit_seconds * 10)
+        taken = await asyncio.gather(*(self.adopted(store, owner, limit=7) for owner in owners))
+        flat = [job_id for jobs in taken for job_id in jobs]
+        assert len(flat) == len(set(flat))
+        rest = await self.adopted(store, "owner-0")
+        assert sorted(flat + rest) == sorted(names)
+
+    async def test_jobs_that_run_or_have_ended_are_not_taken(self, store: JobStore) -> None:
+        for status in (JobStatus.EXECUTING, JobStatus.SUCCEEDED, JobStatus.CANCELLED):
+            await self.in_status(store, status, job_id=f"job-{status}")
+        assert await self.adopted(store) == []
+
+    async def test_a_job_that_lost_its_worker_is_nobodys(self, store: JobStore, clock: ManualClock) -> None:
+        await store.keep_alive("worker-1", lease_seconds=self.time_unit_seconds * 100)
+        await self.claimed(store, max_attempts=2)
+        await self.pass_time(clock, 1.1)
+        [job] = await store.reap()
+        assert job.taken_by is None
+        assert await self.adopted(store) == ["job-1"]
+
+    async def test_a_job_that_was_released_stays_in_its_process(self, store: JobStore) -> None:
+        lease = await self.claimed(store)
+        before = await self.existing(store)
+        await store.keep_alive(str(before.lease_owner), lease_seconds=self.time_unit_seconds * 10)
+        released = await store.release(lease)
+        assert released.taken_by == before.lease_owner
+        assert await self.adopted(store) == []
+
+    async def test_a_process_that_is_buried_has_nothing_any_more(self, store: JobStore) -> None:
+        await store.keep_alive("worker-1", lease_seconds=self.time_unit_seconds * 100)
+        await store.keep_alive("worker-2", lease_seconds=self.time_unit_seconds * 100)
+        await self.waiting(store, "waits", taken_by="worker-1")
+        await self.waiting(store, "other", taken_by="worker-2")
+        await self.claimed(store, "runs", max_attempts=2)
+        assert sorted(await store.owners()) == ["worker-1", "worker-2"]
+        await store.bury("worker-1")
+        assert await store.owners() == ["worker-2"]
+        assert [job.id for job in await store.reap()] == ["runs"]
+        assert sorted(await self.adopted(store)) == ["runs", "waits"]
+
+    async def test_the_slots_of_a_process_that_is_buried_are_free(self, store: JobStore) -> None:
+        async def acquire(holder: str, name: str = "name") -> bool:
+            return await store.acquire_slot(name, holder, limit=2, lease_seconds=self.time_unit_seconds * 100)
+
+        await store.keep_alive("dead", lease_seconds=self.time_unit_seconds * 100)
+        assert [await acquire("dead job-1"), await acquire("deadly job-2"), await acquire("x job-3")] == [
+            True,
+            True,
+            False,
+        ]
+        assert [await acquire("dead job-4", "other"), await acquire("dead job-5", "other")] == [True, True]
+        await store.bury("dead")
+        assert [await acquire("x job-3"), await acquire("y job-6")] == [True, False]
+        assert [await acquire("x job-3", "other"), await acquire("y job-6", "other")] == [True, True]
+
+    async def test_a_process_that_is_not_known_can_be_buried(self, store: JobStore) -> None:
+        await store.bury("never-heard-of")
+        assert await store.owners() == []
