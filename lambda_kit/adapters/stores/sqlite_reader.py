@@ -1,0 +1,96 @@
+"""`Reader`: the thread that reads, and looks for what other processes have changed."""
+
+import queue
+import sqlite3
+import time
+from typing import Final
+
+from lambda_kit.adapters.stores.sqlite_file import DatabaseFile
+from lambda_kit.adapters.stores.sqlite_queries import changes_since
+from lambda_kit.adapters.stores.sqlite_thread import Call, DatabaseThread, OnChanges
+from lambda_kit.core.errors import LambdaKitError
+
+__all__ = ["Reader"]
+
+_POLL_SECONDS: Final = 0.05
+
+
+class Reader(DatabaseThread[sqlite3.Connection]):
+    """Reads, and while somebody watches looks for what others have changed.
+
+    Args:
+        name: The thread's name.
+        file: The database.
+        origin: Whose changes are not looked for.
+        on_changes: Is told what others changed.
+    """
+
+    def __init__(self, name: str, file: DatabaseFile, origin: int, on_changes: OnChanges) -> None:
+        super().__init__(name, file)
+        self._origin = origin
+        self._on_changes = on_changes
+        self._connection: sqlite3.Connection | None = None
+        self._seen: int | None = None
+        self._data_version: int | None = None
+        self._next_poll = 0.0
+
+    def watch(self, since: int) -> None:
+        """Look for changes with higher numbers than this from now on. -1: it is not known."""
+        self.submit(lambda _: self._set_seen(since))
+
+    def unwatch(self) -> None:
+        """Look for changes no longer."""
+        self.submit(lambda _: self._set_seen(None))
+
+    def _set_seen(self, seen: int | None) -> None:
+        self._seen = seen
+        self._data_version = None
+        self._next_poll = 0.0
+
+    def _connect(self) -> None:
+        self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._file.open_for_reading()
+            self._data_version = None
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _next_calls(self) -> list[Call[sqlite3.Connection]]:
+        if self._seen is None:
+            return super()._next_calls()
+        try:
+            return self._queued(self._calls.get(timeout=max(0.0, self._next_poll - time.monotonic())))
+        except queue.Empty:
+            return []
+
+    def _serve(self, calls: list[Call[sqlite3.Connection]]) -> None:
+        for call in calls:
+            try:
+                call.run(self._opened())
+            except Exception as error:  # noqa: BLE001 - it is passed on, whatever it is
+                self._failed([call], error)
+            self._post(call.settle)
+        if self._seen is not None and time.monotonic() >= self._next_poll:
+            self._poll(self._seen)
+            self._next_poll = time.monotonic() + _POLL_SECONDS
+
+    def _poll(self, seen: int) -> None:
+        """Tell of what others have changed since the last poll."""
+        try:
+            connection = self._opened()
+            (data_version,) = connection.execute("PRAGMA data_version").fetchone()
+            if data_version == self._data_version:
+                return
+            changes, self._seen, has_more = changes_since(connection, seen, self._origin)
+            self._data_version = None if has_more else data_version
+        except (sqlite3.Error, LambdaKitError) as error:
+            self._failed([], error)
+            return
+        if changes:
+            self._post(self._on_changes, changes)
