@@ -1,0 +1,174 @@
+"""What a `RedisJobStore` has open: connections for calls, the subscription, and who watches."""
+
+import contextlib
+import itertools
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cachetools import FIFOCache
+
+from lambda_kit.adapters.stores.redis_index_scripts import CHECK
+from lambda_kit.adapters.stores.redis_link import Link, RedisAddress
+from lambda_kit.adapters.stores.redis_lua import LAYOUT, Script
+from lambda_kit.adapters.stores.redis_watch import Subscription
+from lambda_kit.core.errors import ConfigurationError, LambdaKitError, StoreError, UnavailableError
+from lambda_kit.core.job import JobStatus
+from lambda_kit.core.store import Change, OnChange
+
+__all__ = ["RedisSession"]
+
+logger = logging.getLogger("lambda_kit.store")
+
+_OLDEST_VERSION = 6
+_UNSURE_WRITES = 10_000
+
+
+class RedisSession:
+    """The connections of one store, and what it hears.
+
+    Args:
+        url: Where the Redis is.
+        base: What each key begins with.
+        max_connections: How many connections there are for calls.
+        timeout_seconds: Bound of each exchange.
+        on_gap: Called when changes of others may have been missed.
+    """
+
+    def __init__(
+        self, url: str, base: str, *, max_connections: int, timeout_seconds: float, on_gap: Callable[[], None]
+    ) -> None:
+        self._address = RedisAddress(url, timeout_seconds=timeout_seconds)
+        self._base = base
+        self._timeout_seconds = timeout_seconds
+        self._link = Link(self._address, base.encode(), max_connections=max_connections)
+        self._subscription: Subscription | None = None
+        self._watchers: tuple[OnChange, ...] = ()
+        self._tell_store_of_gap = on_gap
+        self._origin = os.urandom(8).hex()
+        self._numbers = itertools.count(1)
+        self._unsure: FIFOCache[str, None] = FIFOCache(_UNSURE_WRITES)
+        self.run = self._link.run
+        self.command = self._link.command
+        self.bulk = self._link.bulk
+
+    async def start(self) -> None:
+        """Connect, see whether this Redis will do, and subscribe. As `JobStore.start`."""
+        await self.stop()
+        self._link.open()
+        try:
+            await self._check()
+            await self._subscribe()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Wait for the calls under way, and close all. Safe to call twice."""
+        self._watchers = ()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.stop()
+        await self._link.close()
+
+    def key(self, *parts: str) -> bytes:
+        """The name of a key."""
+        return f"{self._base}{':'.join(parts)}".encode()
+
+    def new_write_id(self) -> str:
+        """An id that no other write has."""
+        return f"{self._origin}.{next(self._numbers)}"
+
+    async def write(
+        self, script: Script, job_id: str, write_id: str, *args: str | float, blobs: Sequence[bytes] = ()
+    ) -> Any:
+        """Run a script that changes a job and publishes that under `write_id`.
+
+        Its success is for the caller to tell the watches. Where it is not known whether it was made, they are told to
+        look.
+        """
+        try:
+            return await self.run(script, job_id, write_id, *args, blobs=blobs)
+        except UnavailableError:
+            self._unsure[write_id] = None  # if it is made later on, its message is not an old one
+            self.tell(Change(job_id))
+            raise
+
+    def watch(self, on_change: OnChange) -> Callable[[], None]:
+        """As `JobStore.watch`."""
+
+        def watcher(change: Change) -> None:  # one for each watch, though the function be the same
+            on_change(change)
+
+        self._watchers = (*self._watchers, watcher)
+
+        def unwatch() -> None:
+            self._watchers = tuple(other for other in self._watchers if other is not watcher)
+
+        return unwatch
+
+    def tell(self, change: Change) -> None:
+        """Tell who watches."""
+        for watcher in self._watchers:
+            watcher(change)
+
+    async def _subscribe(self) -> None:
+        subscription = Subscription(
+            self._address,
+            f"{self._base}changes",
+            on_message=self._hear,
+            on_gap=self._miss,
+            timeout_seconds=self._timeout_seconds,
+        )
+        await subscription.start()
+        self._subscription = subscription
+
+    def _hear(self, message: bytes) -> None:
+        write_id, status, cancel_requested, job_id = message.decode().split(" ", 3)
+        if write_id.startswith(self._origin):
+            if write_id not in self._unsure:
+                return  # told already
+            del self._unsure[write_id]
+        self._tell_safely(Change(job_id, None if status == "-" else JobStatus(status), cancel_requested == "1"))
+
+    def _miss(self) -> None:
+        self._tell_store_of_gap()
+        self._tell_safely(Change(None))
+
+    def _tell_safely(self, change: Change) -> None:
+        try:
+            self.tell(change)
+        except Exception:
+            logger.exception("a watch of the job store failed")
+
+    async def _check(self) -> None:
+        try:
+            layout = int(await self.run(CHECK, LAYOUT))
+        except UnavailableError:
+            raise
+        except LambdaKitError as error:
+            raise ConfigurationError(str(error)) from None
+        if layout != LAYOUT:
+            raise ConfigurationError(
+                f"the jobs in Redis under '{self._base}' were written by another version of lambda_kit "
+                f"(layout {layout}, this one knows {LAYOUT}): use another prefix, or that version"
+            )
+        with contextlib.suppress(ConfigurationError, StoreError):  # not everybody may ask, or is answered
+            _, limit = await self.command(b"CONFIG", b"GET", b"proto-max-bulk-len")
+            self._link.most_bytes = int(limit)
+        try:
+            info = b"\n".join([await self.command(b"INFO", section) for section in (b"server", b"memory")]).decode()
+        except ConfigurationError:
+            return  # a user who may not ask
+        facts = dict(line.strip().split(":", 1) for line in info.splitlines() if ":" in line)
+        version = facts.get("redis_version", str(_OLDEST_VERSION))
+        if int(version.partition(".")[0]) < _OLDEST_VERSION:
+            raise ConfigurationError(f"Redis at {self._address.text} is version {version}: at least 6.0 is needed")
+        policy = facts.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            logger.warning(
+                "Redis at %s has maxmemory-policy %s and will drop jobs when its memory is full; set it to noeviction",
+                self._address.text,
+                policy,
+            )
