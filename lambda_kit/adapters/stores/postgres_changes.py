@@ -1,0 +1,184 @@
+"""How `PostgresJobStore` tells and hears of changes: one connection that listens and notifies."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from lambda_kit.core.errors import ConfigurationError, UnavailableError
+from lambda_kit.core.job import JobStatus
+from lambda_kit.core.store import Change, OnChange
+
+if TYPE_CHECKING:
+    from lambda_kit.adapters.stores.postgres_database import Connection, Database
+
+__all__ = ["Changes"]
+
+logger = logging.getLogger("lambda_kit.store")
+
+# Each NOTIFY takes a lock of the whole server until it is committed: one for many changes, not one in each transaction.
+_GATHER_SECONDS = 0.01
+_LONGEST_PAYLOAD = 7_500  # bytes, of the 8,000 that PostgreSQL allows
+_MOST_OUTGOING = 20_000  # beyond this, others are told to look at everything again
+_CALL_SECONDS = 5.0
+_CLOSE_SECONDS = 1.0
+_IDLE_SECONDS = 10.0  # a connection that was lost without a word is found after so long
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+
+_EVERYTHING = "*"
+_NOTIFY = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
+
+
+class Changes:
+    """The one subscription of a store.
+
+    Args:
+        database: Where.
+        channel: The name under which the stores of one schema tell each other.
+        on_foreign: Called with each change that another store has made, before the watches are.
+    """
+
+    def __init__(self, database: "Database", channel: str, on_foreign: Callable[[Change], None]) -> None:
+        self._database = database
+        self._channel = channel
+        self._on_foreign = on_foreign
+        self._watchers: tuple[OnChange, ...] = ()
+        self._outgoing: dict[str, str] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._own_pid = 0
+        self._is_closing = False
+
+    async def open(self) -> None:
+        """Subscribe, and go on with that until `close`."""
+        self._wake = asyncio.Event()
+        self._is_closing = False
+        is_listening: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._keep_listening(is_listening), name="lambda_kit-store-changes")
+        await asyncio.wait((self._task, is_listening), return_when=asyncio.FIRST_COMPLETED)
+        if not is_listening.done():
+            await self._task  # raises why
+
+    async def close(self) -> None:
+        """End the watches, tell others what they were not told yet, and disconnect."""
+        self._watchers = ()
+        self._is_closing = True
+        self._wake.set()
+        task, self._task = self._task, None
+        if task is not None:
+            await asyncio.wait((task,), timeout=_CLOSE_SECONDS)
+            task.cancel()  # it waits for a database that is away
+            await asyncio.gather(task, return_exceptions=True)
+        self._outgoing = {}
+
+    def watch(self, on_change: OnChange) -> Callable[[], None]:
+        """See `JobStore.watch`."""
+
+        def watcher(change: Change) -> None:  # one for each watch, though the function be the same
+            on_change(change)
+
+        self._watchers = (*self._watchers, watcher)
+
+        def unwatch() -> None:
+            self._watchers = tuple(other for other in self._watchers if other is not watcher)
+
+        return unwatch
+
+    def tell(self, change: Change) -> None:
+        """Tell the watches here at once, and other stores soon, of a change that is committed."""
+        if len(self._outgoing) >= _MOST_OUTGOING:
+            self._outgoing = {_EVERYTHING: _EVERYTHING}
+        self._outgoing[change.job_id or _EVERYTHING] = _line(change)
+        self._wake.set()
+        self._tell_here(change)
+
+    def _tell_here(self, change: Change) -> None:
+        for watcher in self._watchers:
+            watcher(change)
+
+    async def _keep_listening(self, is_listening: asyncio.Future[None]) -> None:
+        failures = 0
+        while not self._is_closing:
+            try:
+                with self._database.translated(is_opening=not is_listening.done()):
+                    async with self._database.own_connection() as connection:
+                        await self._subscribe(connection)
+                        if is_listening.done():
+                            self._tell_here(Change(None))
+                        else:
+                            is_listening.set_result(None)
+                        failures = 0
+                        await self._forward(connection)
+            except (UnavailableError, ConfigurationError) as error:
+                if not is_listening.done():
+                    raise
+                failures += 1
+                if failures == 1:
+                    logger.warning("changes of jobs by other processes are not heard of for a while: %s", error)
+            if not self._is_closing:
+                await asyncio.sleep(min(_FIRST_PAUSE_SECONDS * 2**failures, _LONGEST_PAUSE_SECONDS))
+
+    async def _subscribe(self, connection: "Connection") -> None:
+        async with asyncio.timeout(_CALL_SECONDS):
+            self._own_pid = connection.get_server_pid()
+            connection.add_termination_listener(lambda _: self._wake.set())
+            await connection.add_listener(self._channel, self._hear)
+
+    async def _forward(self, connection: "Connection") -> None:
+        """Tell other stores what has changed, until the connection is lost."""
+        while not connection.is_closed() and not self._is_closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    await self._wake.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
+            await self._send(connection)
+
+    async def _send(self, connection: "Connection") -> None:
+        self._wake.clear()
+        outgoing, self._outgoing = self._outgoing, {}
+        try:
+            # with nothing to tell it shows whether the connection is still there
+            await connection.fetch(_NOTIFY, self._channel, _payloads(outgoing.values()), timeout=_CALL_SECONDS)
+        except BaseException:
+            self._outgoing = outgoing | self._outgoing
+            raise
+
+    def _hear(self, _: object, pid: int, __: str, payload: object) -> None:
+        if pid == self._own_pid:
+            return  # told when it was made
+        for line in str(payload).split("\n"):
+            change = _change(line)
+            self._on_foreign(change)
+            self._tell_here(change)
+
+
+def _line(change: Change) -> str:
+    if change.job_id is None:
+        return _EVERYTHING
+    return f"{change.status or '-'} {int(change.cancel_requested)} {change.job_id}"
+
+
+def _change(line: str) -> Change:
+    if line == _EVERYTHING:
+        return Change(None)
+    status, cancel_requested, job_id = line.split(" ", 2)
+    return Change(job_id, None if status == "-" else JobStatus(status), cancel_requested == "1")
+
+
+def _payloads(lines: Iterable[str]) -> list[str]:
+    """Lines, joined to as few texts as a notification's size allows."""
+    payloads: list[str] = []
+    size = 0
+    gathered: list[str] = []
+    for line in lines:
+        length = len(line.encode()) + 1
+        if size + length > _LONGEST_PAYLOAD and gathered:
+            payloads.append("\n".join(gathered))
+            gathered, size = [], 0
+        gathered.append(line)
+        size += length
+    if gathered:
+        payloads.append("\n".join(gathered))
+    return payloads
