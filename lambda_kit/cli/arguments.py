@@ -92,6 +92,20 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         "(default: what the server was made with, else 25; keep it below Kubernetes' 30, after which the process is "
         "killed)",
     )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="where jobs are kept: memory://, sqlite:///jobs.db, redis://…, postgresql://… (default: what the server "
+        "was made with, else $LAMBDA_KIT_STORE, else memory://, which forgets them at the end)",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=_count,
+        default=1,
+        help="how many processes serve the port; more than 1 need a store that they share, so not memory:// (default: "
+        "1)",
+    )
     telemetry = parser.add_mutually_exclusive_group()
     telemetry.add_argument(
         "--with-telemetry",
@@ -159,6 +173,12 @@ def _seconds(text: str) -> float:
     if not (math.isfinite(seconds) and seconds >= 0):
         raise argparse.ArgumentTypeError(f"{text!r}: must be a number of seconds, at least 0")
     return seconds
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, at least 1")
 
 
 class _FromPortVariable(str):

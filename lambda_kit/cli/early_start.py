@@ -38,20 +38,30 @@ class EarlyStart:
     Args:
         app: What is served.
         on_end: Called when the start has ended, one way or the other; look at `state`.
-        quick_seconds: For how long the server may be kept from opening its port.
+        opens_early: Whether the server may open its port while the start goes on. False: not before it has ended, and
+            `open_port` was called.
+        quick_seconds: For how long the server may be kept from opening its port early.
         give_up_seconds: How long the app may take to clean up when its start is given up.
     """
 
     def __init__(
-        self, app: _App, on_end: Callable[[], None], *, quick_seconds: float = 0.2, give_up_seconds: float = 5.0
+        self,
+        app: _App,
+        on_end: Callable[[], None],
+        *,
+        opens_early: bool = True,
+        quick_seconds: float = 0.2,
+        give_up_seconds: float = 5.0,
     ) -> None:
         self.state = StartState.STARTING
         self._app = app
         self._on_end = on_end
+        self._opens_early = opens_early
         self._quick_seconds = quick_seconds
         self._give_up_seconds = give_up_seconds
         self._messages: asyncio.Queue[Any] = asyncio.Queue()
         self._ended = asyncio.Event()
+        self._may_open = asyncio.Event()
         self._lifespan: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
         self._farewell: Any = None
@@ -65,10 +75,15 @@ class EarlyStart:
 
     def give_up(self) -> None:
         """End the start, unless it has ended. On the event loop."""
+        self.open_port()
         if self.state is StartState.STARTING:
             self._end_start(StartState.GIVEN_UP)
             if self._lifespan is not None:
                 self._lifespan.cancel()
+
+    def open_port(self) -> None:
+        """Let the server open its port as soon as the start has ended. On the event loop."""
+        self._may_open.set()
 
     async def _live(self, scope: Any, receive: _Receive, send: _Send) -> None:
         """The lifespan as the server sees it."""
@@ -78,13 +93,15 @@ class EarlyStart:
             self._lifespan.cancel()
         try:
             try:
-                async with asyncio.timeout(self._quick_seconds):
+                async with asyncio.timeout(self._quick_seconds if self._opens_early else None):
                     await self._ended.wait()
             except TimeoutError:
                 logger.info("still starting: the port is opened already, and jobs are refused until all is set up")
             if self.state is StartState.FAILED:
                 await send({"type": "lifespan.startup.failed", "message": ""})
                 return
+            if not self._opens_early:
+                await self._may_open.wait()
             await send({"type": "lifespan.startup.complete"})
             self._messages.put_nowait(await receive())
             await self._shut_down(self._lifespan, send)

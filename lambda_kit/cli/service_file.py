@@ -11,6 +11,7 @@ from lambda_kit.adapters.executors.main_guard import refuse_unguarded_main
 from lambda_kit.adapters.http.system import service_version
 from lambda_kit.cli.arguments import CustomArgs, parse_arguments
 from lambda_kit.cli.serving import configure_logging, serve_app
+from lambda_kit.cli.workers import supervise, worker_bonds
 from lambda_kit.core.description import dump_description, service_definition, tool_description
 from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
 from lambda_kit.core.tool import BoundTool
@@ -84,11 +85,26 @@ def _serve(
     if args.with_telemetry or (with_telemetry and not args.without_telemetry):
         # a service that was deployed with the flag does its work without traces, too
         logger.warning("OpenTelemetry is not part of this version of lambda_kit: serving without it")
-    server.enable(job_list=args.job_list, debug=args.debug, grace_seconds=args.grace)
+    server.enable(job_list=args.job_list, debug=args.debug, grace_seconds=args.grace, store=args.store)
+    options = {"host": args.host, "port": args.port, "access_log": args.access_log, **run_opts}
+    bonds = worker_bonds()
+    if args.workers > 1 and bonds is None:
+        _check_store_is_shared(server, args.workers)
+        supervise(options, args.workers, grace_seconds=server.settings.grace_seconds)
+        return
     tools = ", ".join(f"{tool.name} at {tool.path}" for tool in server.tools.values())
     version = server.service.version or service_version()
     logger.info("%s %s, lambda_kit %s, tools: %s", server.service.name, version, VERSION, tools)
-    serve_app(server, {"host": args.host, "port": args.port, "access_log": args.access_log, **run_opts})
+    serve_app(server, options, bonds)
+
+
+def _check_store_is_shared(server: "ToolServer", workers: int) -> None:
+    if not server.has_shared_store:
+        raise ConfigurationError(
+            f"--workers {workers}: each process would have jobs of its own in its memory, and know nothing of those of "
+            "the others, so that polls would be answered by 404: add --store with a store that processes share, such "
+            "as sqlite:///jobs.db, redis://… or postgresql://…"
+        )
 
 
 def _find(server: "ToolServer", name: str) -> BoundTool:

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -42,11 +42,24 @@ class ServiceServer(uvicorn.Server):
         tool_server: What is served.
         options: Arguments for `uvicorn.Config`, such as host and port; port 0 is any that is free.
         collects: Whether to switch the garbage collector on, once the port is open.
+        opens_after: A file descriptor: the port is opened when the app has started, and something can be read there.
+            None: it is opened early.
+        on_started: Called when the app has started.
     """
 
-    def __init__(self, tool_server: "ToolServer", options: Mapping[str, Any], *, collects: bool) -> None:
+    def __init__(
+        self,
+        tool_server: "ToolServer",
+        options: Mapping[str, Any],
+        *,
+        collects: bool,
+        opens_after: int | None = None,
+        on_started: Callable[[], None] | None = None,
+    ) -> None:
         self._tool_server = tool_server
-        self._start = EarlyStart(tool_server.app, self._on_end_of_start)
+        self._opens_after = opens_after
+        self._on_started = on_started
+        self._start = EarlyStart(tool_server.app, self._on_end_of_start, opens_early=opens_after is None)
         self._collects = collects
         self._pid = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,6 +88,8 @@ class ServiceServer(uvicorn.Server):
         """The part of `run` that is on the event loop."""
         self._pid = os.getpid()
         self._loop = asyncio.get_running_loop()
+        if self._opens_after is not None:
+            self._loop.add_reader(self._opens_after, self._open_port, self._loop, self._opens_after)
         code = STARTUP_FAILURE
         try:
             await super().serve(sockets)
@@ -157,6 +172,10 @@ class ServiceServer(uvicorn.Server):
         finally:
             self.should_exit = True
 
+    def _open_port(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+        loop.remove_reader(descriptor)
+        self._start.open_port()
+
     def _on_end_of_start(self) -> None:
         if self._start.state is StartState.FAILED:
             self.should_exit = True
@@ -164,6 +183,8 @@ class ServiceServer(uvicorn.Server):
             # What was made up to now stays. Not looking through it again and again for garbage spares requests pauses
             # of a tenth of a second.
             gc.freeze()
+            if self._on_started is not None:
+                self._on_started()
             self._say_ready()
 
     def _say_ready(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import ivcap_service
 
 from lambda_kit.cli.service_server import ServiceServer
+from lambda_kit.cli.workers import WorkerBonds, serve_as_worker
 from lambda_kit.logs import logging_init
 
 if TYPE_CHECKING:
@@ -27,12 +28,13 @@ def configure_logging() -> None:
         logging_init()
 
 
-def serve_app(server: "ToolServer", options: Mapping[str, Any]) -> None:
+def serve_app(server: "ToolServer", options: Mapping[str, Any], bonds: WorkerBonds | None = None) -> None:
     """Serve until SIGTERM or SIGINT, let the jobs that were accepted end, and return.
 
     Args:
         server: What is served.
         options: Arguments for `uvicorn.Config`, such as host and port; port 0 is any that is free.
+        bonds: What this process has from its parent, if it is one of several workers.
 
     Raises:
         SystemExit: with 3 if the app can't be started or the port is taken; why is in the log.
@@ -41,7 +43,10 @@ def serve_app(server: "ToolServer", options: Mapping[str, Any]) -> None:
     collects = gc.isenabled()
     gc.disable()  # until the port is open: what is made meanwhile stays, and looking through it takes time
     try:
-        ServiceServer(server, options, collects=collects).run()
+        if bonds is None:
+            ServiceServer(server, options, collects=collects).run()
+        else:
+            serve_as_worker(server, options, bonds, collects=collects)
     finally:
         if collects:
             gc.enable()
