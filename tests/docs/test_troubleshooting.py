@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import troubles_of_jobs, troubles_of_requests, troubles_of_tools  # noqa: F401 - they fill REPRODUCTIONS
+from tests.docs import (  # noqa: F401 - they fill REPRODUCTIONS
+    troubles_of_jobs,
+    troubles_of_requests,
+    troubles_of_stores,
+    troubles_of_tools,
+)
 from tests.docs.troubles import REPRODUCTIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"

@@ -1,0 +1,153 @@
+"""What docs/troubleshooting.md says of stores, reproduced."""
+
+import asyncio
+import contextlib
+import io
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from lambda_kit import Job, JobSettings, JobStore, MemoryJobStore, SqliteJobStore
+from lambda_kit.adapters.stores.postgres import PostgresJobStore
+from lambda_kit.adapters.stores.redis_store import RedisJobStore
+from lambda_kit.core.job import Payload
+from lambda_kit.testing import ManualClock, TestClient
+from tests.docs.troubles import greeter, refused, served, shows
+from tests.support.redis_server import REDIS_URL, need_redis
+from tests.support.service_process import free_port
+
+
+@contextlib.contextmanager
+def a_file() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory) / "jobs.db"
+
+
+def start(store: JobStore) -> None:
+    async def start_and_stop() -> None:
+        async with store:
+            pass
+
+    asyncio.run(start_and_stop())
+
+
+@refused("there is no store for 'mysql://'")
+def no_such_store() -> None:
+    served(greeter(), store="mysql://db.example.com/jobs")
+
+
+@refused("names no file: write sqlite:///jobs.db for a file in this folder")
+def no_such_form() -> None:
+    served(greeter(), store="sqlite://jobs.db")
+
+
+@refused("PostgresJobStore needs the extra 'postgres', which is not installed")
+def no_driver() -> None:
+    modules = {"asyncpg": None, "lambda_kit.adapters.stores.postgres_database": None}
+    with mock.patch.dict(sys.modules, modules):
+        del sys.modules["lambda_kit.adapters.stores.postgres_database"]
+        PostgresJobStore("postgresql://db.example.com/jobs")
+
+
+@shows("--workers 2: each process would have jobs of its own in its memory")
+def workers_without_a_shared_store() -> str:
+    with contextlib.redirect_stderr(io.StringIO()) as said, pytest.raises(SystemExit) as exited:
+        served(greeter(), store=MemoryJobStore()).serve(["--workers", "2"])
+    assert exited.value.code == 1
+    return said.getvalue()
+
+
+@refused("there is no directory")
+def no_directory() -> None:
+    with a_file() as file:
+        start(SqliteJobStore(file.parent / "nowhere" / "jobs.db"))
+
+
+@refused("it can't be written: this process needs write permission for the file and its directory")
+def a_file_that_can_only_be_read() -> None:
+    connect = sqlite3.connect
+
+    def open_read_only(path: Path, **options: Any) -> Any:  # since root may write any file
+        return connect(f"file:{path}?mode=ro", uri=True, **options)
+
+    with a_file() as file:
+        start(SqliteJobStore(file))
+        with mock.patch("sqlite3.connect", open_read_only):
+            start(SqliteJobStore(file))
+
+
+@refused("it is the database of another application: name another file")
+def a_database_of_others() -> None:
+    with a_file() as file:
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            connection.execute("CREATE TABLE poems (line TEXT)")
+        start(SqliteJobStore(file))
+
+
+@refused("it was written by a newer version of lambda_kit")
+def a_newer_file() -> None:
+    with a_file() as file:
+        start(SqliteJobStore(file))
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA user_version=99")
+        start(SqliteJobStore(file))
+
+
+@refused("refuses the user or the password of the URL")
+def a_wrong_password() -> None:
+    need_redis()
+    start(RedisJobStore(REDIS_URL.replace("//", "//nobody:wrong@")))
+
+
+@refused("the store can't be reached, for 0.2 s now")
+def a_store_that_stays_away() -> None:
+    store = RedisJobStore(f"redis://127.0.0.1:{free_port()}")
+    server = served(greeter(), store=store, settings=JobSettings(store_wait_seconds=0.2))
+    asyncio.run(server.run_tool("greet", {"name": "Ada"}))
+
+
+@refused("the encryption key must be 32 bytes in URL-safe base64")
+def a_key_that_is_none() -> None:
+    served(greeter(), encryption_key="sesame")
+
+
+@shows("database is locked")
+def a_locked_file() -> str:
+    with (
+        a_file() as file,
+        TestClient(served(greeter(), store=SqliteJobStore(file, busy_timeout_seconds=0.05))) as client,
+        contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        answer = client.post("/greet", json={"name": "Ada"})
+        other.execute("ROLLBACK")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    return str(answer.json()["detail"])
+
+
+@refused("is away, or can't do it now")
+def a_redis_that_is_not_there() -> None:
+    start(RedisJobStore(f"redis://127.0.0.1:{free_port()}"))
+
+
+@shows("did not renew its lease (attempt 1)")
+def a_worker_that_is_gone() -> str:
+    clock = ManualClock()
+    store = MemoryJobStore(clock=clock)
+
+    async def leave_a_job_behind() -> None:
+        await store.create(Job(id="my-job", tool="greet", requested_at=clock()), Payload(b"{}", "application/json"))
+        await store.claim("my-job", owner="a-process-that-is-gone", lease_seconds=10)
+
+    asyncio.run(leave_a_job_behind())
+    clock.advance(11)
+    with TestClient(served(greeter(), store=store)) as client:
+        answer = client.get("/jobs/my-job", headers={"Prefer": "wait=30"})
+    assert answer.status_code == 500
+    return str(answer.json()["detail"])

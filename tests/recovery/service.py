@@ -1,0 +1,131 @@
+"""The service that the tests of recovery kill, pause and double. `Site` says by its environment what it is to be."""
+
+import os
+import signal
+from typing import Any
+
+from pydantic import BaseModel
+
+from lambda_kit import JobContext, JobSettings, JobStore, LambdaTool, Service, ToolOptions, ToolServer
+from lambda_kit.adapters.stores.postgres import PostgresJobStore
+from lambda_kit.adapters.stores.redis_store import RedisJobStore
+from lambda_kit.adapters.stores.urls import store_from_url
+from tests.support.gate import pass_gate, pass_gate_async
+
+GATE = int(os.environ.get("RECOVERY_GATE", "0"))
+
+
+def the_store() -> JobStore:
+    """The store that the environment names, in a part of the database that is the test's own."""
+    url = os.environ["RECOVERY_STORE"]
+    if url.startswith("redis"):
+        return RedisJobStore(url, prefix=os.environ["RECOVERY_PREFIX"])
+    if url.startswith("postgres"):
+        return PostgresJobStore(url, schema=os.environ["RECOVERY_SCHEMA"])
+    return store_from_url(url)
+
+
+def note(what: str, ctx: JobContext) -> None:
+    """Write into the journal, which outlives a kill of this process."""
+    line = f"{what} {ctx.job_id} {ctx.attempt} {os.getpid()}\n"
+    descriptor = os.open(os.environ["RECOVERY_JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+class Ask(BaseModel):
+    text: str = ""
+
+
+class Answer(BaseModel):
+    job: str
+    attempt: int
+    text: str
+    by: int
+
+
+def answer(req: Ask, ctx: JobContext) -> Answer:
+    return Answer(job=ctx.job_id, attempt=ctx.attempt, text=req.text, by=os.getpid())
+
+
+class Once(LambdaTool):
+    """Wait at the gate; not to be run again"""
+
+    options = ToolOptions(max_wait_time=0.0, max_concurrency=10)
+
+    async def run(self, req: Ask, ctx: JobContext) -> Answer:
+        note("start", ctx)
+        if GATE:
+            await pass_gate_async(GATE)
+        note("end", ctx)
+        return answer(req, ctx)
+
+
+class Twice(Once):
+    """Wait at the gate; may be run again"""
+
+    options = ToolOptions(max_wait_time=0.0, max_concurrency=10, max_attempts=2)
+
+
+class Five(Once):
+    """Wait at the gate, five at a time"""
+
+    options = ToolOptions(max_wait_time=0.0, max_concurrency=5)
+
+
+class Deaf(LambdaTool):
+    """Wait at the gate on a thread, hear of no cancel; may be run again"""
+
+    options = ToolOptions(max_wait_time=0.0, max_attempts=2)
+
+    def run(self, req: Ask, ctx: JobContext) -> Answer:
+        note("start", ctx)
+        if GATE:
+            pass_gate(GATE)
+        note("end", ctx)
+        return answer(req, ctx)
+
+
+class Free(LambdaTool):
+    """Answer at once"""
+
+    options = ToolOptions(max_wait_time=0.0)
+
+    async def run(self, req: Ask, ctx: JobContext) -> Answer:
+        note("start", ctx)
+        ctx.progress(1, 1)
+        note("end", ctx)
+        return answer(req, ctx)
+
+
+class Sturdy(Free):
+    """Answer at once; may be run again and again"""
+
+    options = ToolOptions(max_wait_time=0.0, max_attempts=9)
+
+
+class Poison(LambdaTool):
+    """Kill the process"""
+
+    options = ToolOptions(max_wait_time=0.0, max_attempts=3)
+
+    async def run(self, _req: Ask, ctx: JobContext) -> dict[str, Any]:
+        note("start", ctx)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return {}
+
+
+server = ToolServer(
+    Service(name="Recovery", contact={"name": "Alice", "email": "alice@example.com"}),
+    [Once, Twice, Five, Deaf, Free, Sturdy, Poison],
+    store=the_store(),
+    job_list=True,
+    settings=JobSettings(
+        lease_seconds=float(os.environ["RECOVERY_LEASE"]), heartbeat_seconds=float(os.environ["RECOVERY_HEARTBEAT"])
+    ),
+)
+
+if __name__ == "__main__":
+    server.serve()
