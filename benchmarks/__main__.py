@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a smoke run; writes no file unless --output is given")
     parser.add_argument("--rounds", type=int, help="rounds of the echo and start-up scenarios")
     parser.add_argument("--burst-rounds", type=int, help="rounds of the burst of sleeping jobs")
-    parser.add_argument("--control-rounds", type=int, help="rounds of the scenarios of jobs under control")
+    parser.add_argument("--control-rounds", type=int, help="rounds of the scenarios of jobs under control, and stores")
     parser.add_argument("--only", help=f"contestants, {_names([c.name for c in CONTESTANTS])}")
     parser.add_argument("--scenarios", help=_names([s.name for s in SCENARIOS]))
     parser.add_argument("--load", choices=("auto", "wrk", "builtin"), default="auto", help="the load generator")

@@ -5,7 +5,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -22,11 +22,14 @@ __all__ = [
     "OURS",
     "OURS_CONTROL",
     "OURS_PROCESS",
+    "OURS_STORES",
     "POOL",
     "Contestant",
     "Server",
+    "Started",
     "python_of",
     "serving",
+    "starting",
 ]
 
 MESSAGE = "Hello, world"
@@ -113,6 +116,8 @@ OURS_CONTROL = replace(OURS, module="benchmarks.services.ours_control")
 """Ours again, with the tools for what no other contestant can do: limits, cancels, events, a drain."""
 OURS_PROCESS = replace(OURS, module="benchmarks.services.ours_process")
 """And with worker processes."""
+OURS_STORES = replace(OURS, module="benchmarks.services.ours_stores")
+"""And with `--kept-in`, which says where its jobs are kept."""
 
 
 def python_of(contestants: tuple[Contestant, ...]) -> dict[str, str]:
@@ -133,17 +138,13 @@ def python_of(contestants: tuple[Contestant, ...]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
-    """A contestant that is running and answers correctly."""
+class Started:
+    """A contestant whose port is open."""
 
     port: int
-    pid: int
     process: subprocess.Popen[bytes]
-    first_answer_seconds: float
-    """From the start of the process to the first 200 on a POST."""
-
-    echo_answer: bytes
-    """The body that every echo has to have."""
+    at: float
+    """When its process was started, by `time.perf_counter`."""
 
     def url(self, path: str) -> str:
         """The address of a path."""
@@ -160,34 +161,62 @@ class Server:
         return _request(self.port, method, path, body=body, headers=headers or {})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Server(Started):
+    """A contestant that is running and answers correctly."""
+
+    pid: int
+    first_answer_seconds: float
+    """From the start of the process to the first 200 on a POST."""
+
+    echo_answer: bytes
+    """The body that every echo has to have."""
+
+
 @contextmanager
-def serving(contestant: Contestant, python: str, cores: Cores, *, is_ended: bool = False) -> Iterator[Server]:
-    """The contestant as a process for the length of the block, its answers checked.
+def starting(
+    contestant: Contestant, python: str, cores: Cores, *, is_ended: bool = False, arguments: Sequence[str] = ()
+) -> Iterator[Started]:
+    """The contestant as a process for the length of the block, from the moment when its port is open.
 
     Its output goes to `/dev/null`: it pays for formatting its log, not for a terminal. It must not end before the
-    block does, unless the block ends it (`is_ended`).
+    block does, unless the block ends it (`is_ended`). `arguments` are further ones for its command line.
+
+    Raises:
+        ContestantError: it does not start.
+    """
+    port = _free_port()
+    command = [python, "-m", contestant.module, "--host", _HOST, "--port", str(port), *arguments]
+    at = time.perf_counter()
+    with running(command, core=cores.server) as process:
+        _wait_for_port(process, port, contestant, command)
+        yield Started(port=port, process=process, at=at)
+        if not is_ended and process.poll() is not None:
+            raise ContestantError(f"{contestant.name}: ended by itself with exit code {process.returncode}")
+
+
+@contextmanager
+def serving(
+    contestant: Contestant, python: str, cores: Cores, *, is_ended: bool = False, arguments: Sequence[str] = ()
+) -> Iterator[Server]:
+    """The same, with its answers checked.
 
     Raises:
         ContestantError: it does not start, or an answer is not the right one.
     """
-    port = _free_port()
-    command = [python, "-m", contestant.module, "--host", _HOST, "--port", str(port)]
-    started = time.perf_counter()
-    with running(command, core=cores.server) as process:
-        _wait_for_port(process, port, contestant, command)
-        first = _first_echo(port, contestant)
-        first_answer_seconds = time.perf_counter() - started
-        if "sync" in contestant.tools and _echo(port, "sync", contestant) != first:
+    with starting(contestant, python, cores, is_ended=is_ended, arguments=arguments) as started:
+        first = _first_echo(started.port, contestant)
+        first_answer_seconds = time.perf_counter() - started.at
+        if "sync" in contestant.tools and _echo(started.port, "sync", contestant) != first:
             raise ContestantError(f"{contestant.name}: the sync and the async echo differ")
         yield Server(
-            port=port,
-            pid=process.pid,
-            process=process,
+            port=started.port,
+            process=started.process,
+            at=started.at,
+            pid=started.process.pid,
             first_answer_seconds=first_answer_seconds,
             echo_answer=first,
         )
-        if not is_ended and process.poll() is not None:
-            raise ContestantError(f"{contestant.name}: ended by itself with exit code {process.returncode}")
 
 
 def _free_port() -> int:

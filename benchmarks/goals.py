@@ -9,7 +9,10 @@ from benchmarks.scenarios.burst import ACCEPT_TOTAL, MEMORY
 from benchmarks.scenarios.echo import rate_key
 from benchmarks.scenarios.limits import ACCEPTED, LIMITED, REFUSED, UNLIMITED
 from benchmarks.scenarios.process import PROCESS_P50
+from benchmarks.scenarios.recovery import recovery_key
 from benchmarks.scenarios.startup import FIRST_ANSWER
+from benchmarks.scenarios.store_kinds import STORES
+from benchmarks.scenarios.stores import store_rate_key
 from benchmarks.settings import Settings
 
 __all__ = ["Goal", "goals"]
@@ -101,4 +104,19 @@ def goals(settings: Settings) -> list[Goal]:
             at_least=0.95,
         ),
     ]
+    for kind, share, words in (("sqlite", 1 / 2, "0.5"), ("redis", 1 / 3, "1/3"), ("postgres", 1 / 3, "1/3")):
+        found += [
+            RatioGoal(
+                title=f"async echo, jobs {STORES[kind]}, 32 connections: ≥ {words} times in memory",
+                row=store_rate_key(kind, 32),
+                other=OURS.name,
+                other_row=store_rate_key("memory", 32),
+                at_least=share,
+            ),
+            LimitGoal(
+                title=f"{settings.left_jobs:,} jobs of a dead process {STORES[kind]}: first result in < 5 s",
+                row=recovery_key(kind),
+                at_most=5.0,
+            ),
+        ]
     return found

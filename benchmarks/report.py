@@ -36,6 +36,11 @@ _NOTES = """\
   in the number. Such jobs are few, so its p95 is its slowest.
 - Events are timed from the request that lets the job report to the end of the last watcher's stream.
   Each watcher must have seen each event once, in order.
+- Stores: one server after the other, each with its jobs elsewhere. Redis and PostgreSQL run as they were found, on any
+  core, so they may share one with the server or the load; the SQLite file is in the folder for
+  temporary files, whose disk counts (`$TMPDIR` names another).
+- Recovery is timed from the start of the service file to the answer with the result of the oldest job. The process that
+  left the jobs ran on the same machine and has exited: a successor elsewhere waits for its lease to run out (10 s).
 - After a drain the process must exit with 0. Its time to exit has the teardown of the interpreter in it.
 """
 
@@ -54,6 +59,8 @@ def render(bench: Bench, contestants: Sequence[Contestant], results: Results) ->
         "## How to read this",
         _NOTES.rstrip(),
     ]
+    if bench.notes:
+        parts += ["## Left out", "\n".join(f"- {' '.join(note.split())}" for note in bench.notes)]
     if results.problems:
         parts += ["## Failures", "\n".join(f"- {' '.join(problem.split())}" for problem in results.problems)]
     return "\n\n".join(parts) + "\n"
@@ -69,7 +76,7 @@ def _facts(bench: Bench, contestants: Sequence[Contestant]) -> str:
         f"- Cores: {bench.cores}",
         f"- Load: {bench.load.title}, {settings.run_seconds} s each, {settings.rounds} rounds",
         f"- Burst: {burst}, {settings.burst_rounds} rounds",
-        f"- Jobs under control (worker processes, limits, cancels, events, drain): {control}",
+        f"- Jobs under control (worker processes, limits, cancels, events, drain, stores): {control}",
         f"- Load average of the machine before: {bench.load_average:.2f}; well below 1 on an idle one",
     ]
     lines += [f"- **{contestant.name}**: {contestant.title}" for contestant in contestants]

@@ -40,7 +40,7 @@ class Settings:
     """How long the burst may take to be accepted, and again to be finished, before it counts as failed."""
 
     control_rounds: int
-    """The same as `rounds` for the scenarios of jobs under control: process, limits, cancel, events, drain."""
+    """The same as `rounds` for process, limits, cancel, events, drain and stores."""
 
     control_seconds: int
     """How long each load lasts there; whole seconds, at least 2."""
@@ -50,6 +50,9 @@ class Settings:
 
     deaf_cancels: int
     """How many jobs that do not listen are cancelled; each takes the grace time."""
+
+    left_jobs: int
+    """How many jobs a dead process has left in a store."""
 
     is_smoke: bool = False
     """Whether the numbers only show that everything works."""
@@ -70,6 +73,7 @@ FULL = Settings(
     control_seconds=2,
     cancels=50,
     deaf_cancels=2,
+    left_jobs=10_000,
 )
 
 QUICK = Settings(
@@ -87,5 +91,6 @@ QUICK = Settings(
     control_seconds=2,
     cancels=5,
     deaf_cancels=1,
+    left_jobs=1_000,
     is_smoke=True,
 )

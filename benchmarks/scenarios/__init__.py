@@ -8,7 +8,9 @@ from benchmarks.scenarios.echo import EchoScenario
 from benchmarks.scenarios.events import EventsScenario
 from benchmarks.scenarios.limits import LimitsScenario
 from benchmarks.scenarios.process import ProcessScenario
+from benchmarks.scenarios.recovery import RecoveryScenario
 from benchmarks.scenarios.startup import StartupScenario
+from benchmarks.scenarios.stores import StoresScenario
 
 __all__ = ["SCENARIOS", "Bench", "Scenario"]
 
@@ -21,4 +23,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     CancelScenario(),
     EventsScenario(),
     DrainScenario(),
+    StoresScenario(),
+    RecoveryScenario(),
 )

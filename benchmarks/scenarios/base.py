@@ -1,7 +1,7 @@
 """The shape of a scenario."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmarks.contestants import Contestant
@@ -24,6 +24,8 @@ class Bench:
     """The interpreter of each contestant, by its name."""
     load_average: float
     """How busy the machine was just before, over one minute."""
+    notes: list[str] = field(default_factory=list)
+    """What was left out, and why: no failures."""
 
 
 class Scenario(Protocol):
