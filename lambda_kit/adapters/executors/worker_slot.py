@@ -291,7 +291,7 @@ class WorkerSlot:
         elif not worker.has_set_up and worker.setup_error is None:
             error = task.exception() if task.done() and not task.cancelled() else None
             worker.setup_error = f"it {how} while its tools were being set up{f': {error!r}' if error else ''}"
-        self._answer("a worker process has just ended")
+        self._answer("a worker process has just ended" if was_wanted else None)
         call, self._call = self._call, None
         if call is not None:
             call.lose(f"the process that ran the job {how}")
