@@ -15,9 +15,9 @@ import msgspec
 
 from lambda_kit import BadRequestError, ConfigurationError, Job, JobStatus, JobStore, LeaseLostError, UnavailableError
 from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.events import STATUS_SCHEMA, Event, EventKind, EventPage, NewEvent
+from lambda_kit.core.events import Event, EventPage, NewEvent, first_events, report_event, status_event
 from lambda_kit.core.job import Outcome, Payload, claim_job, end_job, holds_claim, reap_job, requeue_job
-from lambda_kit.core.store import Change, Claim, Created, Delivery, JobPage, Lease, OnChange, Renewal
+from lambda_kit.core.store import Change, Claim, ClaimRequest, Created, Delivery, JobPage, Lease, OnChange, Renewal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -131,7 +131,9 @@ class JsonFilesJobStore(JobStore):
 
     # --8<-- [start:create]
     @in_turn
-    def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
+    def create(
+        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+    ) -> Created:
         jobs = {other.id: other for other in self._jobs()}
         keys = {other.idempotency_key: other for other in jobs.values()}
         existing = jobs.get(job.id) or (job.idempotency_key and keys.get(job.idempotency_key))
@@ -141,8 +143,13 @@ class JsonFilesJobStore(JobStore):
         if max_unfinished is not None and len(unfinished) >= max_unfinished:
             raise QueueFullError(f"tool '{job.tool}' has {max_unfinished} jobs waiting or running: come back later")
         number = max((entry.number for entry in self._entries.values()), default=0) + 1
+        if claim is not None:  # in the same step
+            job = claim.claimed(job, self._clock())
+        log = tuple(first_events(job))
         to_tell = dict.fromkeys(self._sinks, 0)
-        return Created(self._change(Entry(number=number, job=job, request=request, to_tell=to_tell), job), is_new=True)
+        self._write(Entry(number=number, job=job, request=request, events=log, last_seq=len(log), to_tell=to_tell))
+        self._tell(Change(job.id, job.status))
+        return Created(job, is_new=True)
 
     # --8<-- [end:create]
 
@@ -240,9 +247,6 @@ class JsonFilesJobStore(JobStore):
                 del held[holder]
         for job in [job for job in self._jobs() if job.lease_owner == owner]:
             self._note(job, lease_expires_at=self._clock())
-        for held in self._slots.values():
-            for holder in [holder for holder in held if holder.startswith(f"{owner} ")]:
-                del held[holder]
 
     @in_turn
     def adopt(self, owner: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
@@ -304,10 +308,7 @@ class JsonFilesJobStore(JobStore):
         if batch is not None and this_batch <= entry.batch:
             return entry.last_seq  # it was sent again: its answer was lost
         first = entry.last_seq + dropped + 1
-        log = [
-            Event(seq, EventKind.REPORT, event.schema, event.timestamp, event.body)
-            for seq, event in enumerate(events, first)
-        ]
+        log = [report_event(seq, event) for seq, event in enumerate(events, first)]
         progress = next((event.progress for event in reversed(events) if event.progress), entry.job.progress)
         self._change(
             entry,
@@ -378,10 +379,13 @@ class JsonFilesJobStore(JobStore):
         for job_id, entry in self._entries.items():
             confirmed = entry.to_tell.get(sink, entry.last_seq)
             is_waiting = sink in entry.to_tell and (confirmed < entry.last_seq or entry.job.status.is_final)
-            other, until = self._deliveries.get((sink, job_id), (holder, 0.0))
-            if len(deliveries) == limit or not is_waiting or (holder is not None and other != holder and until > now):
+            if len(deliveries) == limit or not is_waiting:
                 continue
-            if holder is not None:
+            owner = entry.job.taken_by
+            if holder is not None and owner != holder:
+                other, until = self._deliveries.get((sink, job_id), (holder, 0.0))
+                if self._alive_until.get(owner or "", now) > now or (other != holder and until > now):
+                    continue
                 self._deliveries[sink, job_id] = (holder, now + lease_seconds)
             deliveries.append(Delivery(job_id, confirmed))
         return deliveries
@@ -398,6 +402,8 @@ class JsonFilesJobStore(JobStore):
 
     @in_turn
     def purge(self) -> int:
+        long_ago = self._clock() - 3600.0
+        self._alive_until = {owner: until for owner, until in self._alive_until.items() if until > long_ago}
         return self._forget_expired()
 
     # --- inside: on the thread ---
@@ -406,8 +412,8 @@ class JsonFilesJobStore(JobStore):
     def _change(self, before: Entry, job: Job, **members: Any) -> Job:
         """Write what has become of a job, with the entry of its log if its status is another; and tell."""
         after = msgspec.structs.replace(before, job=job, **members)
-        if before.last_seq == 0 or job.status is not before.job.status:
-            event = Event(after.last_seq + 1, EventKind.STATUS, STATUS_SCHEMA, self._clock(), status=job.status)
+        if job.status is not before.job.status:
+            event = status_event(after.last_seq + 1, job.status, self._clock())
             events = (*after.events, event)[-self._event_log_size :]
             after = msgspec.structs.replace(after, events=events, last_seq=event.seq)
         if job.status.is_final:

@@ -2,32 +2,81 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from lambda_kit.core.events import NewEvent
-from lambda_kit.core.job import Job
+from lambda_kit.core.job import Job, Payload
 from lambda_kit.core.pump import EventPump
 from lambda_kit.core.run import JobSpec, ToolRun
 from lambda_kit.core.statistics import JobStatistics
-from lambda_kit.core.store import Claim, JobStore, Lease
+from lambda_kit.core.store import Claim, Created, JobStore, Lease
 from lambda_kit.core.tool import BoundTool
 
-__all__ = ["ActiveRun", "LiveRequest"]
+__all__ = ["ActiveRun", "Creation", "LiveRequest"]
 
 _making_pump = threading.Lock()
+
+
+class Creation:
+    """A job that is to be made by its run, in the one step that claims it too.
+
+    Args:
+        job: The pending record.
+        request: What is to be run.
+        max_unfinished: As for `JobStore.create`.
+        on_new: Called when the job is there, before anything can be told of it.
+        on_doubt: Called when it is not known whether it is there.
+    """
+
+    __slots__ = ("answer", "is_unwanted", "job", "max_unfinished", "on_doubt", "on_new", "request")
+
+    def __init__(
+        self,
+        job: Job,
+        request: Payload,
+        max_unfinished: int | None,
+        *,
+        on_new: Callable[[], None],
+        on_doubt: Callable[[], None],
+    ) -> None:
+        self.job = job
+        self.request = request
+        self.max_unfinished = max_unfinished
+        self.on_new = on_new
+        self.on_doubt = on_doubt
+        self.answer: asyncio.Future[Created] = asyncio.get_running_loop().create_future()
+        """What the store has answered, for who made the request."""
+        self.is_unwanted = False
+        """Whether the job's end was asked for before it was there."""
+
+    def settle(self, answer: Created | Exception) -> None:
+        """Tell who made the request."""
+        if isinstance(answer, Exception):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
 
 
 class LiveRequest:
     """What is known of a job's request in the process that took it, and is never stored."""
 
-    __slots__ = ("authorization", "transport", "value")
+    __slots__ = ("authorization", "creation", "transport", "value")
 
-    def __init__(self, value: Any = None, authorization: str | None = None, transport: Any = None) -> None:
+    def __init__(
+        self,
+        value: Any = None,
+        authorization: str | None = None,
+        transport: Any = None,
+        creation: Creation | None = None,
+    ) -> None:
         self.value = value
         """The decoded request. None: decode it from the stored bytes."""
         self.authorization = authorization
         self.transport = transport
         """The `litestar.Request`, for tools that want it."""
+        self.creation = creation
+        """How the job is made. None: it is there already."""
 
 
 class ActiveRun(ToolRun):
@@ -40,6 +89,7 @@ class ActiveRun(ToolRun):
         "_statistics",
         "_store",
         "is_ending",
+        "is_left_to_others",
         "job",
         "lease",
         "pump",
@@ -57,6 +107,8 @@ class ActiveRun(ToolRun):
         self.pump: EventPump | None = None
         self.is_ending = False
         """Whether its end is being written: whoever sets it, writes it."""
+        self.is_left_to_others = False
+        """Whether, if it is cancelled, another process is to run the job again: this one stops."""
         self.timer: asyncio.TimerHandle | None = None
         """Ends it when its time is over."""
         self._claim = claim

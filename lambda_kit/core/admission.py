@@ -1,6 +1,8 @@
 """Who is let in: how many jobs may be unfinished, and when to come back (docs/wire.md, Backpressure)."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from lambda_kit.core.errors import QueueFullError
 from lambda_kit.core.executor import ExecutorStats
@@ -35,11 +37,19 @@ class Admission:
         self._statistics = statistics
         self._max_unfinished = max_unfinished
         self._estimates: dict[str, tuple[float, float | None, float]] = {}
-        self.arriving = 0
-        """Jobs that are being made."""
+        self._arriving = 0
+
+    @contextlib.contextmanager
+    def arrival(self) -> Iterator[None]:
+        """While a job is being made that the scheduler does not know yet: it counts."""
+        self._arriving += 1
+        try:
+            yield
+        finally:
+            self._arriving -= 1
 
     def admit(self, tool: BoundTool) -> int | None:
-        """Refuse one more job, which is counted in `arriving`, if the server has too many.
+        """Refuse one more job, whose `arrival` has begun, if the server has too many.
 
         Returns:
             How many unfinished jobs the tool may have. None: any number.
@@ -48,7 +58,7 @@ class Admission:
             QueueFullError: if it is refused.
         """
         limit = self._max_unfinished
-        if limit is not None and self._scheduler.job_count + self.arriving > limit:
+        if limit is not None and self._scheduler.job_count + self._arriving > limit:
             raise QueueFullError(f"the service has {limit} jobs waiting or running: come back later")
         if tool.options.max_queue is None:
             return None
@@ -57,6 +67,8 @@ class Admission:
     def refused(self, tool: BoundTool, error: QueueFullError) -> QueueFullError:
         """Count a refusal; returns the error that says when to come back."""
         self._statistics.rejected(tool.name)
+        if error.says_when:
+            return error
         return QueueFullError(str(error), self._free_in_seconds(tool))
 
     def _free_in_seconds(self, tool: BoundTool) -> float:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from lambda_kit.core.bounds import bounded
 from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.job import Job
 from lambda_kit.core.sink import JobSink
 from lambda_kit.core.store import Delivery, JobStore
 
@@ -21,6 +22,8 @@ _T = TypeVar("_T")
 _FIRST_BACK_OFF_SECONDS = 0.5
 _LONGEST_BACK_OFF_SECONDS = 30.0
 _PAGE_SIZE = 100  # events between two marks: no more than these are told again after a crash
+_LEASE_SECONDS = 30.0
+_LOOK_SECONDS = 10.0
 _SWEEP_SECONDS = 60.0
 _END_SECONDS = 1.0
 
@@ -28,9 +31,12 @@ _END_SECONDS = 1.0
 class SinkDispatcher:
     """Tells a sink of events and ends: in order for each job, several jobs at once, with back-off where it fails.
 
+    Of several processes each tells of the jobs that it has or had last, and of those of processes that are gone.
+
     Args:
         sink: Who is told.
         store: Its outbox says what is still to be told.
+        unseal: Gives the authorization that is kept with a job, where this process does not remember it.
         concurrency: How many jobs are told of at once.
         call_seconds: How long one call of the sink may take; longer counts as a failure.
         stop_seconds: For how long `stop` goes on delivering what is left.
@@ -41,12 +47,15 @@ class SinkDispatcher:
         sink: JobSink,
         store: JobStore,
         *,
+        unseal: Callable[[Job], str | None] = lambda _job: None,
         concurrency: int = 8,
         call_seconds: float = 30.0,
         stop_seconds: float = 5.0,
     ) -> None:
         self._sink = sink
         self._store = store
+        self._unseal = unseal
+        self._owner: str | None = None
         self._concurrency = concurrency
         self._call_seconds = call_seconds
         self._stop_seconds = stop_seconds
@@ -58,8 +67,13 @@ class SinkDispatcher:
         self._is_store_away = False
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Open the sink and begin. Where this fails nothing is left open."""
+    async def start(self, owner: str | None = None) -> None:
+        """Open the sink and begin. Where this fails nothing is left open.
+
+        Args:
+            owner: This process's name, if others share the store (`JobStore.undelivered`).
+        """
+        self._owner = owner
         await self._sink.start()
         try:
             await self._store.register_sink(self._sink.name)
@@ -110,16 +124,21 @@ class SinkDispatcher:
         self._woken.set()
 
     async def _run(self) -> None:
+        next_look = 0.0
         while True:
             self._woken.clear()
+            now = asyncio.get_running_loop().time()
             next_try = None
-            if len(self._telling) < self._concurrency:
+            if len(self._telling) < self._concurrency or now >= next_look:
+                next_look = now + _LOOK_SECONDS
                 is_waiting = await self._begin_what_is_due()
                 if self._is_stopping and not (is_waiting or self._telling or self._woken.is_set()):
                     return
                 if len(self._telling) < self._concurrency:
                     tries = (at for job_id, (_, at) in self._failures.items() if job_id not in self._telling)
                     next_try = min(tries, default=None)
+            if self._owner is not None:  # nobody tells that another process is gone; and what is leased is renewed
+                next_try = next_look if next_try is None else min(next_try, next_look)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(next_try):
                     await self._woken.wait()
@@ -130,7 +149,9 @@ class SinkDispatcher:
         busy = set(self._telling)
         # those that are told of, or wait for another try, must not hide the others
         limit = self._concurrency + len(self._failures.keys() | busy)
-        ask = partial(self._store.undelivered, self._sink.name, limit=limit)
+        ask = partial(
+            self._store.undelivered, self._sink.name, limit=limit, holder=self._owner, lease_seconds=_LEASE_SECONDS
+        )
         waiting = await self._ask(ask, away=Exception)
         if len(waiting) < limit:
             keep = busy.union(delivery.job_id for delivery in waiting)
@@ -176,7 +197,7 @@ class SinkDispatcher:
             if page is None or job is None:  # expired: there is nothing left to tell
                 await self._mark(job_id, told, is_complete=True)
                 return True
-            authorization = self._authorizations.get(job_id)
+            authorization = self._authorizations.get(job_id) or self._unseal(job)
             before = told
             has_more = is_complete = False
             try:

@@ -33,12 +33,12 @@ class EarlyEnds:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
-    def begin(self, job_id: str, tool: str) -> None:
+    def begin(self, job_id: str) -> None:
         """End the run of a job, if there is one here. Again: no effect."""
         place = self._scheduler.place_of(job_id)
         if place is not None and place not in self._ending:
             self._ending.add(place)
-            self._spawn(job_id, self._end(place, tool))
+            self._spawn(job_id, self._end(place))
 
     def time_is_up(self, run: ActiveRun) -> None:
         """Record that a run took too long, at once, and end it."""
@@ -65,12 +65,12 @@ class EarlyEnds:
 
     async def _end_over_time(self, run: ActiveRun) -> None:
         message = f"the job ran over its time limit of {run.job.time_limit_seconds:g} s"
-        self.begin(run.job_id, run.job.tool)  # in a task of its own: the store may be away for long
+        self.begin(run.job_id)  # in a task of its own: the store may be away for long
         await self._runner.end(run, Failure(FailureKind.TIME_LIMIT, "time-limit", message))
 
-    async def _end(self, place: Place, tool: str) -> None:
+    async def _end(self, place: Place) -> None:
         try:
-            executor = self._scheduler.executor_of(tool)
+            executor = place.lane.pool.executor
             if not await executor.cancel(place.job_id):
                 return
             with contextlib.suppress(TimeoutError):

@@ -142,12 +142,13 @@ class QueueFullError(LambdaKitError):
 
     Args:
         message: What is full.
-        retry_after_seconds: When a place may be free.
+        retry_after_seconds: When a place may be free. None: who refuses does not know, and the service estimates it.
     """
 
-    def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+        self.says_when = retry_after_seconds is not None
+        self.retry_after_seconds = 1.0 if retry_after_seconds is None else retry_after_seconds
 
 
 class UnavailableError(LambdaKitError):

@@ -5,9 +5,18 @@ from enum import StrEnum
 
 import msgspec
 
-from lambda_kit.core.job import JobStatus, Progress
+from lambda_kit.core.job import Job, JobStatus, Progress
 
-__all__ = ["STATUS_SCHEMA", "Event", "EventKind", "EventPage", "NewEvent"]
+__all__ = [
+    "STATUS_SCHEMA",
+    "Event",
+    "EventKind",
+    "EventPage",
+    "NewEvent",
+    "first_events",
+    "report_event",
+    "status_event",
+]
 
 STATUS_SCHEMA = "urn:ivcap:schema:job.status.1"
 
@@ -62,3 +71,21 @@ class EventPage(msgspec.Struct, frozen=True, gc=False):
     """The highest number given out so far in this job: more is there if the last event's number is lower."""
     final: bool
     """Whether the job is final, so that nothing will come after `last_seq`."""
+
+
+def status_event(seq: int, status: JobStatus, now: float) -> Event:
+    """The entry that tells of a job's new status."""
+    return Event(seq, EventKind.STATUS, STATUS_SCHEMA, now, status=status)
+
+
+def report_event(seq: int, event: NewEvent) -> Event:
+    """What a tool reported, as an entry."""
+    return Event(seq, EventKind.REPORT, event.schema, event.timestamp, event.body)
+
+
+def first_events(job: Job) -> list[Event]:
+    """What the log of a new job begins with (`JobStore.create`): it was pending, and may be executing already."""
+    events = [status_event(1, JobStatus.PENDING, job.requested_at)]
+    if job.started_at is not None:
+        events.append(status_event(2, job.status, job.started_at))
+    return events

@@ -98,6 +98,12 @@ class Executor(ABC):
     runs_in_server: bool
     """Whether tools run in the server's process, so that they may take a `litestar.Request` and are set up there."""
 
+    starts_at_once: bool = False
+    """Whether each job that `submit` takes is run by `JobHost.run` at once, in this process: it waits nowhere here.
+
+    Such jobs can be made and claimed in one step of the store.
+    """
+
     @abstractmethod
     def check(self, tool: BoundTool) -> None:
         """Refuse a tool that can't run here. Called when the server is built.

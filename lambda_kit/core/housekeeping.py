@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from lambda_kit.core.active import ActiveRun
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.job import Job, JobStatus
 from lambda_kit.core.owner import is_certainly_dead
@@ -31,7 +31,7 @@ class Housekeeping:
         tools: The names of the tools whose jobs can be run here.
         every_seconds: How often.
         lease_seconds: For how long others leave to this process what it has.
-        interrupt: Ends a run.
+        interrupt: Ends the run of a job.
         take_up: Has jobs run whose process is gone.
         is_stray: Whether a job that should wait here, as its record says, does not.
         may_take_up: How many more of them can be taken now.
@@ -47,7 +47,7 @@ class Housekeeping:
         tools: Collection[str],
         every_seconds: float,
         lease_seconds: float,
-        interrupt: Callable[[ActiveRun], None],
+        interrupt: Callable[[str], None],
         take_up: Callable[[Sequence[Job]], None],
         is_stray: Callable[[Job], bool],
         may_take_up: Callable[[], int],
@@ -67,14 +67,21 @@ class Housekeeping:
         self._renew_others = renew_others
         self._settle_doubts = settle_doubts
         self._has_orphans = asyncio.Event()
+        self._seen_at: float | None = None
+        self._patient_until = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
+    async def start(self, *, is_store_back: bool = False) -> None:
         """Note that this process lives, and begin.
+
+        Args:
+            is_store_back: Whether the store has just been away: others are given time to say that they live.
 
         Raises:
             UnavailableError: if the store is away.
         """
+        self._seen_at = None
+        self._patient_until = time.monotonic() + 2 * self._every_seconds if is_store_back else 0.0
         await self._keep_alive()
         never, self._has_orphans = asyncio.Event(), asyncio.Event()  # of this loop
         self._tasks = [
@@ -116,24 +123,34 @@ class Housekeeping:
 
     async def _keep_alive(self) -> None:
         await self._store.keep_alive(self._runner.owner, lease_seconds=self._lease_seconds)
+        now = time.monotonic()
+        if self._seen_at is not None and now - self._seen_at >= self._lease_seconds:
+            logger.warning("for %.1f s the store could not be told that this process lives", now - self._seen_at)
+            # Maybe nobody could: so the others have time to say that they live, before anything is taken from them.
+            self._patient_until = now + 2 * self._every_seconds
+        self._seen_at = now
+
+    def _is_patient(self) -> bool:
+        return time.monotonic() < self._patient_until
 
     async def _renew(self) -> None:
         await self._keep_alive()
         for run in await self._runner.heartbeat():
-            self._interrupt(run)
+            self._interrupt(run.job_id)
         await self._renew_others()
 
     async def _clean_up(self) -> None:
         await self._renew()  # after a hold-up of the loop own leases have run out, but their jobs are not lost
         for owner in await self._store.owners():
-            if is_certainly_dead(owner):
+            if owner != self._runner.owner and is_certainly_dead(owner):
                 logger.info("%s is gone: its jobs are taken from it", owner)
                 await self._store.bury(owner)
                 self._has_orphans.set()
-        for job in await self._store.reap():
-            logger.warning("job %s lost its worker and is now %s", job.id, job.status)
-            if job.status is JobStatus.PENDING:
-                self._has_orphans.set()
+        if not self._is_patient():
+            for job in await self._store.reap():
+                logger.warning("job %s lost its worker and is now %s", job.id, job.status)
+                if job.status is JobStatus.PENDING:
+                    self._has_orphans.set()
         await self._settle_doubts()
         await self._store.purge()
 
@@ -151,6 +168,8 @@ class Housekeeping:
         if self._may_have_strays:
             await self._find_strays()
             self._may_have_strays = False
+        if self._is_patient():
+            return
         while (room := min(_BATCH, self._may_take_up())) > 0:
             self._may_have_strays = True
             jobs = await self._store.adopt(self._runner.owner, tools=self._tools, limit=room)

@@ -1,19 +1,28 @@
 """Makes jobs of requests: admission, validation, creation."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
-from lambda_kit.core.active import LiveRequest
+from lambda_kit.core.active import Creation, LiveRequest
 from lambda_kit.core.admission import Admission
 from lambda_kit.core.delivery import SinkDispatcher
-from lambda_kit.core.errors import BadRequestError, JobConflictError, QueueFullError, UnavailableError
-from lambda_kit.core.job import Job, JobStatus, new_job_id
+from lambda_kit.core.errors import (
+    BadRequestError,
+    JobConflictError,
+    QueueFullError,
+    UnavailableError,
+)
+from lambda_kit.core.job import Job, new_job_id
 from lambda_kit.core.runner import JobRunner
 from lambda_kit.core.scheduler import Scheduler
 from lambda_kit.core.sealing import Sealer
 from lambda_kit.core.statistics import JobStatistics
 from lambda_kit.core.store import Created, JobStore
+from lambda_kit.core.strays import Strays
 from lambda_kit.core.submission import Submission, digest_of, scoped_key
 from lambda_kit.core.tool import BoundTool
 from lambda_kit.core.waiting import Waiter, Waiters
@@ -21,6 +30,11 @@ from lambda_kit.core.waiting import Waiter, Waiters
 __all__ = ["Intake"]
 
 logger = logging.getLogger("lambda_kit.service")
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+_LARGE_BYTES = 256 * 1024
 
 
 class Intake:
@@ -35,6 +49,7 @@ class Intake:
         statistics: Counts.
         admission: Says who is let in.
         sealer: Encrypts the authorizations that are kept with jobs.
+        strays: Knows the jobs that may be there.
         accepts_jobs: Whether new jobs are taken now.
     """
 
@@ -49,6 +64,7 @@ class Intake:
         *,
         admission: Admission,
         sealer: Sealer,
+        strays: Strays,
         accepts_jobs: Callable[[], bool],
     ) -> None:
         self._store = store
@@ -59,8 +75,8 @@ class Intake:
         self._statistics = statistics
         self._admission = admission
         self._sealer = sealer
+        self._strays = strays
         self._accepts_jobs = accepts_jobs
-        self._doubtful: set[str] = set()
 
     async def submit(self, submission: Submission, waiter: Waiter | None) -> Job:
         """Make a job of a request and have it run; or attach to the job that this request made before.
@@ -79,8 +95,8 @@ class Intake:
             QueueFullError: if there is no room for it. No job was made.
             UnavailableError: if no jobs are taken now, or the store is away.
         """
-        tool = submission.tool
-        digest = digest_of(submission.body)
+        tool, body = submission.tool, submission.body
+        digest = await _aside(len(body.content), digest_of, body)
         key = None
         known = None
         if submission.job_id is not None:
@@ -88,33 +104,24 @@ class Intake:
         elif submission.idempotency_key is not None:
             key = scoped_key(submission.idempotency_key, tool.name, submission.authorization)
             known = await self._store.find_by_key(key)
-        if known is not None and not self.is_stray(known):  # whether or not the body fits, or jobs are taken now
+        if known is not None and not self._strays.is_stray(
+            known
+        ):  # whether or not the body fits, or jobs are taken now
             return await self._attached(known, tool, digest, waiter)
         value = submission.value
         if value is None:
-            value = tool.decode(submission.body.content)
+            value = await _aside(len(body.content), tool.decode, body.content)
+        live = LiveRequest(value, submission.authorization, submission.transport)
         job = self._new_job(submission, digest, key)
-        created = await self._create(job, submission, waiter)
-        job = created.job
+        created = await self._create(job, submission, live, waiter)
         if not created.is_new:
-            if not self.is_stray(job):
-                return await self._attached(job, tool, digest, waiter)
-            _check_same(job, tool, digest)
+            _check_same(created.job, tool, digest)
+            if not await self._strays.take_up(created.job, live):
+                return await self._attached(created.job, tool, digest, waiter)
             if waiter is not None:
-                self._waiters.add(job.id, waiter)
-        self._runner.live[job.id] = LiveRequest(value, submission.authorization, submission.transport)
-        for dispatcher in self._dispatchers:
-            dispatcher.remember(job.id, submission.authorization)
-        try:
-            self._check_accepts()  # the end may have begun meanwhile, and nobody would wait for this job
-            await self._scheduler.submit(job.id, tool.name)
-        except BaseException as error:
-            await self._discard(job.id, waiter)
-            if isinstance(error, QueueFullError):
-                self._statistics.rejected(tool.name)
-            raise
+                self._waiters.add(created.job.id, waiter)
         self._statistics.submitted(tool.name)
-        return job
+        return created.job
 
     def _new_job(self, submission: Submission, digest: bytes, key: str | None) -> Job:
         tool = submission.tool
@@ -137,69 +144,132 @@ class Intake:
             sealed_authorization=self._sealer.seal(job_id, submission.authorization),
         )
 
-    async def _create(self, job: Job, submission: Submission, waiter: Waiter | None) -> Created:
-        """Create a job if there is room for it. Of the end of a new one the waiter is told."""
+    async def _create(self, job: Job, submission: Submission, live: LiveRequest, waiter: Waiter | None) -> Created:
+        """Make a job, and have it run, if there is room for it. Of the end of a new one the waiter is told."""
         self._check_accepts()
         # Before there is a job: it may be cancelled before `create` returns. And before it can run: the result of a
         # quick one could be evicted from a small store.
         if waiter is not None:
             self._waiters.add(job.id, waiter)
-        self._admission.arriving += 1
         is_new = False
         try:
-            max_unfinished = self._admission.admit(submission.tool)
-            created = await self._store.create(job, submission.body, max_unfinished=max_unfinished)
+            created = await self._make(job, submission, live)
             is_new = created.is_new
         except QueueFullError as error:
             raise self._admission.refused(submission.tool, error) from None
-        except UnavailableError:
-            self._doubtful.add(job.id)  # it may have been made all the same
-            raise
         finally:
-            self._admission.arriving -= 1
             if waiter is not None and not is_new:
                 self._waiters.remove(job.id, waiter)
         return created
 
-    def is_stray(self, job: Job) -> bool:
-        """Whether a job waits in this process's queue, as its record says, and does not: it was not told of it."""
-        is_mine = job.status is JobStatus.PENDING and job.taken_by == self._runner.owner
-        return is_mine and job.id not in self._runner.live and not self._scheduler.knows(job.id, job.tool)
+    async def _make(self, job: Job, submission: Submission, live: LiveRequest) -> Created:
+        await self._until_made(job.id)
+        with self._admission.arrival():
+            max_unfinished = self._admission.admit(submission.tool)
+        if job.id in self._runner.live:  # so it is there, unless it has just expired
+            return await self._make_pending(job, submission, live, max_unfinished)
+        live.creation = Creation(
+            job,
+            submission.body,
+            max_unfinished,
+            on_new=partial(self._remember, job.id, live.authorization),
+            on_doubt=partial(self._strays.note, job.id, live, is_wanted=True),
+        )
+        self._runner.live[job.id] = live
+        try:
+            has_begun = await self._scheduler.begin(job.id, job.tool)
+        except BaseException:
+            self._forget(job.id, live)
+            raise
+        if has_begun:
+            return await asyncio.shield(live.creation.answer)  # others may wait for it too
+        live.creation.answer.cancel()
+        live.creation = None
+        return await self._make_pending(job, submission, live, max_unfinished)
 
-    async def settle_doubts(self) -> None:
-        """Forget the jobs that were made though their callers were told that the store is away.
+    async def _make_pending(
+        self, job: Job, submission: Submission, live: LiveRequest, max_unfinished: int | None
+    ) -> Created:
+        is_new = False
+        try:
+            with self._admission.arrival():
+                created = await self._store.create(job, submission.body, max_unfinished=max_unfinished)
+            is_new = created.is_new
+        except (UnavailableError, asyncio.CancelledError) as error:  # it may have been made all the same
+            self._strays.note(job.id, live, is_wanted=isinstance(error, UnavailableError))
+            raise
+        finally:
+            if not is_new:
+                self._forget(job.id, live)
+        if is_new:
+            await self._hand_over(job, live)
+        return created
 
-        Raises:
-            UnavailableError: if it is away.
-        """
-        for job_id in list(self._doubtful):
-            if job_id not in self._runner.live:  # else its caller has come again
-                job = await self._store.get(job_id)
-                if job is not None and self.is_stray(job):
-                    await self._store.discard(job_id)
-            self._doubtful.discard(job_id)
+    async def _hand_over(self, job: Job, live: LiveRequest) -> None:
+        """Have a pending job run that is there. One that can't be handed over is forgotten."""
+        self._runner.live[job.id] = live
+        self._remember(job.id, live.authorization)
+        try:
+            self._check_accepts()  # the end may have begun meanwhile, and nobody would wait for this job
+            await self._scheduler.submit(job.id, job.tool)
+        except BaseException:
+            self._forget(job.id, live)
+            for dispatcher in self._dispatchers:
+                dispatcher.forget(job.id)
+            await self._discard(job.id, live)
+            raise
+
+    async def unmake(self, job_id: str) -> None:
+        """If a job is being made by its run, see to it that its tool is not called, and wait until it is there."""
+        live = self._runner.live.get(job_id)
+        if live is not None and live.creation is not None:
+            live.creation.is_unwanted = True
+            await self._until_made(job_id)
+
+    async def _until_made(self, job_id: str) -> None:
+        """If a job is being made by its run, wait until it is there, or will not be."""
+        while (live := self._runner.live.get(job_id)) is not None and live.creation is not None:
+            await asyncio.wait([live.creation.answer])
+
+    def _remember(self, job_id: str, authorization: str | None) -> None:
+        for dispatcher in self._dispatchers:
+            dispatcher.remember(job_id, authorization)
+
+    def _forget(self, job_id: str, live: LiveRequest) -> None:
+        if live.creation is not None:
+            live.creation.answer.cancel()
+            live.creation = None
+        if self._runner.live.get(job_id) is live:
+            del self._runner.live[job_id]
 
     def _check_accepts(self) -> None:
         if not self._accepts_jobs():
             raise UnavailableError("the service is not taking jobs now")
 
-    async def _discard(self, job_id: str, waiter: Waiter | None) -> None:
-        self._runner.live.pop(job_id, None)
-        for dispatcher in self._dispatchers:
-            dispatcher.forget(job_id)
-        if waiter is not None:
-            self._waiters.remove(job_id, waiter)
+    async def _discard(self, job_id: str, live: LiveRequest) -> None:
         try:
             await self._store.discard(job_id)
         except UnavailableError as error:  # what kept it from being handed over is what the caller must know
-            logger.warning("job %s was not handed over and stays pending: the store is away (%s)", job_id, error)
+            self._strays.note(job_id, live, is_wanted=False)
+            logger.warning("job %s was not handed over, and waits: the store is away (%s)", job_id, error)
 
     async def _attached(self, known: Job, tool: BoundTool, digest: bytes, waiter: Waiter | None) -> Job:
         _check_same(known, tool, digest)
         if waiter is None:
             return known
         self._waiters.add(known.id, waiter)  # first add, then read: an end in between is not missed
-        return await self._store.get(known.id) or known
+        try:
+            return await self._store.get(known.id) or known
+        except BaseException:
+            self._waiters.remove(known.id, waiter)
+            raise
+
+
+async def _aside(size: int, function: Callable[[P], T], argument: P) -> T:
+    """Call, for a large body on a thread: as far as the interpreter lets others work meanwhile, they can."""
+    if size < _LARGE_BYTES:
+        return function(argument)
+    return await asyncio.to_thread(function, argument)
 
 
 def _check_same(known: Job, tool: BoundTool, digest: bytes) -> None:

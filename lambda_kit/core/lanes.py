@@ -53,9 +53,11 @@ class Lane:
 class Place:
     """What a job has while an executor has it."""
 
-    __slots__ = ("is_released", "job_id", "lane")
+    __slots__ = ("is_released", "job_id", "lane", "shared")
 
-    def __init__(self, job_id: str, lane: Lane) -> None:
+    def __init__(self, job_id: str, lane: Lane, shared: str | None = None) -> None:
         self.job_id = job_id
         self.lane = lane
+        self.shared = shared
+        """Its place among those of all processes (`SharedPlaces`), where its tool's jobs need one."""
         self.is_released = False

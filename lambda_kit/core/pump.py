@@ -1,6 +1,7 @@
 """Carries the events of one run from the tool to the store."""
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,11 @@ from lambda_kit.core.retrying import until_available
 from lambda_kit.core.store import JobStore, Lease
 
 __all__ = ["EventPump"]
+
+logger = logging.getLogger("lambda_kit.job")
+
+_BATCH_BYTES = 1_000_000
+"""What is written at once, after an absence of the store for example, is to arrive within its time limits."""
 
 
 class EventPump:
@@ -29,8 +35,8 @@ class EventPump:
     """
 
     __slots__ = (
-        "_batch", "_dropped", "_is_closed", "_is_flushing", "_lease", "_limit", "_lock", "_loop", "_on_dropped",
-        "_store", "_task", "_waiting",
+        "_batch", "_dropped", "_hole", "_is_closed", "_is_flushing", "_lease", "_limit", "_lock", "_loop",
+        "_on_dropped", "_store", "_task", "_waiting",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +56,7 @@ class EventPump:
         self._lock = threading.Lock()
         self._waiting: deque[NewEvent] = deque()
         self._dropped = 0
+        self._hole = 0  # how many numbers are to be skipped
         self._batch = 0
         self._is_flushing = False
         self._is_closed = False
@@ -73,23 +80,35 @@ class EventPump:
         self._task = self._loop.create_task(self._flush())
 
     async def _flush(self) -> None:
-        while True:
-            with self._lock:
-                batch, dropped = list(self._waiting), self._dropped
-                self._waiting.clear()
-                self._dropped = 0
-                if not batch:
-                    self._is_flushing = False
-                    return
+        while (taken := self._take()) is not None:
+            batch, dropped = taken
             if dropped:
                 self._on_dropped(dropped)
             self._batch += 1
+            hole, self._hole = self._hole + dropped, 0
             try:
-                await until_available(f"job {self._lease.job_id}: its events", partial(self._append, batch, dropped))
+                await until_available(f"job {self._lease.job_id}: its events", partial(self._append, batch, hole))
             except LeaseLostError:  # the job is somebody else's now, and so is its log
                 with self._lock:
                     self._is_closed = True
                     self._waiting.clear()
+            except Exception:  # what the store does not take is missing in the log, and nothing else
+                logger.exception("job %s: %d events could not be written", self._lease.job_id, len(batch))
+                self._on_dropped(len(batch))
+                self._hole = hole + len(batch)
+
+    def _take(self) -> tuple[list[NewEvent], int] | None:
+        """What is to be written next, and how many were dropped before that. None: nothing waits."""
+        with self._lock:
+            if not self._waiting:
+                self._is_flushing = False
+                return None
+            batch, size = [], 0
+            while self._waiting and size < _BATCH_BYTES:
+                batch.append(self._waiting.popleft())
+                size += len(batch[-1].body)
+            dropped, self._dropped = self._dropped, 0
+            return batch, dropped
 
     async def _append(self, batch: list[NewEvent], dropped: int) -> None:
         await self._store.append_events(self._lease, batch, dropped=dropped, batch=self._batch)

@@ -5,14 +5,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from lambda_kit.core.active import ActiveRun, LiveRequest
+from lambda_kit.core.active import ActiveRun, Creation, LiveRequest
 from lambda_kit.core.errors import LeaseLostError, PayloadTooLargeError, UnavailableError
 from lambda_kit.core.executor import Invoke
 from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
 from lambda_kit.core.pump import EventPump
 from lambda_kit.core.retrying import until_available
 from lambda_kit.core.statistics import JobStatistics
-from lambda_kit.core.store import Claim, JobStore
+from lambda_kit.core.store import Claim, ClaimRequest, JobStore
 from lambda_kit.core.tool import BoundTool
 
 __all__ = ["JobRunner", "OnEnd"]
@@ -35,7 +35,6 @@ class JobRunner:
     Args:
         tools: The tools by name.
         store: The store of the jobs.
-        owner: A name for this process, unique among those that share the store.
         lease_seconds: For how long a claim is good without renewal.
         statistics: Counts the events that were dropped.
         unseal: Gives the authorization that is kept with a job. None: there is none.
@@ -48,7 +47,6 @@ class JobRunner:
         tools: Mapping[str, BoundTool],
         store: JobStore,
         *,
-        owner: str,
         lease_seconds: float,
         statistics: JobStatistics,
         unseal: Callable[[Job], str | None],
@@ -57,7 +55,8 @@ class JobRunner:
     ) -> None:
         self._tools = tools
         self._store = store
-        self.owner = owner
+        self.owner = ""
+        """A name for this process, unique among those that share the store. Set before the first run."""
         self._claims = 0
         self._lease_seconds = lease_seconds
         self._statistics = statistics
@@ -71,11 +70,18 @@ class JobRunner:
 
     async def run(self, job_id: str, invoke: Invoke) -> None:
         """Claim a job, have `invoke` run it, record its end. Does nothing if it is not to be had."""
-        claim = await self._claim(job_id)
-        if claim is None:  # it was cancelled, or somebody else runs it
-            self.live.pop(job_id, None)
-            return
         live = self.live.get(job_id)
+        creation = None if live is None else live.creation
+        claim: Claim | None = None
+        try:
+            claim = await self._claim(job_id, creation)
+        finally:
+            if live is not None:
+                live.creation = None
+                if claim is None and self.live.get(job_id) is live:  # it was cancelled, or somebody else runs it
+                    del self.live[job_id]
+        if claim is None:
+            return
         if live is None:  # it was taken by another process, which is gone
             live = LiveRequest(authorization=self._unseal(claim.job))
         run = ActiveRun(self._tools[claim.job.tool], claim, live, self._store, self._statistics)
@@ -85,7 +91,8 @@ class JobRunner:
             run.timer = asyncio.get_running_loop().call_later(limit, self._on_time_up, run)
         outcome: Outcome = None
         try:
-            outcome = await self._outcome(run, invoke)
+            if creation is None or not creation.is_unwanted:
+                outcome = await self._outcome(run, invoke)
         finally:
             await self.end(run, outcome)
 
@@ -137,14 +144,16 @@ class JobRunner:
 
     async def abandon(self) -> None:
         """Record the end of runs that don't end by themselves: their tools do not listen."""
-        for run in list(self.active.values()):
-            job: Job | None = None
-            run.is_ending = True
-            try:
-                job = await self._store.finish(run.lease, _WORKER_LOST_AT_STOP)
-            except (LeaseLostError, UnavailableError) as error:
-                logger.warning("job %s: its end could not be written: %s", run.job_id, error)
-            self._forget(run, job, None)
+        await asyncio.gather(*(self._abandon(run) for run in list(self.active.values())))
+
+    async def _abandon(self, run: ActiveRun) -> None:
+        job: Job | None = None
+        run.is_ending = True
+        try:
+            job = await self._try_end(run, _WORKER_LOST_AT_STOP)
+        except (LeaseLostError, UnavailableError) as error:
+            logger.warning("job %s: its end could not be written: %s", run.job_id, error)
+        self._forget(run, job, None)
 
     async def _close(self, pump: EventPump, job_id: str) -> None:
         try:
@@ -159,9 +168,11 @@ class JobRunner:
             del self.active[run.job_id]
             self._on_end(run.job_id, job, result)
 
-    async def _claim(self, job_id: str) -> Claim | None:
+    async def _claim(self, job_id: str, new: Creation | None) -> Claim | None:
         self._claims += 1
         claim_id = str(self._claims)  # where an answer is lost, the claim can be made again
+        if new is not None:
+            return await self._create(new, claim_id)
 
         def attempt() -> Awaitable[Claim | None]:
             return self._store.claim(job_id, owner=self.owner, lease_seconds=self._lease_seconds, claim_id=claim_id)
@@ -171,6 +182,25 @@ class JobRunner:
         except UnavailableError:
             return await until_available(f"job {job_id}: claim", attempt)
 
+    async def _create(self, new: Creation, claim_id: str) -> Claim | None:
+        """Make a job, and claim it in the same step. None: it was not made, as its caller is told."""
+        claim = ClaimRequest(self.owner, self._lease_seconds, claim_id)
+        try:
+            created = await self._store.create(new.job, new.request, max_unfinished=new.max_unfinished, claim=claim)
+        except asyncio.CancelledError:
+            new.on_doubt()
+            new.settle(UnavailableError("the service is stopping"))
+            raise
+        except Exception as error:  # noqa: BLE001 - it is raised where the request was made
+            if isinstance(error, UnavailableError):
+                new.on_doubt()
+            new.settle(error)
+            return None
+        if created.is_new:
+            new.on_new()
+        new.settle(created)
+        return Claim(created.job, new.request) if created.is_new else None
+
     async def _outcome(self, run: ActiveRun, invoke: Invoke) -> Outcome:
         try:
             return await invoke(run)
@@ -179,28 +209,33 @@ class JobRunner:
             message = f"the job could not be run: {type(error).__name__}: {error}"
             return Failure(FailureKind.WORKER_LOST, "worker-lost", message)
 
-    async def _write_end(self, run: ActiveRun, outcome: Outcome) -> Job:
-        job = run.job
+    def _try_end(self, run: ActiveRun, outcome: Outcome) -> Awaitable[Job]:
         is_lost = isinstance(outcome, Failure) and outcome.kind is FailureKind.WORKER_LOST
+        is_left = run.is_left_to_others and outcome is None
+        if (is_lost or is_left) and run.job.attempt < run.job.max_attempts:
+            return self._store.release(run.lease, is_counted=True)
+        return self._store.finish(run.lease, outcome)
 
-        def attempt() -> Awaitable[Job]:
-            if is_lost and job.attempt < job.max_attempts:
-                return self._store.release(run.lease, is_counted=True)
-            return self._store.finish(run.lease, outcome)
-
+    async def _write_end(self, run: ActiveRun, outcome: Outcome) -> Job:
         try:
-            return await attempt()
+            return await self._try_end(run, outcome)
         except UnavailableError:
             pass
-        what = f"job {run.job_id}: writing its end"
         try:
-            return await until_available(what, attempt)
+            return await until_available(f"job {run.job_id}: writing its end", lambda: self._try_end(run, outcome))
         except LeaseLostError:
             # the first attempt may have been written, and its answer lost
-            written = await until_available(what, lambda: self._store.get(run.job_id))
-            if written is None or written.lease_token != run.lease.token or not written.status.is_final:
+            written = await until_available(
+                f"job {run.job_id}: looking for its end", lambda: self._store.get(run.job_id)
+            )
+            if written is None or not self._is_end_of(run, written):
                 raise
             return written
+
+    def _is_end_of(self, run: ActiveRun, job: Job) -> bool:
+        """Whether a record is as this run has, or may have, left it."""
+        is_handed_back = job.status is JobStatus.PENDING and job.taken_by == self.owner
+        return job.lease_token == run.lease.token and (job.status.is_final or is_handed_back)
 
 
 def _log_failure(job: Job, failure: Failure) -> None:

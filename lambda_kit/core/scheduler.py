@@ -85,11 +85,11 @@ class Scheduler:
         self._turns: deque[Lane] = deque()  # the lanes in which jobs wait; whose turn it is, first
         self._handing: asyncio.Task[None] | None = None
         self._drained: asyncio.Event | None = None
-        self._is_stopped = True
+        self._is_open = False
 
     async def start(self) -> None:
         """Take jobs from now on, and start the executors that have tools."""
-        self._is_stopped = False
+        self._is_open = True
         self._drained = None  # it belongs to the event loop on which it was waited for
         for name, pool in self._pools.items():
             tools = {lane.tool.name: lane.tool for lane in self._lanes.values() if lane.pool is pool}
@@ -98,18 +98,11 @@ class Scheduler:
 
     async def stop(self) -> None:
         """Forget the jobs that wait, and stop the executors."""
-        self._is_stopped = True
+        self._is_open = False
         if self._handing is not None:
             self._handing.cancel()
             await asyncio.wait([self._handing])
-        for lane in self._turns:
-            lane.waiting.clear()
-        self._turns.clear()
-        for pool in self._pools.values():
-            pool.waiting = 0
-            if pool.again is not None:
-                pool.again.cancel()
-                pool.again = None
+        self.close()
         stops = (pool.executor.stop() for pool in self._pools.values())
         errors = [error for error in await asyncio.gather(*stops, return_exceptions=True) if error is not None]
         await self._shared_places.stop()
@@ -127,20 +120,30 @@ class Scheduler:
             QueueFullError: if the executor refuses it. Nothing was kept of it.
         """
         lane = self._lanes[tool]
-        if lane.asks_others or self._someone_waits_before(lane) or self._is_full() or not lane.has_room():
+        if self._may_start(lane):
+            await self._start(job_id, lane)
+        else:
             self.enqueue(job_id, tool)
-            return
-        place = self._take(job_id, lane)
-        try:
-            await lane.pool.executor.submit(job_id, tool)
-        except BaseException:
-            self.release(place)
-            raise
+
+    async def begin(self, job_id: str, tool: str) -> bool:
+        """Hand a job over that its run is to make, if that begins at once.
+
+        Returns:
+            False: it would have to wait. Nothing was done.
+
+        Raises:
+            QueueFullError: if the executor refuses it. Nothing was kept of it.
+        """
+        lane = self._lanes[tool]
+        if not lane.pool.executor.starts_at_once or not self._may_start(lane):
+            return False
+        await self._start(job_id, lane)
+        return True
 
     def enqueue(self, job_id: str, tool: str) -> None:
-        """Put a pending job at the end of its tool's queue. One that waits there: no effect."""
+        """Put a pending job at the end of its tool's queue. No effect if it waits there, or after `close`."""
         lane = self._lanes[tool]
-        if job_id in lane.waiting:
+        if job_id in lane.waiting or not self._is_open:
             return
         if not lane.waiting:
             self._turns.append(lane)
@@ -148,21 +151,22 @@ class Scheduler:
         lane.pool.waiting += 1
         self._wake()
 
-    def remove(self, job_id: str, tool: str) -> bool:
-        """Take a job out of the queue; False if it does not wait here."""
-        lane = self._lanes[tool]
-        if lane.waiting.pop(job_id, None) is None:
-            return False
+    def remove(self, job_id: str) -> str | None:
+        """Take a job out of the queue; returns its tool. None: it does not wait here."""
+        lane = next((lane for lane in self._turns if job_id in lane.waiting), None)
+        if lane is None:
+            return None
+        del lane.waiting[job_id]
         self._has_left(lane)
-        return True
+        return lane.tool.name
 
     def place_of(self, job_id: str) -> Place | None:
         """The place of a job that an executor has been handed and that has not ended there. None: it has none."""
         return self._places.get(job_id)
 
-    def knows(self, job_id: str, tool: str) -> bool:
+    def knows(self, job_id: str) -> bool:
         """Whether a job waits here, or an executor has it."""
-        return job_id in self._places or job_id in self._lanes[tool].waiting
+        return job_id in self._places or any(job_id in lane.waiting for lane in self._turns)
 
     def release(self, place: Place) -> None:
         """A job has left its executor: another can have its place. Again: no effect."""
@@ -171,6 +175,26 @@ class Scheduler:
             self._wake()
         else:
             self._look_whether_drained()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether jobs are handed over."""
+        return self._is_open
+
+    def close(self) -> tuple[list[str], list[str]]:
+        """Hand over no more jobs, and forget those that wait; returns their ids, and of those that executors have."""
+        self._is_open = False
+        waiting = [job_id for lane in self._turns for job_id in lane.waiting]
+        for lane in self._turns:
+            lane.waiting.clear()
+        self._turns.clear()
+        for pool in self._pools.values():
+            pool.waiting = 0
+            if pool.again is not None:
+                pool.again.cancel()
+                pool.again = None
+        self._look_whether_drained()
+        return waiting, list(self._places)
 
     def executor_of(self, tool: str) -> Executor:
         """The executor of a tool."""
@@ -188,14 +212,6 @@ class Scheduler:
             running={name: lane.running for name, lane in self._lanes.items()},
             executors={name: pool.executor.stats() for name, pool in self._pools.items()},
         )
-
-    async def renew_places(self) -> None:
-        """Keep the places that other processes might take.
-
-        Raises:
-            UnavailableError: if the store is away.
-        """
-        await self._shared_places.renew()
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait until no job waits or runs; False if the time was up first."""
@@ -231,8 +247,20 @@ class Scheduler:
             if place is not None:
                 self.release(place)
 
-    def _take(self, job_id: str, lane: Lane) -> Place:
-        place = self._places[job_id] = Place(job_id, lane)
+    def _may_start(self, lane: Lane) -> bool:
+        """Whether a job that comes now need not wait."""
+        return not (lane.asks_others or self._someone_waits_before(lane) or self._is_full()) and lane.has_room()
+
+    async def _start(self, job_id: str, lane: Lane) -> None:
+        place = self._take(job_id, lane)
+        try:
+            await lane.pool.executor.submit(job_id, lane.tool.name)
+        except BaseException:
+            self.release(place)
+            raise
+
+    def _take(self, job_id: str, lane: Lane, shared: str | None = None) -> Place:
+        place = self._places[job_id] = Place(job_id, lane, shared)
         lane.running += 1
         return place
 
@@ -241,8 +269,8 @@ class Scheduler:
             return
         place.is_released = True
         place.lane.running -= 1
-        if place.lane.asks_others:
-            self._shared_places.release(place.job_id)
+        if place.shared is not None:
+            self._shared_places.release(place.shared)
             place.lane.is_held_up = False
         if self._places.get(place.job_id) is place:  # else the job is run again beside this run, which was lost
             del self._places[place.job_id]
@@ -269,7 +297,7 @@ class Scheduler:
 
     def _wake(self) -> None:
         """See to it that jobs which wait are handed over, as far as there is room."""
-        if self._turns and self._handing is None and not self._is_stopped and self._next_lane() is not None:
+        if self._turns and self._handing is None and self._is_open and self._next_lane() is not None:
             self._handing = asyncio.get_running_loop().create_task(self._hand_over_all())
             self._handing.add_done_callback(self._has_handed_over)
 
@@ -290,36 +318,39 @@ class Scheduler:
         while (lane := self._next_lane()) is not None:
             self._turns.remove(lane)
             self._turns.append(lane)  # the others are first now
-            if lane.asks_others and not await self._has_shared_place(lane):
+            shared = await self._shared_place(lane) if lane.asks_others else None
+            if lane.asks_others and shared is None:
                 continue
             job_id, context = lane.waiting.popitem(last=False)
-            place = self._take(job_id, lane)
+            place = self._take(job_id, lane, shared)
             self._has_left(lane)
             try:
                 submit = lane.pool.executor.submit(job_id, lane.tool.name)
                 await asyncio.get_running_loop().create_task(submit, context=context)
             except asyncio.CancelledError as error:
-                if self._is_stopped:
+                if not self._is_open:
                     self._give_back(place)
                     raise
                 self._put_back(place, context, error)  # the executor raised it by itself
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the executor, the job is not lost
                 self._put_back(place, context, error)
 
-    async def _has_shared_place(self, lane: Lane) -> bool:
-        """Take a place for the first job of a lane. False: not now; it is asked again by and by."""
-        job_id = next(iter(lane.waiting))
+    async def _shared_place(self, lane: Lane) -> str | None:
+        """Take a place for the next job of a lane. None: not now; it is asked again by and by."""
+        shared = None
         try:
-            is_there = await self._shared_places.acquire(lane.tool.name, job_id, lane.limit or 1)
-        except UnavailableError:
-            is_there = False
-        if is_there and next(iter(lane.waiting), None) != job_id:  # that job was cancelled meanwhile
-            self._shared_places.release(job_id)
-            return False
-        if not is_there:
-            lane.is_held_up = True
-            asyncio.get_running_loop().call_later(_NEXT_LOOK_SECONDS, self._look_again, lane)
-        return is_there
+            shared = await self._shared_places.acquire(lane.tool.name, lane.limit or 1)
+        except Exception as error:
+            if not isinstance(error, UnavailableError):
+                logger.exception("tool '%s': the store can't say whether a job may run; asking again", lane.tool.name)
+        if shared is not None and lane.waiting:
+            return shared
+        if shared is not None:  # who waited was cancelled meanwhile
+            self._shared_places.release(shared)
+            return None
+        lane.is_held_up = True
+        asyncio.get_running_loop().call_later(_NEXT_LOOK_SECONDS, self._look_again, lane)
+        return None
 
     def _look_again(self, lane: Lane) -> None:
         lane.is_held_up = False
@@ -328,6 +359,9 @@ class Scheduler:
     def _put_back(self, place: Place, context: contextvars.Context, error: BaseException) -> None:
         lane, job_id = place.lane, place.job_id
         self._give_back(place)
+        if not self._is_open:
+            self._look_whether_drained()
+            return
         if not lane.waiting:
             self._turns.append(lane)
         lane.waiting[job_id] = context

@@ -1,9 +1,9 @@
 """`max_concurrency` across the processes that share a store: by the store's slots."""
 
 import asyncio
+import itertools
 import logging
 
-from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.store import JobStore
 
 __all__ = ["SharedPlaces"]
@@ -14,18 +14,22 @@ logger = logging.getLogger("lambda_kit.scheduler")
 class SharedPlaces:
     """The places of running jobs, where several processes may not run more than so many between them.
 
+    Each place is one holder of a slot of the store (`JobStore.acquire_slot`). It belongs to one run: a job that is run
+    again, while its first run is still ending, has another.
+
     Args:
         store: Gives the places, if it is shared.
-        owner: This process's name: when it is known to be gone, its places are free.
         lease_seconds: For how long a place is kept without renewal.
     """
 
-    def __init__(self, store: JobStore, *, owner: str, lease_seconds: float) -> None:
+    def __init__(self, store: JobStore, *, lease_seconds: float) -> None:
         self._store = store
-        self._owner = owner
+        self.owner = ""
+        """This process's name: when it is known to be gone, its places are free. Set before the first use."""
         self._lease_seconds = lease_seconds
-        self._held: dict[str, tuple[str, int]] = {}
-        self._doubtful: dict[str, str] = {}  # tools by job: these may have a place, and are to have none
+        self._numbers = itertools.count(1)
+        self._held: dict[str, tuple[str, int]] = {}  # tool and limit by holder
+        self._doubtful: dict[str, str] = {}  # tools by holder: these may have a place, and are to have none
         self._giving_back: set[asyncio.Task[None]] = set()
 
     @property
@@ -33,27 +37,34 @@ class SharedPlaces:
         """Whether other processes may run jobs of the same tools."""
         return self._store.is_shared
 
-    async def acquire(self, tool: str, job_id: str, limit: int) -> bool:
-        """Take a place for a job; False if all are taken.
+    async def acquire(self, tool: str, limit: int) -> str | None:
+        """Take a place for a job; returns what it is given back by. None: all are taken.
 
         Raises:
             UnavailableError: if the store is away.
         """
+        # one that may have been taken for the tool already, without an answer
+        holder = next((holder for holder, of in self._doubtful.items() if of == tool), None)
+        if holder is None:
+            holder = f"{self.owner} {next(self._numbers)}"
+        self._doubtful.pop(holder, None)
+        is_known = False
         try:
-            is_there = await self._ask(tool, job_id, limit)
-        except UnavailableError:
-            self._doubtful[job_id] = tool
-            raise
-        if is_there:
-            self._held[job_id] = (tool, limit)
-            self._doubtful.pop(job_id, None)
-        return is_there
+            is_there = await self._ask(tool, holder, limit)
+            is_known = True
+        finally:
+            if not is_known:
+                self._doubtful[holder] = tool
+        if not is_there:
+            return None
+        self._held[holder] = (tool, limit)
+        return holder
 
-    def release(self, job_id: str) -> None:
-        """Give a job's place back, soon. No error if it has none."""
-        held = self._held.pop(job_id, None)
+    def release(self, holder: str) -> None:
+        """Give a place back, soon. No error if there is none."""
+        held = self._held.pop(holder, None)
         if held is not None:
-            task = asyncio.get_running_loop().create_task(self._give_back(held[0], job_id))
+            task = asyncio.get_running_loop().create_task(self._give_back(held[0], holder))
             self._giving_back.add(task)
             task.add_done_callback(self._giving_back.discard)
 
@@ -63,34 +74,31 @@ class SharedPlaces:
         Raises:
             UnavailableError: if the store is away.
         """
-        for job_id, tool in list(self._doubtful.items()):
-            if self._doubtful.pop(job_id, None) is not None:
-                await self._give_back(tool, job_id)
-        for job_id, held in list(self._held.items()):
-            if self._held.get(job_id) is held:  # else it was given back meanwhile
-                tool, limit = held
-                await self._ask(tool, job_id, limit)
-                if job_id not in self._held:  # what was given back while it was asked for, may have been taken again
-                    await self._give_back(tool, job_id)
+        doubtful, self._doubtful = self._doubtful, {}
+        await asyncio.gather(*(self._give_back(tool, holder) for holder, tool in doubtful.items()))
+        await asyncio.gather(*(self._renew(holder, *held) for holder, held in list(self._held.items())))
 
     async def stop(self) -> None:
         """Wait until all that was given back has reached the store."""
         if self._giving_back:
             await asyncio.wait(self._giving_back)
 
-    async def _ask(self, tool: str, job_id: str, limit: int) -> bool:
-        holder = self._holder(job_id)
+    async def _renew(self, holder: str, tool: str, limit: int) -> None:
+        is_there = await self._ask(tool, holder, limit)
+        if holder not in self._held:  # what was given back while it was asked for, may have been taken again
+            await self._give_back(tool, holder)
+        elif not is_there:
+            logger.warning("tool '%s': a job runs here whose place was given to another process meanwhile", tool)
+
+    async def _ask(self, tool: str, holder: str, limit: int) -> bool:
         return await self._store.acquire_slot(_name(tool), holder, limit=limit, lease_seconds=self._lease_seconds)
 
-    def _holder(self, job_id: str) -> str:
-        return f"{self._owner} {job_id}"
-
-    async def _give_back(self, tool: str, job_id: str) -> None:
+    async def _give_back(self, tool: str, holder: str) -> None:
         try:
-            await self._store.release_slot(_name(tool), self._holder(job_id))
-        except UnavailableError as error:
-            logger.debug("job %s: its place was not given back (%s)", job_id, error)
-            self._doubtful[job_id] = tool
+            await self._store.release_slot(_name(tool), holder)
+        except Exception as error:  # noqa: BLE001 - whatever it is: it is given back later, or runs out
+            logger.debug("a place of tool '%s' was not given back (%s)", tool, error)
+            self._doubtful[holder] = tool
 
 
 def _name(tool: str) -> str:

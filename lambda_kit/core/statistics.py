@@ -97,6 +97,10 @@ class JobStatistics:
         mean = counted.mean_seconds
         counted.mean_seconds = max(seconds, 0.0) if mean is None else mean + (max(seconds, 0.0) - mean) * _WEIGHT
 
+    def ended_unbegun(self, tool: str, status: JobStatus) -> None:
+        """Count the end of a job that waited."""
+        self._tools[tool].finished[status] += 1
+
     def events_dropped(self, tool: str, count: int) -> None:
         """Count events that were reported faster than they could be stored."""
         self._tools[tool].events_dropped += count

@@ -10,11 +10,12 @@ from typing import ClassVar, Self
 import msgspec
 
 from lambda_kit.core.events import EventPage, NewEvent
-from lambda_kit.core.job import Job, JobStatus, Outcome, Payload
+from lambda_kit.core.job import Job, JobStatus, Outcome, Payload, claim_job
 
 __all__ = [
     "Change",
     "Claim",
+    "ClaimRequest",
     "Created",
     "Delivery",
     "JobPage",
@@ -31,6 +32,20 @@ class Created(msgspec.Struct, frozen=True, gc=False):
     job: Job
     """The new job, or the one that was there."""
     is_new: bool
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
+    """By whom a new job is claimed in the step that makes it."""
+
+    owner: str
+    lease_seconds: float
+    claim_id: str | None = None
+    """As for `JobStore.claim`."""
+
+    def claimed(self, job: Job, now: float) -> Job:
+        """The record of a pending job, claimed."""
+        lease_seconds, claim_id = self.lease_seconds, self.claim_id
+        return claim_job(job, owner=self.owner, lease_seconds=lease_seconds, now=now, claim_id=claim_id)
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -90,7 +105,7 @@ OnChange = Callable[[Change], None]
 class JobStore(ABC):
     """Keeps jobs, their events, and what is still to be delivered. Shared by all server processes that open it.
 
-    `is_shared` says whether several processes can open the same store at once.
+    `is_shared` says whether several processes can open the same store at once, `is_durable` whether jobs outlive them.
 
     Rules for every method:
 
@@ -108,6 +123,9 @@ class JobStore(ABC):
     """
 
     is_shared: ClassVar[bool] = True
+
+    is_durable: ClassVar[bool] = True
+    """Whether jobs outlive the process: what waits when it stops is run by another one, or after the next start."""
 
     @abstractmethod
     async def start(self) -> None:
@@ -132,8 +150,10 @@ class JobStore(ABC):
     # --- the life of a job ---
 
     @abstractmethod
-    async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
-        """Keep a new pending job, unless there is one with its id, or with its `idempotency_key`.
+    async def create(
+        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+    ) -> Created:
+        """Keep a new job, unless there is one with its id, or with its `idempotency_key`.
 
         In that case nothing is written and the job that is there is returned. An expired job does not count.
 
@@ -141,6 +161,8 @@ class JobStore(ABC):
             job: The record of a pending job.
             request: What is to be run.
             max_unfinished: Refuse a new job if its tool has so many that are not final, in all processes.
+            claim: Claim a new job in the same step: all is as if `claim` had been called at once. (Its record is
+                made by `ClaimRequest.claimed`, its log begins with `events.first_events`.)
 
         Raises:
             QueueFullError: if there are. Nothing was written.
@@ -346,12 +368,15 @@ class JobStore(ABC):
     ) -> list[Delivery]:
         """Jobs with events, or an end, that this sink has not confirmed; oldest first.
 
+        Of several processes each is given its own jobs (`Job.taken_by`), as long as it lives (`keep_alive`). Those of a
+        process that does not, and nobody's, are given to whoever asks first, for `lease_seconds`; who asks again renews
+        that.
+
         Args:
             sink: Its name.
             limit: At most so many.
-            holder: Who delivers. What it is given here nobody else is given for `lease_seconds`; asking again renews
-                that. None: no lease is asked for or taken.
-            lease_seconds: For how long.
+            holder: The process that delivers. None: all are returned, and left to nobody.
+            lease_seconds: For how long others do not get what was given.
         """
 
     @abstractmethod
@@ -362,4 +387,8 @@ class JobStore(ABC):
 
     @abstractmethod
     async def purge(self) -> int:
-        """Forget jobs past their `expires_at`; returns how many. Jobs that are not final never expire."""
+        """Forget jobs past their `expires_at`; returns how many. Jobs that are not final never expire.
+
+        What sinks were not told of such a job they are told no more. Processes that have been silent (`keep_alive`) for
+        more than an hour beyond their time are forgotten too.
+        """

@@ -40,7 +40,8 @@ class Waiter:
         if not self._future.done():
             self._future.set_result(settled)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """End the wait: its time is up."""
         self._is_expired = True
         self.settle(None)
 
@@ -59,7 +60,7 @@ class Waiter:
         Raises:
             JobNotFoundError: if it is gone.
         """
-        timer = self._loop.call_later(min(seconds, _FOREVER_SECONDS), self._expire)
+        timer = self._loop.call_later(min(seconds, _FOREVER_SECONDS), self.expire)
         try:
             while True:
                 settled = await self._future
@@ -107,6 +108,11 @@ class Waiters:
         """Tell all who wait for a job. None: look again."""
         for waiter in self._by_job.get(job_id, ()):
             waiter.settle(settled)
+
+    def expire(self, job_id: str) -> None:
+        """Tell all who wait for a job that it will not end here: they get its record as it is."""
+        for waiter in self._by_job.get(job_id, ()):
+            waiter.expire()
 
     def look_again(self) -> None:
         """Tell all who wait for anything to look again."""

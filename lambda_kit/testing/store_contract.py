@@ -8,6 +8,7 @@ pytest.register_assert_rewrite("lambda_kit.testing.store_topics")
 from lambda_kit.testing.store_topics.cancel import CancelPromises  # noqa: E402
 from lambda_kit.testing.store_topics.claim import ClaimPromises  # noqa: E402
 from lambda_kit.testing.store_topics.create import CreatePromises  # noqa: E402
+from lambda_kit.testing.store_topics.create_claimed import CreateClaimedPromises  # noqa: E402
 from lambda_kit.testing.store_topics.events import EventPromises  # noqa: E402
 from lambda_kit.testing.store_topics.finish import FinishPromises  # noqa: E402
 from lambda_kit.testing.store_topics.leases import LeasePromises  # noqa: E402
@@ -24,6 +25,7 @@ __all__ = ["JobStoreContract"]
 
 class JobStoreContract(
     CreatePromises,
+    CreateClaimedPromises,
     ClaimPromises,
     FinishPromises,
     CancelPromises,

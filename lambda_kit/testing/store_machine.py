@@ -23,7 +23,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from lambda_kit.core.errors import LeaseLostError
 from lambda_kit.core.events import NewEvent
 from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
-from lambda_kit.core.store import JobStore, Lease
+from lambda_kit.core.store import ClaimRequest, JobStore, Lease
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_model import ModelJob, ModelStore
 
@@ -88,6 +88,16 @@ class JobStoreMachine(RuleBasedStateMachine):
         expected = self._model.create(job)
         created = self.await_(self._store.create(job, _REQUEST))
         assert (created.job.id, created.is_new) == expected
+
+    @rule(target=leases, job_id=_IDS, key=st.sampled_from([None, "k1"]), attempts=st.integers(1, 2))
+    def create_claimed(self, job_id: str, key: str | None, attempts: int) -> Lease:
+        job = Job(id=job_id, tool="a", requested_at=self._clock(), idempotency_key=key, max_attempts=attempts)
+        expected = self._model.create(job)
+        if expected == (job_id, True):
+            self._model.claim(job_id)
+        created = self.await_(self._store.create(job, _REQUEST, claim=ClaimRequest("w", 10.0)))
+        assert (created.job.id, created.is_new) == expected
+        return Lease(created.job.id, 1)
 
     @rule(target=leases, job_id=_IDS)
     def claim(self, job_id: str) -> Lease:

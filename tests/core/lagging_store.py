@@ -32,8 +32,8 @@ class LaggingStore(MemoryJobStore):
         finally:
             await self._lag(method, "after")
 
-    async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
-        return await self._late("create", partial(super().create, job, request, max_unfinished=max_unfinished))
+    async def create(self, job: Job, request: Payload, **how: Any) -> Created:
+        return await self._late("create", partial(super().create, job, request, **how))
 
     async def claim(self, job_id: str, **how: Any) -> Claim | None:
         return await self._late("claim", partial(super().claim, job_id, **how))

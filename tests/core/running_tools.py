@@ -9,14 +9,18 @@ from typing import Any
 from pydantic import BaseModel
 
 from lambda_kit import (
+    AsyncioExecutor,
+    Executor,
     Job,
     JobContext,
     JobSettings,
     JobSink,
     JobStatus,
+    JobStore,
     LambdaTool,
     MemoryJobStore,
     Service,
+    ThreadExecutor,
     ToolServer,
 )
 from lambda_kit.core.events import Event
@@ -41,6 +45,19 @@ def a_server(*tools: Any, **options: Any) -> ToolServer:
     return ToolServer(a_service(), tools=list(tools), **options)
 
 
+class _PatientAsyncioExecutor(AsyncioExecutor):
+    starts_at_once = False
+
+
+class _PatientThreadExecutor(ThreadExecutor):
+    starts_at_once = False
+
+
+def claiming_executors() -> list[Executor]:
+    """In place of the built-in ones: jobs are made first and claimed then, as those are that have to wait."""
+    return [_PatientAsyncioExecutor(), _PatientThreadExecutor()]
+
+
 def a_submission(server: ToolServer, tool: LambdaTool | type[LambdaTool], text: str = "", **more: Any) -> Submission:
     """A request for a tool of that server, as from HTTP."""
     bound = next(it for it in server.tools.values() if tool in (it.tool, type(it.tool)))
@@ -54,16 +71,16 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def the_job(store: MemoryJobStore) -> Job:
+async def the_job(store: JobStore) -> Job:
     (job,) = (await store.list_jobs()).jobs
     return job
 
 
-async def jobs_of(store: MemoryJobStore) -> list[Job]:
+async def jobs_of(store: JobStore) -> list[Job]:
     return (await store.list_jobs(limit=1000)).jobs
 
 
-async def statuses(store: MemoryJobStore, job_id: str) -> list[JobStatus]:
+async def statuses(store: JobStore, job_id: str) -> list[JobStatus]:
     page = await store.read_events(job_id)
     assert page is not None
     return [event.status for event in page.events if event.status is not None]

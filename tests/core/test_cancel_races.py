@@ -18,6 +18,7 @@ from tests.core.running_tools import (
     ThreadDoor,
     a_server,
     a_submission,
+    claiming_executors,
     jobs_of,
     statuses,
     the_job,
@@ -125,7 +126,8 @@ async def test_whatever_meets_a_job_has_one_end_by_all_accounts(seed: int) -> No
 @pytest.mark.parametrize("tool", [AsyncDoor, ThreadDoor])
 async def test_a_job_that_is_being_claimed_can_be_cancelled_and_never_runs(tool: type[Any], when: str) -> None:
     store, door = HeldStore("claim", when), tool()
-    async with asyncio.timeout(LONG_SECONDS), a_server(door, store=store) as server:
+    server = a_server(door, store=store, executor=claiming_executors())
+    async with asyncio.timeout(LONG_SECONDS), server:
         call = asyncio.create_task(server.run_tool(door, Ask()))
         await store.has_come.wait()
         job = await server.cancel((await the_job(store)).id)
@@ -136,6 +138,24 @@ async def test_a_job_that_is_being_claimed_can_be_cancelled_and_never_runs(tool:
         assert door.begun == 0
         told = ["pending", "cancelled"] if when == "before" else ["pending", "executing", "cancelled"]
         assert await statuses(store, job.id) == told
+        await until(lambda: is_at_rest(server))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("tool", [AsyncDoor, ThreadDoor])
+async def test_a_job_that_is_being_made_can_be_cancelled_and_never_runs(tool: type[Any], when: str) -> None:
+    store, door = HeldStore("create", when), tool()
+    async with asyncio.timeout(LONG_SECONDS), a_server(door, store=store) as server:
+        submission = a_submission(server, door, job_id="mine")
+        call = asyncio.create_task(server._jobs.submit_and_wait(submission, LONG_SECONDS))
+        await store.has_come.wait()
+        cancel = asyncio.create_task(server.cancel("mine"))
+        await asyncio.sleep(0)
+        store.may_go.set()
+        await cancel
+        assert (await call).job.status is JobStatus.CANCELLED
+        assert door.begun == 0
+        assert await statuses(store, "mine") == ["pending", "executing", "cancelled"]
         await until(lambda: is_at_rest(server))
 
 

@@ -90,7 +90,7 @@ async def test_a_sink_that_fails_or_hangs_slows_no_tool_and_fails_no_job() -> No
 
     good = NotedSink("good")
     server = a_server(Reports, sinks=[Hangs(), NotedSink("away", failures=1_000_000), good], settings=QUICK)
-    for dispatcher in server._jobs._dispatchers:
+    for dispatcher in server._jobs._local._dispatchers:
         dispatcher._stop_seconds = 0.05
     async with asyncio.timeout(LONG_SECONDS), server:
         answers = await asyncio.gather(*(server.run_tool(Reports, Ask()) for _ in range(20)))

@@ -136,3 +136,37 @@ async def test_with_a_lost_lease_nothing_is_kept_and_nothing_raised(is_closed: b
         pump.put(event("b"))
     await pump.close()
     assert await store.read_events("a") == log
+
+
+async def test_large_events_that_waited_are_written_in_bounded_pieces() -> None:
+    store = SlowStore()
+    pump = EventPump(store, await claimed(store), asyncio.get_running_loop())
+    store.gate.clear()
+    for n in range(40):
+        pump.put(NewEvent("urn:x", b"%02d" % n + bytes(200_000), 0.0))
+    store.gate.set()
+    await pump.close()
+    assert [event.body[:2] for event in await reported(store)] == [b"%02d" % n for n in range(40)]
+    assert 8 <= store.appends <= 10
+
+
+class PickyStore(MemoryJobStore):
+    """Does not take everything."""
+
+    async def append_events(self, lease: Lease, events: Sequence[NewEvent], **how: Any) -> int:
+        if any(event.body == b"poison" for event in events):
+            raise ValueError("not this one")
+        return await super().append_events(lease, events, **how)
+
+
+async def test_events_that_the_store_refuses_leave_a_hole_and_the_others_arrive() -> None:
+    store = PickyStore()
+    dropped: list[int] = []
+    pump = EventPump(store, await claimed(store), asyncio.get_running_loop(), on_dropped=dropped.append)
+    for body in ("a", "poison", "b"):
+        pump.put(event(body))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    await pump.close()
+    assert [(event.seq, event.body) for event in await reported(store)] == [(3, b"a"), (5, b"b")]
+    assert dropped == [1]

@@ -434,7 +434,7 @@ async def test_an_executor_that_fails_to_stop_does_not_keep_the_others_from_it()
 async def scheduling(run: Any, **options: Any) -> AsyncIterator[Scheduler]:
     """A scheduler without a service; `run` stands for `JobRunner.run`."""
     executors, bound = assign_executors(bind_tools([Waits("a", Doors(), **options)]), built_in_executors(), (), {})
-    scheduler = Scheduler(bound, executors, run, SharedPlaces(MemoryJobStore(), owner="me", lease_seconds=10))
+    scheduler = Scheduler(bound, executors, run, SharedPlaces(MemoryJobStore(), lease_seconds=10))
     await scheduler.start()
     try:
         yield scheduler
@@ -494,8 +494,8 @@ async def test_a_job_that_is_put_into_the_queue_twice_waits_there_once() -> None
         for _ in range(2):
             scheduler.enqueue("b", "a")
         assert scheduler.load().queued == {"a": 1}
-        assert scheduler.remove("b", "a")
-        assert not scheduler.remove("b", "a")
+        assert scheduler.remove("b") == "a"
+        assert scheduler.remove("b") is None
         may_end.set()
         assert await scheduler.drain(LONG_SECONDS)
         assert begun == ["a"]

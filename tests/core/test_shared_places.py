@@ -36,52 +36,80 @@ class PausingStore(MemoryJobStore):
             raise UnavailableError("no answer")
 
 
+def new_places(store: PausingStore) -> SharedPlaces:
+    places = SharedPlaces(store, lease_seconds=1000)
+    places.owner = "me"
+    return places
+
+
+async def acquired(places: SharedPlaces, limit: int) -> str:
+    place = await places.acquire("tool", limit)
+    assert place is not None
+    return place
+
+
 async def test_a_place_that_is_given_back_while_it_is_renewed_is_free() -> None:
     store = PausingStore()
-    places = SharedPlaces(store, owner="me", lease_seconds=1000)
-    assert await places.acquire("tool", "first", 2)
-    assert await places.acquire("tool", "second", 2)
+    places = new_places(store)
+    held = [await acquired(places, 2), await acquired(places, 2)]
     store.may_answer.clear()
     store.was_asked.clear()
     renewal = asyncio.create_task(places.renew())
     await store.was_asked.wait()
-    places.release("first")
-    places.release("second")
+    for place in held:
+        places.release(place)
     await places.stop()
     store.may_answer.set()
     await renewal
-    assert [await places.acquire("tool", job_id, 2) for job_id in ("third", "fourth", "fifth")] == [True, True, False]
+    await acquired(places, 2)
+    await acquired(places, 2)
+    assert await places.acquire("tool", 2) is None
 
 
 async def test_a_place_that_could_not_be_given_back_is_given_back_later() -> None:
     store = PausingStore()
-    places = SharedPlaces(store, owner="me", lease_seconds=1000)
-    assert await places.acquire("tool", "first", 1)
+    places = new_places(store)
+    place = await acquired(places, 1)
     store.lost_answers = 1
-    places.release("first")
+    places.release(place)
     await places.stop()
-    assert not await places.acquire("tool", "second", 1)
+    other = new_places(store)
+    other.owner = "other"
+    assert await other.acquire("tool", 1) is None
     await places.renew()
-    assert await places.acquire("tool", "second", 1)
+    await acquired(other, 1)
 
 
 async def test_a_place_that_was_taken_without_an_answer_is_given_back() -> None:
     store = PausingStore()
-    places = SharedPlaces(store, owner="me", lease_seconds=1000)
+    places = new_places(store)
     store.lost_answers = 1
     with pytest.raises(UnavailableError):
-        await places.acquire("tool", "first", 1)
-    assert not await places.acquire("tool", "second", 1)
+        await places.acquire("tool", 1)
+    other = new_places(store)
+    other.owner = "other"
+    assert await other.acquire("tool", 1) is None
     await places.renew()
-    assert await places.acquire("tool", "second", 1)
+    await acquired(other, 1)
 
 
 async def test_a_place_that_was_taken_at_the_second_try_is_kept() -> None:
     store = PausingStore()
-    places = SharedPlaces(store, owner="me", lease_seconds=1000)
+    places = new_places(store)
     store.lost_answers = 1
     with pytest.raises(UnavailableError):
-        await places.acquire("tool", "first", 1)
-    assert await places.acquire("tool", "first", 1)
+        await places.acquire("tool", 1)
+    await acquired(places, 1)
     await places.renew()
-    assert not await places.acquire("tool", "second", 1)
+    assert await places.acquire("tool", 1) is None
+
+
+async def test_a_job_that_is_run_again_while_its_first_run_ends_has_a_place_of_its_own() -> None:
+    store = PausingStore()
+    places = new_places(store)
+    first = await acquired(places, 2)
+    await acquired(places, 2)
+    places.release(first)
+    await places.stop()
+    await acquired(places, 2)
+    assert await places.acquire("tool", 2) is None

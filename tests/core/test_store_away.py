@@ -8,12 +8,21 @@ import pytest
 
 from lambda_kit import AsyncioExecutor, Job, JobContext, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
 from lambda_kit.core import retrying
-from lambda_kit.core.errors import JobNotFoundError, QueueFullError, UnavailableError
+from lambda_kit.core.errors import QueueFullError, UnavailableError
 from lambda_kit.core.events import NewEvent
 from lambda_kit.core.job import Outcome, Payload
 from lambda_kit.core.store import Claim, Created, Lease
 from lambda_kit.testing import TestClient
-from tests.core.running_tools import LONG_SECONDS, Ask, NotedSink, a_server, statuses, the_job, until
+from tests.core.running_tools import (
+    LONG_SECONDS,
+    Ask,
+    NotedSink,
+    a_server,
+    claiming_executors,
+    statuses,
+    the_job,
+    until,
+)
 
 
 class Steps(LambdaTool):
@@ -47,9 +56,9 @@ class AwayStore(MemoryJobStore):
             self.failures[method] -= 1
             raise UnavailableError("the store is away", retry_after_seconds=7)
 
-    async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
+    async def create(self, job: Job, request: Payload, **how: Any) -> Created:
         self._maybe_away("create")
-        return await super().create(job, request, max_unfinished=max_unfinished)
+        return await super().create(job, request, **how)
 
     async def claim(self, job_id: str, **how: Any) -> Claim | None:
         self._maybe_away("claim")
@@ -80,7 +89,8 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_job_whose_store_is_away_for_a_while_succeeds(tool: Any, failures: dict[str, int]) -> None:
     store = AwayStore(**failures)
     sink = NotedSink()
-    async with asyncio.timeout(LONG_SECONDS), a_server(tool, store=store, sinks=[sink]) as server:
+    server = a_server(tool, store=store, sinks=[sink], executor=claiming_executors())
+    async with asyncio.timeout(LONG_SECONDS), server:
         assert await server.run_tool(tool, Ask(text="hi")) == "hi"
         await until(lambda: sink.ends)
     assert not any(store.failures.values())
@@ -191,7 +201,7 @@ async def test_a_call_whose_job_can_not_be_handed_over_is_refused() -> None:
     assert len(sink.ends) == 1
 
 
-async def test_who_waits_for_a_job_that_could_not_be_handed_over_is_told_at_once() -> None:
+async def test_of_two_that_ask_for_one_job_the_second_goes_on_when_the_first_is_refused() -> None:
     executor = FullExecutor(1)
     executor.may_answer.clear()
     async with a_server(AsyncSteps, executor=executor) as server, asyncio.timeout(LONG_SECONDS):
@@ -199,16 +209,13 @@ async def test_who_waits_for_a_job_that_could_not_be_handed_over_is_told_at_once
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
             headers = {"job-id": "mine", "prefer": "wait=300"}
             first, second = (
-                asyncio.create_task(client.post("/async-steps", json={}, headers=headers)) for _ in range(2)
+                asyncio.create_task(client.post("/async-steps", json={"text": "hi"}, headers=headers)) for _ in range(2)
             )
             await executor.asked.wait()
-            waiting = asyncio.create_task(server._jobs.wait("mine", 300.0))
-            await until(lambda: len(server._jobs._waiters._by_job["mine"]) == 3)
+            await until(lambda: len(server._jobs._local.waiters._by_job["mine"]) == 2)
             executor.may_answer.set()
             assert (await first).status_code == 429
-            assert (await second).status_code == 404
-            with pytest.raises(JobNotFoundError):
-                await waiting
+            assert ((await second).status_code, (await second).text) == (200, "hi")
 
 
 async def test_an_executor_that_can_not_run_a_job_makes_it_a_failure() -> None:
@@ -220,5 +227,5 @@ async def test_an_executor_that_can_not_run_a_job_makes_it_a_failure() -> None:
     async with a_server(Steps, store=store, executor=Broken()) as server, asyncio.timeout(LONG_SECONDS):
         with pytest.raises(Exception, match="no more threads") as caught:
             await server.run_tool(Steps, Ask())
-    assert not isinstance(caught.value, (OSError, JobNotFoundError))
+    assert not isinstance(caught.value, OSError)
     assert (await the_job(store)).status is JobStatus.ERROR

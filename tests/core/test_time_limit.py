@@ -32,6 +32,7 @@ from tests.core.running_tools import (
     ThreadDoor,
     a_server,
     a_submission,
+    claiming_executors,
     statuses,
     the_job,
     until,
@@ -182,7 +183,8 @@ async def test_a_run_that_does_not_end_is_abandoned_counted_and_named(
 @pytest.mark.parametrize("tool", [AsyncDoor, ThreadDoor])
 async def test_a_limit_does_not_begin_before_the_job_does(tool: type[Any]) -> None:
     store, door, late = HeldStore("claim", "before"), tool(), asyncio.Event()
-    async with asyncio.timeout(LONG_SECONDS), a_server(door, store=store) as server:
+    server = a_server(door, store=store, executor=claiming_executors())
+    async with asyncio.timeout(LONG_SECONDS), server:
         submission = a_submission(server, door, "in time", time_limit_seconds=1.0)
         call = asyncio.create_task(server._jobs.submit_and_wait(submission, LONG_SECONDS))
         await store.has_come.wait()

@@ -285,4 +285,4 @@ async def test_watchers_who_leave_leave_nothing_behind_and_the_job_goes_on() -> 
         assert server._jobs.followers._by_job == {}
         assert tool.cleaned == 0
         tool.door.set()
-        await until(lambda: server._jobs._runner.live == {})
+        await until(lambda: server._jobs._local._runner.live == {})

@@ -22,6 +22,7 @@ class LocalExecutor(Executor):
     """
 
     runs_in_server = True
+    starts_at_once = True
 
     def __init__(self, *, max_concurrency: int | None, stop_seconds: float) -> None:
         if max_concurrency is not None and max_concurrency < 1:

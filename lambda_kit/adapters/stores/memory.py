@@ -1,6 +1,5 @@
 """`MemoryJobStore`: jobs in this process's memory. The default, and the quickest."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -9,8 +8,16 @@ from operator import attrgetter
 import msgspec
 
 from lambda_kit.adapters.stores.memory_parts import Entry, FinishedJobs, Outbox, Slots
-from lambda_kit.core.errors import BadRequestError, LeaseLostError, QueueFullError
-from lambda_kit.core.events import Event, EventKind, EventPage, NewEvent
+from lambda_kit.adapters.stores.records import (
+    SILENT_SECONDS,
+    cursor_number,
+    holds_lease,
+    is_expired,
+    lease_lost,
+    new_cursor,
+)
+from lambda_kit.core.errors import QueueFullError
+from lambda_kit.core.events import EventPage, NewEvent, first_events, report_event
 from lambda_kit.core.job import (
     Job,
     JobStatus,
@@ -25,6 +32,7 @@ from lambda_kit.core.job import (
 from lambda_kit.core.store import (
     Change,
     Claim,
+    ClaimRequest,
     Created,
     Delivery,
     JobPage,
@@ -35,8 +43,6 @@ from lambda_kit.core.store import (
 )
 
 __all__ = ["MemoryJobStore"]
-
-_CURSOR = re.compile(r"[0-9a-f]{1,16}")
 
 
 class MemoryJobStore(JobStore):
@@ -52,6 +58,7 @@ class MemoryJobStore(JobStore):
     """
 
     is_shared = False
+    is_durable = False
 
     def __init__(self, *, event_log_size: int = 10_000, clock: Callable[[], float] = time.time) -> None:
         if event_log_size < 1:
@@ -78,7 +85,9 @@ class MemoryJobStore(JobStore):
 
     # --- the life of a job ---
 
-    async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
+    async def create(
+        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+    ) -> Created:
         existing = self._entry(job.id)
         if existing is None and job.idempotency_key is not None:
             existing = self._by_key_entry(job.idempotency_key)
@@ -86,15 +95,19 @@ class MemoryJobStore(JobStore):
             return Created(existing.job, is_new=False)
         if max_unfinished is not None and self._unfinished[job.tool] >= max_unfinished:
             raise QueueFullError(f"tool '{job.tool}' has {max_unfinished} jobs waiting or running: come back later")
+        if claim is not None:
+            job = claim.claimed(job, self._clock())
         self._number += 1
-        entry = Entry(job, self._number, request)
+        log = first_events(job)
+        entry = Entry(job, self._number, request, log[-self._event_log_size :], len(log))
         self._entries[job.id] = entry
         self._outbox.add(job.id)
         if job.idempotency_key is not None:
             self._by_key[job.idempotency_key] = job.id
         self._unfinished[job.tool] += 1
-        self._pending.setdefault(job.tool, {})[job.id] = None
-        entry.log_status(job.requested_at, self._event_log_size)
+        pending = self._pending.setdefault(job.tool, {})
+        if job.status is JobStatus.PENDING:
+            pending[job.id] = None
         self._notify(job)
         return Created(job, is_new=True)
 
@@ -139,7 +152,7 @@ class MemoryJobStore(JobStore):
         renewals = []
         for lease in leases:
             entry = self._entry(lease.job_id)
-            if entry is None or not _holds(entry.job, lease):
+            if entry is None or not holds_lease(entry.job, lease):
                 renewals.append(Renewal(lease, is_lost=True, cancel_requested=False))
                 continue
             entry.job = msgspec.structs.replace(entry.job, lease_expires_at=expiry)
@@ -217,18 +230,18 @@ class MemoryJobStore(JobStore):
         limit: int = 100,
         cursor: str | None = None,
     ) -> JobPage:
-        below = _cursor_number(cursor)
+        below = float("inf") if cursor is None else cursor_number(cursor)
         now = self._clock()
         jobs: list[Job] = []
         last = 0
         for entry in reversed(self._entries.values()):
             job = entry.job
-            if entry.number >= below or _is_expired(job, now):
+            if entry.number >= below or is_expired(job, now):
                 continue
             if (tool is not None and job.tool != tool) or (statuses and job.status not in statuses):
                 continue
             if len(jobs) == limit:
-                return JobPage(jobs, next_cursor=f"{last:x}")
+                return JobPage(jobs, next_cursor=new_cursor(last))
             jobs.append(job)
             last = entry.number
         return JobPage(jobs, next_cursor=None)
@@ -261,10 +274,7 @@ class MemoryJobStore(JobStore):
         progress = None
         for event in events:
             entry.last_seq += 1
-            entry.append(
-                Event(entry.last_seq, EventKind.REPORT, event.schema, event.timestamp, event.body),
-                self._event_log_size,
-            )
+            entry.append(report_event(entry.last_seq, event), self._event_log_size)
             progress = event.progress or progress
         if progress is not None:
             entry.job = msgspec.structs.replace(entry.job, progress=progress)
@@ -308,9 +318,13 @@ class MemoryJobStore(JobStore):
         now = self._clock()
         for job_id, after in self._outbox.waiting(sink):
             entry = self._entries[job_id]
+            owner = entry.job.taken_by
             if after < entry.last_seq or entry.job.status.is_final:
-                if holder is not None and not self._outbox.lease(sink, job_id, holder, now, lease_seconds):
-                    continue
+                if holder is not None and owner != holder:
+                    if owner is not None and self._alive_until.get(owner, now) > now:
+                        continue
+                    if not self._outbox.lease(sink, job_id, holder, now, lease_seconds):
+                        continue
                 deliveries.append(Delivery(job_id, after))
                 if len(deliveries) == limit:
                     break
@@ -322,13 +336,17 @@ class MemoryJobStore(JobStore):
     # --- retention ---
 
     async def purge(self) -> int:
-        return self._finished.expire(self._clock())
+        now = self._clock()
+        silent = [owner for owner, until in self._alive_until.items() if until <= now - SILENT_SECONDS]
+        for owner in silent:
+            del self._alive_until[owner]
+        return self._finished.expire(now)
 
     # --- inside ---
 
     def _entry(self, job_id: str) -> Entry | None:
         entry = self._entries.get(job_id)
-        if entry is not None and entry.job.expires_at is not None and _is_expired(entry.job, self._clock()):
+        if entry is not None and entry.job.expires_at is not None and is_expired(entry.job, self._clock()):
             self._finished.remove(entry.job)
             self._forget(job_id)
             return None
@@ -340,8 +358,8 @@ class MemoryJobStore(JobStore):
 
     def _held(self, lease: Lease) -> Entry:
         entry = self._entries.get(lease.job_id)
-        if entry is None or not _holds(entry.job, lease):
-            raise LeaseLostError(f"job '{lease.job_id}' is no longer held with token {lease.token}")
+        if entry is None or not holds_lease(entry.job, lease):
+            raise lease_lost(lease)
         return entry
 
     def _end(self, entry: Entry, outcome: Outcome) -> None:
@@ -378,19 +396,3 @@ class MemoryJobStore(JobStore):
         self._outbox.forget(job_id)
         if entry.job.idempotency_key is not None:
             self._by_key.pop(entry.job.idempotency_key, None)
-
-
-def _holds(job: Job, lease: Lease) -> bool:
-    return job.status is JobStatus.EXECUTING and job.lease_token == lease.token
-
-
-def _is_expired(job: Job, now: float) -> bool:
-    return job.expires_at is not None and job.expires_at <= now
-
-
-def _cursor_number(cursor: str | None) -> float:
-    if cursor is None:
-        return float("inf")
-    if not _CURSOR.fullmatch(cursor):
-        raise BadRequestError(f"cursor {cursor[:80]!r} is not one that this service gave out")
-    return int(cursor, 16)

@@ -7,7 +7,7 @@ from operator import attrgetter
 import msgspec
 from cachetools import FIFOCache
 
-from lambda_kit.core.events import STATUS_SCHEMA, Event, EventKind, EventPage
+from lambda_kit.core.events import Event, EventPage, status_event
 from lambda_kit.core.job import Job, Payload
 
 __all__ = ["Entry", "FinishedJobs", "Outbox", "Slots"]
@@ -25,9 +25,9 @@ class Entry(msgspec.Struct, gc=False):
     """Grows with each job: the order of the list."""
     request: Payload | None
     """Kept until the job is final."""
+    events: list[Event] | tuple[Event, ...]
+    last_seq: int
     result: Payload | None = None
-    events: list[Event] | tuple[Event, ...] = []
-    last_seq: int = 0
     batch: tuple[int, int] = (0, 0)
     """Token and number of the last batch of events."""
 
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, gc=False):
     def log_status(self, now: float, limit: int) -> None:
         """Append the job's status to its log."""
         self.last_seq += 1
-        self.append(Event(self.last_seq, EventKind.STATUS, STATUS_SCHEMA, now, status=self.job.status), limit)
+        self.append(status_event(self.last_seq, self.job.status, now), limit)
 
     def page(self, after: int, limit: int) -> EventPage:
         """A stretch of the log."""

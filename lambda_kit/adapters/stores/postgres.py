@@ -10,14 +10,7 @@ import msgspec
 
 from lambda_kit.adapters.stores.postgres_rows import UNKNOWN_SIZE, Known, Step, record_of
 from lambda_kit.adapters.stores.postgres_shared import PostgresShared
-from lambda_kit.adapters.stores.records import (
-    decode_job,
-    encode_event,
-    encode_job,
-    holds_lease,
-    lease_lost,
-    status_event,
-)
+from lambda_kit.adapters.stores.records import decode_job, holds_lease, lease_lost
 from lambda_kit.core.errors import MissingExtraError, QueueFullError, UnavailableError
 from lambda_kit.core.events import NewEvent
 from lambda_kit.core.job import (
@@ -31,7 +24,7 @@ from lambda_kit.core.job import (
     reap_job,
     requeue_job,
 )
-from lambda_kit.core.store import Change, Claim, Created, Lease, Renewal
+from lambda_kit.core.store import Change, Claim, ClaimRequest, Created, Lease, Renewal
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.postgres_database import Database
@@ -103,30 +96,29 @@ class PostgresJobStore(PostgresShared):
 
     # --- the life of a job ---
 
-    async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
-        record, event = encode_job(job), encode_event(status_event(1, job, job.requested_at))
+    async def create(
+        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+    ) -> Created:
+        if claim is not None:
+            job = claim.claimed(job, self._clock())
         is_near = False  # the limit
         while True:
-            async with self._turn(job.tool) if is_near else contextlib.nullcontext():
-                with self._rows.telling_if_in_doubt(job.id):
-                    row = await self._database.row(
-                        self._sql.create,
-                        *(job.id, job.idempotency_key, job.tool, job.taken_by, record),
-                        *(request.content_type, request.content, event, max_unfinished, job.lease_token, is_near),
-                        body_size=len(request.content),
-                    )
-            if row is not None and row["number"] is not None:
-                self._rows.remember(Known(row["number"], 1, job))
-                self._changes.tell(Change(job.id, job.status))
+            is_open: bool | None = True
+            if max_unfinished is None:
+                number = await self._rows.create(job, request)
+            else:
+                async with self._turn(job.tool) if is_near else contextlib.nullcontext():
+                    number, is_open = await self._rows.create_gated(job, request, max_unfinished, is_near=is_near)
+            if number is not None:
                 return Created(job, is_new=True)
             now = self._clock()
             there = await self._database.row(self._sql.read_conflict, job.id, job.idempotency_key, now)
             if there is not None:
                 return Created(record_of(there), is_new=False)
-            if row is not None and row["is_open"] is None:
+            if is_open is None:
                 is_near = True
                 continue
-            if row is not None and not row["is_open"]:
+            if not is_open:
                 raise QueueFullError(f"tool '{job.tool}' has {max_unfinished} jobs waiting or running: come back later")
             await self._database.rows(self._sql.forget_expired, job.id, job.idempotency_key, now)
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from cachetools import LRUCache
 
+from lambda_kit.adapters.stores.postgres_batches import Batches, Item
 from lambda_kit.adapters.stores.postgres_changes import Changes
 from lambda_kit.adapters.stores.postgres_sql import Statements
-from lambda_kit.adapters.stores.records import decode_job, encode_event, encode_job, report_event, status_event
+from lambda_kit.adapters.stores.records import decode_job, encode_event, encode_job
 from lambda_kit.core.errors import LeaseLostError, UnavailableError
-from lambda_kit.core.events import Event, NewEvent
+from lambda_kit.core.events import Event, NewEvent, first_events, report_event, status_event
 from lambda_kit.core.job import Job, JobStatus, Payload
 from lambda_kit.core.store import Change
 
@@ -91,6 +92,14 @@ class Rows:
         self._event_log_size = event_log_size
         self._known: LRUCache[str, Known] = LRUCache(_KNOWN_JOBS)
 
+        def batches(statement: str, *, key: str = "number", answer_size: int = 0) -> Batches:
+            return Batches(database, statement, key=key, on_doubt=self._doubt, answer_size=answer_size)
+
+        self._creations = batches(sql.create, key="id")
+        self._claims = batches(sql.claim, answer_size=UNKNOWN_SIZE)
+        self._changes_of = batches(sql.change)
+        self._ends = batches(sql.end)
+
     def known(self, job_id: str) -> Known | None:
         """A job as it was when it was last seen here."""
         known: Known | None = self._known.get(job_id)
@@ -163,28 +172,81 @@ class Rows:
         """
         job = step.job
         after, log, excess = self._next(known, step, now)
-        sql, body_size = self._sql.change, 0
-        bodies: list[bytes | None] = []
+        batches, content = self._changes_of, None
         if job.status.is_final:
-            content = None if step.result is None else step.result.content
-            sql, bodies, body_size = self._sql.end, [content], len(content or b"")
+            batches, content = self._ends, None if step.result is None else step.result.content
         elif job.status is JobStatus.EXECUTING and known.job.status is JobStatus.PENDING:
-            sql, body_size = self._sql.claim, UNKNOWN_SIZE
-        with self.telling_if_in_doubt(job.id):
-            row = await self._database.row(
-                sql,
+            batches = self._claims
+        item = Item(
+            known.number,
+            job.id,
+            (
                 *(known.number, known.version, encode_job(job), job.status, job.taken_by, job.lease_owner),
                 *(job.lease_token, job.lease_expires_at, job.expires_at, job.cancel_requested),
-                *(after.last_seq, after.event_count, *after.batch, excess),
-                *([event.seq for event in log], [encode_event(event) for event in log], *bodies),
-                body_size=body_size,
-            )
+                *(after.last_seq, after.event_count, *after.batch, excess, content),
+            ),
+            [(event.seq, encode_event(event)) for event in log],
+            body_size=len(content or b""),
+        )
+        with self.telling_if_in_doubt(job.id):
+            row = await batches.do(item)
         if row is None:
             self.forget(job.id)
             return None
         self.remember(after)
         self._changes.tell(Change(job.id, job.status, job.cancel_requested))
         return after, row
+
+    async def create(self, job: Job, request: Payload) -> int | None:
+        """Make a row, unless there is one with the job's id or key; returns its number."""
+        item = self._new_item(job, request)
+        with self.telling_if_in_doubt(job.id):
+            row = await self._creations.do(item)
+        return None if row is None else self._created(job, row["number"])
+
+    async def create_gated(
+        self, job: Job, request: Payload, most: int, *, is_near: bool
+    ) -> tuple[int | None, bool | None]:
+        """As `create`, if the job's tool has fewer jobs that are not final.
+
+        Returns:
+            The number of the row, and whether there was room for it. None: ask again with `is_near`, one at a time.
+        """
+        item = self._new_item(job, request)
+        values = [*([value] for value in item.values), *zip(*((1, *event) for event in item.events), strict=True)]
+        with self.telling_if_in_doubt(job.id):
+            row = await self._database.row(
+                self._sql.create_gated, *values, job.tool, most, is_near, body_size=item.size
+            )
+        if row is None or row["number"] is None:
+            return None, None if row is None else row["is_open"]
+        return self._created(job, row["number"]), True
+
+    def _new_item(self, job: Job, request: Payload) -> Item:
+        first = first_events(job)
+        log = first[-self._event_log_size :]
+        return Item(
+            job.id,
+            job.id,
+            (
+                *(job.id, job.idempotency_key, job.tool, job.status, job.taken_by, job.lease_owner, job.lease_token),
+                *(job.lease_expires_at, len(first), len(log), encode_job(job), request.content_type, request.content),
+            ),
+            [(event.seq, encode_event(event)) for event in log],
+            body_size=len(request.content),
+        )
+
+    def _created(self, job: Job, number: int) -> int:
+        last_seq = len(first_events(job))
+        self.remember(Known(number, 1, job, last_seq, min(last_seq, self._event_log_size)))
+        self._changes.tell(Change(job.id, job.status))
+        return number
+
+    async def close(self) -> None:
+        """Wait until what is under way has ended: the database is closed."""
+        for batches in (self._creations, self._claims, self._changes_of, self._ends):
+            await batches.close()
+        self.forget(None)
 
     def _next(self, known: Known, step: Step, now: float) -> tuple[Known, list[Event], int]:
         """The row after a step, what is appended to the log, and how many of the oldest have to go for it."""
@@ -193,11 +255,15 @@ class Rows:
         last_seq += len(log)
         if step.job.status is not known.job.status:
             last_seq += 1
-            log.append(status_event(last_seq, step.job, now))
+            log.append(status_event(last_seq, step.job.status, now))
         count = known.event_count + len(log)
         kept = min(count, self._event_log_size)
         after = Known(known.number, known.version + 1, step.job, last_seq, kept, step.batch or known.batch)
         return after, log[-self._event_log_size :], count - kept
+
+    def _doubt(self, job_id: str) -> None:
+        self.forget(job_id)
+        self._changes.tell(Change(job_id))
 
     @contextlib.contextmanager
     def telling_if_in_doubt(self, job_id: str) -> Iterator[None]:
@@ -205,9 +271,9 @@ class Rows:
         try:
             yield
         except (asyncio.CancelledError, UnavailableError) as error:
-            self.forget(job_id)
             if isinstance(error, asyncio.CancelledError) or _may_be_done(error.__cause__):
-                self._changes.tell(Change(job_id))
+                self._doubt(job_id)
+            self.forget(job_id)
             raise
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lambda_kit.adapters.stores.postgres_changes import Changes
 from lambda_kit.adapters.stores.postgres_rows import Rows, record_of
 from lambda_kit.adapters.stores.postgres_sql import Statements
-from lambda_kit.adapters.stores.records import cursor_number, decode_event, new_cursor
+from lambda_kit.adapters.stores.records import SILENT_SECONDS, cursor_number, decode_event, new_cursor
 from lambda_kit.core.events import EventPage
 from lambda_kit.core.job import Job, JobStatus
 from lambda_kit.core.store import Change, Delivery, JobPage, JobStore, OnChange
@@ -53,8 +53,8 @@ class PostgresShared(JobStore, ABC):
 
     async def stop(self) -> None:
         await self._database.close()  # first: what is under way is told of when it has ended
+        await self._rows.close()
         await self._changes.close()
-        self._rows.forget(None)
 
     # --- the processes that share the store ---
 
@@ -144,6 +144,7 @@ class PostgresShared(JobStore, ABC):
 
     async def purge(self) -> int:
         count = 0
+        await self._database.rows(self._sql.forget_owners, self._clock() - SILENT_SECONDS)
         while True:
             row = await self._database.row(self._sql.purge, self._clock(), _PURGE_BATCH)
             gone = 0 if row is None else int(row[0])

@@ -95,40 +95,66 @@ _STATE = (
     "j.number, j.version, j.record, j.lease_expires_at, j.taken_by, j.last_seq, j.event_count, j.batch_token, j.batch"
 )
 
+# Columns are arrays, with an entry for each job; the events say by `n` which of these they belong to.
 _CREATE = """
-WITH gate AS MATERIALIZED (
-    SELECT CASE WHEN $9::bigint IS NULL THEN true ELSE @admits($3, $9, $11) END AS is_open
+WITH {gate} given AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::double precision[],
+        $9::bigint[], $10::bigint[], $11::bytea[], $12::text[], $13::bytea[]
+    ) WITH ORDINALITY AS given (
+        id, idempotency_key, tool, status, taken_by, lease_owner, lease_token, lease_expires_at,
+        last_seq, event_count, record, request_type, request, n
+    )
 ), new AS (
     INSERT INTO @jobs (
-        id, idempotency_key, tool, taken_by, record, request_type, request,
-        status, lease_token, cancel_requested, last_seq, event_count, batch_token, batch
+        id, idempotency_key, tool, status, taken_by, lease_owner, lease_token, lease_expires_at,
+        last_seq, event_count, record, request_type, request, cancel_requested, batch_token, batch
     )
-    SELECT $1, $2, $3, $4, $5, $6, $7, 'pending', $10, false, 1, 1, 0, 0 FROM gate WHERE is_open
+    SELECT id, idempotency_key, tool, status, taken_by, lease_owner, lease_token, lease_expires_at,
+        last_seq, event_count, record, request_type, request, false, 0, 0
+    FROM given {is_open} ORDER BY n
     ON CONFLICT DO NOTHING
-    RETURNING number
+    RETURNING number, id
 ), event AS (
-    INSERT INTO @events SELECT number, 1, $8 FROM new
+    INSERT INTO @events
+    SELECT number, seq, event
+    FROM unnest($14::bigint[], $15::bigint[], $16::bytea[]) AS log (n, seq, event)
+        JOIN given USING (n) JOIN new USING (id)
 ), delivery AS (
     INSERT INTO @outbox (sink, job) SELECT sink, number FROM @sinks, new
 )
-SELECT is_open, (SELECT number FROM new) AS number FROM gate
+SELECT {answer}
 """
+_GATE = "gate AS MATERIALIZED (SELECT @admits($17, $18, $19) AS is_open),"
 
-# The row is changed if it is as it was read; nothing else in the statement is done if it is not. So what the statement
-# sees of the log is what was there when the row was read.
+# A row is changed if it is as it was read; nothing else in the statement is done for it if it is not. So what the
+# statement sees of its log is what was there when the row was read.
 _WRITE = """
-WITH changed AS (
-    UPDATE @jobs SET version = version + 1, record = $3, status = $4, taken_by = $5, lease_owner = $6,
-        lease_token = $7, lease_expires_at = $8, expires_at = $9, cancel_requested = $10, last_seq = $11,
-        event_count = $12, batch_token = $13, batch = $14 {bodies}
-    WHERE number = $1 AND version = $2
-    RETURNING number {answer}
-), trimmed AS (
-    DELETE FROM @events USING changed WHERE job = number AND seq IN (
-        SELECT seq FROM @events WHERE job = $1 ORDER BY seq LIMIT $15
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::bigint[], $2::bigint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+        $8::double precision[], $9::double precision[], $10::boolean[], $11::bigint[], $12::bigint[], $13::bigint[],
+        $14::bigint[], $15::bigint[], $16::bytea[]
+    ) WITH ORDINALITY AS given (
+        number, version, record, status, taken_by, lease_owner, lease_token, lease_expires_at, expires_at,
+        cancel_requested, last_seq, event_count, batch_token, batch, excess, result, n
     )
+), changed AS (
+    UPDATE @jobs AS j SET version = j.version + 1, record = g.record, status = g.status, taken_by = g.taken_by,
+        lease_owner = g.lease_owner, lease_token = g.lease_token, lease_expires_at = g.lease_expires_at,
+        expires_at = g.expires_at, cancel_requested = g.cancel_requested, last_seq = g.last_seq,
+        event_count = g.event_count, batch_token = g.batch_token, batch = g.batch {bodies}
+    FROM given AS g WHERE j.number = g.number AND j.version = g.version
+    RETURNING j.number, g.n, g.excess {answer}
+), trimmed AS (
+    DELETE FROM @events AS e USING changed AS c, LATERAL (
+        SELECT seq FROM @events WHERE job = c.number ORDER BY seq LIMIT c.excess
+    ) AS oldest
+    WHERE c.excess > 0 AND e.job = c.number AND e.seq = oldest.seq
 ), event AS (
-    INSERT INTO @events SELECT number, seq, event FROM changed, unnest($16::bigint[], $17::bytea[]) AS e (seq, event)
+    INSERT INTO @events
+    SELECT number, seq, event
+    FROM unnest($17::bigint[], $18::bigint[], $19::bytea[]) AS log (n, seq, event) JOIN changed USING (n)
 )
 SELECT * FROM changed
 """
@@ -153,10 +179,19 @@ class Statements:
         def statement(sql: str) -> str:
             return sql.replace("@state", _STATE).replace("@forget", _FORGET).replace("@", schema + ".")
 
-        self.create = statement(_CREATE)
+        self.create = statement(_CREATE.format(gate="", is_open="", answer="id, number FROM new"))
+        self.create_gated = statement(
+            _CREATE.format(
+                gate=_GATE,
+                is_open=", gate WHERE is_open",
+                answer="is_open, (SELECT number FROM new) AS number FROM gate",
+            )
+        )
         self.change = statement(_WRITE.format(bodies="", answer=""))
-        self.claim = statement(_WRITE.format(bodies="", answer=", request_type, request"))
-        self.end = statement(_WRITE.format(bodies=", request_type = NULL, request = NULL, result = $18", answer=""))
+        self.claim = statement(_WRITE.format(bodies="", answer=", j.request_type, j.request"))
+        self.end = statement(
+            _WRITE.format(bodies=", request_type = NULL, request = NULL, result = g.result", answer="")
+        )
         self.read = statement("SELECT @state FROM @jobs AS j WHERE id = $1 AND (expires_at > $2) IS NOT FALSE")
         self.read_by_key = statement(
             "SELECT @state FROM @jobs AS j WHERE idempotency_key = $1 AND (expires_at > $2) IS NOT FALSE"
@@ -204,6 +239,7 @@ class Statements:
             "INSERT INTO @owners VALUES ($1, $2) ON CONFLICT (owner) DO UPDATE SET alive_until = excluded.alive_until"
         )
         self.owners = statement("SELECT owner FROM @owners")
+        self.forget_owners = statement("DELETE FROM @owners WHERE alive_until <= $1")
         self.bury = statement("""
             WITH dead AS (
                 DELETE FROM @owners WHERE owner = $1
@@ -258,15 +294,18 @@ class Statements:
         """)
         self.lease_undelivered = statement("""
             WITH waiting AS (
-                SELECT o.job, j.id FROM @outbox AS o JOIN @jobs AS j ON o.job = j.number
+                SELECT o.job, j.id, after_seq, taken_by FROM @outbox AS o JOIN @jobs AS j ON o.job = j.number
                 WHERE sink = $1 AND (after_seq < last_seq OR expires_at IS NOT NULL)
-                    AND (holder IS NULL OR holder = $3 OR leased_until <= $4)
+                    AND (taken_by = $3 OR (
+                        (taken_by NOT IN (SELECT owner FROM @owners WHERE alive_until > $4)) IS NOT FALSE
+                        AND (holder IS NULL OR holder = $3 OR leased_until <= $4)
+                    ))
                 ORDER BY o.job LIMIT $2 FOR UPDATE OF o SKIP LOCKED
             ), leased AS (
                 UPDATE @outbox AS o SET holder = $3, leased_until = $5 FROM waiting
-                WHERE o.sink = $1 AND o.job = waiting.job RETURNING o.job, id, after_seq
+                WHERE o.sink = $1 AND o.job = waiting.job AND waiting.taken_by IS DISTINCT FROM $3
             )
-            SELECT id, after_seq FROM leased ORDER BY job
+            SELECT id, after_seq FROM waiting ORDER BY job
         """)
         self.delivered = statement(
             "DELETE FROM @outbox USING @jobs AS j WHERE sink = $1 AND job = number AND j.id = $2"

@@ -9,11 +9,12 @@ import re
 import msgspec
 
 from lambda_kit.core.errors import BadRequestError, LeaseLostError
-from lambda_kit.core.events import STATUS_SCHEMA, Event, EventKind, NewEvent
+from lambda_kit.core.events import Event
 from lambda_kit.core.job import Job, JobStatus
 from lambda_kit.core.store import Lease
 
 __all__ = [
+    "SILENT_SECONDS",
     "cursor_number",
     "decode_event",
     "decode_job",
@@ -23,9 +24,10 @@ __all__ = [
     "is_expired",
     "lease_lost",
     "new_cursor",
-    "report_event",
-    "status_event",
 ]
+
+SILENT_SECONDS = 3600.0
+"""A process that has been silent for so long beyond its time is forgotten (`JobStore.purge`)."""
 
 _encoder = msgspec.msgpack.Encoder()
 _CURSOR = re.compile(r"[0-9a-f]{1,15}")  # below 2**60: a database's integers have 63 bits
@@ -47,16 +49,6 @@ def encode_event(event: Event) -> bytes:
 
 decode_event = msgspec.msgpack.Decoder(Event).decode
 """The event that `encode_event` made bytes of."""
-
-
-def status_event(seq: int, job: Job, now: float) -> Event:
-    """The event that tells of the job's status."""
-    return Event(seq, EventKind.STATUS, STATUS_SCHEMA, now, status=job.status)
-
-
-def report_event(seq: int, event: NewEvent) -> Event:
-    """What a tool reported, as an entry of the log."""
-    return Event(seq, EventKind.REPORT, event.schema, event.timestamp, event.body)
 
 
 def holds_lease(job: Job, lease: Lease) -> bool:

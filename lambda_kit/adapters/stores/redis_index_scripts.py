@@ -122,7 +122,11 @@ while #answer < limit do
   for _, id in ipairs(ids) do
     local job = load(id)
     local is_free = job and not is_expired(job, now)
-    if is_free and holder ~= '' then
+    if is_free and holder ~= '' and job.tb ~= holder then
+      local alive = tonumber(redis.call('ZSCORE', base .. 'alive', job.tb) or '-inf') or 0
+      is_free = alive <= now
+    end
+    if is_free and holder ~= '' and job.tb ~= holder then
       local lease = redis.call('HGET', given, id)
       local ends, other = string.match(lease or '', '^(%S+) (.*)$')
       is_free = not ends or other == holder or tonumber(ends) <= now
@@ -153,8 +157,9 @@ if seq >= tonumber(job.seq) and job.exp == '' then redis.call('ZREM', key('ready
 
 PURGE = Script("""
 local now, limit, gone = ARGV[1], tonumber(ARGV[2]), 0
+redis.call('ZREMRANGEBYSCORE', base .. 'alive', '-inf', ARGV[3])
 for _, tool in ipairs(redis.call('SMEMBERS', base .. 'tools')) do
-  for i = 3, #ARGV do
+  for i = 4, #ARGV do
     local name = ARGV[i] .. ':' .. tool
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('expiry', name), '-inf', now, 'LIMIT', 0, limit - gone)) do
       local job = load(id)

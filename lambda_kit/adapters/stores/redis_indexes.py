@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cachetools import LRUCache
 
 from lambda_kit.adapters.stores import redis_index_scripts as scripts
-from lambda_kit.adapters.stores.records import cursor_number, is_expired, new_cursor
+from lambda_kit.adapters.stores.records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
 from lambda_kit.adapters.stores.redis_known import STATE, Known, known_job
 from lambda_kit.adapters.stores.redis_scripts import READ_BY_KEY
 from lambda_kit.core.errors import ConfigurationError, MissingExtraError
@@ -162,7 +162,8 @@ class RedisIndexes(JobStore):
         finals = [status.value for status in FINAL_STATUSES]
         gone = 0
         while True:
-            batch: int = await self._run(scripts.PURGE, self._clock(), _BATCH, *finals)
+            now = self._clock()
+            batch: int = await self._run(scripts.PURGE, now, _BATCH, now - SILENT_SECONDS, *finals)
             gone += batch
             if batch < _BATCH:
                 return gone

@@ -32,14 +32,18 @@ if most ~= '' then
   if unfinished >= tonumber(most) then return {-1} end
 end
 local n = redis.call('INCR', base .. 'number')
-local job = {id = id, n = n, st = ARGV[8], tool = tool, tb = ARGV[9], le = '', exp = ''}
+local job = {id = id, n = n, tool = tool, tb = ARGV[9], le = ARGV[13], exp = ''}
 redis.call('UNLINK', key('log', id))
-redis.call('HSET', key('job', id), 'v', write, 'n', n, 'st', job.st, 'tool', tool, 'tb', job.tb, 'le', '', 'exp', '',
-  'key', idempotency_key, 'seq', 0, 'tk', ARGV[10], 'lo', '', 'c', '0', 'r', BLOBS[2], 'qt', ARGV[11], 'q', BLOBS[3])
+redis.call('HSET', key('job', id), 'v', write, 'n', n, 'st', ARGV[8], 'tool', tool, 'tb', job.tb, 'le', job.le,
+  'exp', '', 'key', idempotency_key, 'seq', 0, 'tk', ARGV[10], 'lo', ARGV[14], 'c', '0', 'r', BLOBS[2], 'qt', ARGV[11],
+  'q', BLOBS[3])
 if idempotency_key ~= '' then redis.call('SET', key('key', idempotency_key), id) end
 redis.call('SADD', base .. 'tools', tool)
-add(job)
+job.st = 'pending'
 log_status(job, ARGV[12], size)
+job.st = ARGV[8]
+if ARGV[15] ~= '' then log_status(job, ARGV[15], size) end
+add(job)
 for _, sink in ipairs(redis.call('SMEMBERS', base .. 'sinks')) do
   redis.call('HSET', key('confirmed', sink), id, 0)
   redis.call('ZADD', key('ready', sink), n, id)

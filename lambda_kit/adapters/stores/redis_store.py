@@ -21,7 +21,7 @@ from lambda_kit.core.job import (
     reap_job,
     requeue_job,
 )
-from lambda_kit.core.store import Change, Claim, Created, Lease, Renewal
+from lambda_kit.core.store import Change, Claim, ClaimRequest, Created, Lease, Renewal
 
 __all__ = ["RedisJobStore"]
 
@@ -75,7 +75,11 @@ class RedisJobStore(RedisIndexes):
 
     # --- the life of a job ---
 
-    async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
+    async def create(
+        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+    ) -> Created:
+        if claim is not None:
+            job = claim.claimed(job, self._clock())
         write_id = self._session.new_write_id()
         answer = await self._session.write(
             scripts.CREATE,
@@ -91,6 +95,9 @@ class RedisJobStore(RedisIndexes):
             str(job.lease_token),
             request.content_type,
             job.requested_at,
+            "" if job.lease_expires_at is None else job.lease_expires_at,
+            job.lease_owner or "",
+            "" if job.started_at is None else job.started_at,
             blobs=(encode_job(job), request.content),
         )
         if answer[0] < 0:

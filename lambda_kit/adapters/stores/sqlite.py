@@ -18,7 +18,18 @@ from lambda_kit.adapters.stores.sqlite_writes import Operations
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.events import EventPage, NewEvent
 from lambda_kit.core.job import Job, JobStatus, Outcome, Payload
-from lambda_kit.core.store import Change, Claim, Created, Delivery, JobPage, JobStore, Lease, OnChange, Renewal
+from lambda_kit.core.store import (
+    Change,
+    Claim,
+    ClaimRequest,
+    Created,
+    Delivery,
+    JobPage,
+    JobStore,
+    Lease,
+    OnChange,
+    Renewal,
+)
 
 __all__ = ["SqliteJobStore"]
 
@@ -104,9 +115,11 @@ class SqliteJobStore(JobStore):
 
     # --- the life of a job ---
 
-    async def create(self, job: Job, request: Payload, *, max_unfinished: int | None = None) -> Created:
+    async def create(
+        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+    ) -> Created:
         def write(operations: Operations) -> Created:
-            return operations.create(job, request, max_unfinished)
+            return operations.create(job, request, max_unfinished, claim)
 
         return await self._writer.submit(write, len(request.content))
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from lambda_kit.adapters.stores.records import decode_job, encode_event, encode_job, is_expired, status_event
+from lambda_kit.adapters.stores.records import decode_job, encode_event, encode_job, is_expired
 from lambda_kit.adapters.stores.sqlite_queries import SMALL_BYTES
-from lambda_kit.core.events import Event
+from lambda_kit.core.events import Event, first_events, status_event
 from lambda_kit.core.job import Job, Payload
 from lambda_kit.core.store import Change
 
@@ -112,20 +112,22 @@ class Jobs:
 
     def insert(self, job: Job, request: Payload) -> bool:
         """Keep a new job. False, and nothing is done, if there is one with its id or key."""
+        first = first_events(job)
+        log = first[-self._event_log_size :]
         self._number += 1
         self._change += 1
         is_new = self.execute(
-            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, 0, NULL, NULL, ?, ?, 1, 1, 0, 0, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, ?, 0, 0, ?) ON CONFLICT DO NOTHING",
             (
                 self._number, job.id, job.idempotency_key, job.tool, job.status.value, job.taken_by,
-                self._change, self._origin, encode_job(job),
+                job.lease_expires_at, self._change, self._origin, len(first), len(log), encode_job(job),
             ),
         ).rowcount  # fmt: skip
         if not is_new:
             return False
         self.insert_body("requests", self._number, request)
-        event = encode_event(status_event(1, job, job.requested_at))
-        self.execute("INSERT INTO events VALUES (?, 1, ?)", (self._number, event))
+        for event in log:
+            self.execute("INSERT INTO events VALUES (?, ?, ?)", (self._number, event.seq, encode_event(event)))
         for sink in self._sinks:
             self.execute("INSERT INTO outbox VALUES (?, ?, 0, NULL, NULL)", (sink, self._number))
         if job.tool in self._unfinished:
@@ -148,7 +150,7 @@ class Jobs:
         """Give a job its next status, and log that."""
         row.job = after
         row.last_seq += 1
-        self._log(row, [status_event(row.last_seq, after, now)])
+        self._log(row, [status_event(row.last_seq, after.status, now)])
         self._change += 1
         self.execute(
             "UPDATE jobs SET status = ?, taken_by = ?, cancel_requested = ?, lease_expires_at = ?, expires_at = ?,"

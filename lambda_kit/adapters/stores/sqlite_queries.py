@@ -167,11 +167,13 @@ def owners(connection: sqlite3.Connection) -> list[str]:
 def undelivered(
     connection: sqlite3.Connection, sink: str, limit: int, holder: str | None, now: float
 ) -> list[Delivery]:
-    """What a sink is still to be told, without what others than `holder` deliver. None: with it."""
+    """What a sink is still to be told, without what is for others than `holder` to deliver. None: with it."""
     query = (
         "SELECT id, after_seq FROM outbox JOIN jobs USING (number) WHERE sink = ?1"
         " AND (after_seq < last_seq OR status NOT IN ('pending', 'executing'))"
-        " AND (?2 IS NULL OR holder IS NULL OR holder = ?2 OR leased_until <= ?3)"
+        " AND (?2 IS NULL OR taken_by = ?2 OR"
+        " coalesce(taken_by NOT IN (SELECT owner FROM owners WHERE alive_until > ?3), true)"
+        " AND (holder IS NULL OR holder = ?2 OR leased_until <= ?3))"
         " ORDER BY outbox.number LIMIT ?4"
     )
     return [Delivery(*row) for row in connection.execute(query, (sink, holder, now, limit))]

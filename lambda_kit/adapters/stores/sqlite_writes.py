@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from lambda_kit.adapters.stores.records import holds_lease, lease_lost, report_event
+from lambda_kit.adapters.stores.records import SILENT_SECONDS, holds_lease, lease_lost
 from lambda_kit.adapters.stores.sqlite_jobs import Jobs, Row
 from lambda_kit.adapters.stores.sqlite_queries import Body, body, undelivered
 from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.events import NewEvent
+from lambda_kit.core.events import NewEvent, report_event
 from lambda_kit.core.job import (
     Job,
     JobStatus,
@@ -23,7 +23,7 @@ from lambda_kit.core.job import (
     reap_job,
     requeue_job,
 )
-from lambda_kit.core.store import Created, Delivery, Lease, Renewal
+from lambda_kit.core.store import ClaimRequest, Created, Delivery, Lease, Renewal
 
 __all__ = ["Operations"]
 
@@ -41,7 +41,9 @@ class Operations(Jobs):
     Each raises `LambdaKitError` before it has written anything, or not at all: others share its transaction.
     """
 
-    def create(self, job: Job, request: Payload, max_unfinished: int | None) -> Created:
+    def create(self, job: Job, request: Payload, max_unfinished: int | None, claim: ClaimRequest | None) -> Created:
+        if claim is not None:
+            job = claim.claimed(job, self.now())
         if max_unfinished is not None and self.unfinished(job.tool) >= max_unfinished:
             existing = self._existing(job)
             if existing is None:
@@ -179,8 +181,8 @@ class Operations(Jobs):
         deliveries = undelivered(self.connection, sink, limit, holder, now)
         for delivery in deliveries:
             self.execute(
-                "UPDATE outbox SET holder = ?, leased_until = ?"
-                " WHERE sink = ? AND number = (SELECT number FROM jobs WHERE id = ?)",
+                "UPDATE outbox SET holder = ?1, leased_until = ?2"
+                " WHERE sink = ?3 AND number = (SELECT number FROM jobs WHERE id = ?4 AND taken_by IS NOT ?1)",
                 (holder, now + lease_seconds, sink, delivery.job_id),
             )
         return deliveries
@@ -207,6 +209,7 @@ class Operations(Jobs):
             parts += event_count + size // _PAGE_BYTES
             forgotten += 1
         self.trim_tombstones(_MAX_TOMBSTONES)
+        self.execute("DELETE FROM owners WHERE alive_until <= ?", (self.now() - SILENT_SECONDS,))
         return forgotten, len(expired) < _MAX_PURGED
 
     def _existing(self, job: Job) -> Row | None:

@@ -8,7 +8,7 @@ import pytest
 
 from lambda_kit.core.events import Event, NewEvent
 from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
-from lambda_kit.core.store import JobStore, Lease
+from lambda_kit.core.store import ClaimRequest, JobStore, Lease
 from lambda_kit.testing.clock import ManualClock
 
 __all__ = ["FAILURE", "REQUEST", "RESULT", "StorePromises", "new_event"]
@@ -70,6 +70,10 @@ class StorePromises:
         """A job in the store, executing; its lease is one time unit long."""
         await self.pending(store, job_id, **members)
         return await self.claim(store, job_id)
+
+    def claim_request(self) -> ClaimRequest:
+        """Has a job claimed in the step that makes it; its lease is one time unit long."""
+        return ClaimRequest("worker-1", self.time_unit_seconds, "c1")
 
     async def claim(self, store: JobStore, job_id: str = "job-1") -> Lease:
         """Claim a job that must be pending."""

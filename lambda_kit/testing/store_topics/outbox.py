@@ -45,6 +45,32 @@ class OutboxPromises(StorePromises):
         await self.pass_time(clock, 0.6)
         assert await given("three") == ["job-2"]
 
+    async def test_a_living_process_alone_is_given_its_jobs(self, store: JobStore, clock: ManualClock) -> None:
+        unit = self.time_unit_seconds
+        await store.register_sink("a")
+        for owner in ("one", "two"):
+            await store.keep_alive(owner, lease_seconds=unit)
+            await self.pending(store, f"of-{owner}", taken_by=owner)
+
+        async def given(holder: str) -> list[str]:
+            deliveries = await store.undelivered("a", holder=holder, lease_seconds=10 * unit)
+            return [delivery.job_id for delivery in deliveries]
+
+        assert [await given("one"), await given("two"), await given("three")] == [["of-one"], ["of-two"], []]
+        await store.bury("one")
+        assert [await given("three"), await given("two")] == [["of-one"], ["of-two"]]
+        await self.pass_time(clock, 1.1)
+        await store.keep_alive("three", lease_seconds=unit)
+        assert await given("three") == ["of-one", "of-two"]  # the other is silent
+        assert await store.undelivered("a", limit=1) != []
+
+    async def test_the_jobs_of_one_that_has_ended_are_its_own_as_well(self, store: JobStore) -> None:
+        await store.register_sink("a")
+        await store.keep_alive("worker-1", lease_seconds=self.time_unit_seconds)
+        await self.finished(store)
+        assert await store.undelivered("a", holder="two") == []
+        assert len(await store.undelivered("a", holder="worker-1")) == 1
+
     async def test_a_sink_that_nobody_registered_is_told_nothing(self, store: JobStore) -> None:
         await store.register_sink("a")
         await self.pending(store)

@@ -3,6 +3,8 @@
 
 import asyncio
 
+import pytest
+
 from lambda_kit.core.job import JobStatus
 from lambda_kit.core.store import JobStore
 from lambda_kit.testing.clock import ManualClock
@@ -134,3 +136,15 @@ class OwnerPromises(StorePromises):
     async def test_a_process_that_is_not_known_can_be_buried(self, store: JobStore) -> None:
         await store.bury("never-heard-of")
         assert await store.owners() == []
+
+    async def test_a_process_that_was_silent_for_hours_is_forgotten(self, store: JobStore, clock: ManualClock) -> None:
+        if not self.has_manual_clock:
+            pytest.skip("nobody waits here for hours")
+        await store.keep_alive("silent", lease_seconds=10.0)
+        clock.advance(3600.0)
+        await store.keep_alive("living", lease_seconds=10.0)
+        await store.purge()
+        assert sorted(await store.owners()) == ["living", "silent"]
+        clock.advance(20.0)
+        await store.purge()
+        assert await store.owners() == ["living"]

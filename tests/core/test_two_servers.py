@@ -1,0 +1,197 @@
+"""Two servers that share a store, as replicas do: each job is one's, and neither takes what is the other's."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lambda_kit import Job, JobSettings, JobSink, JobStatus, QueueFullError, ToolOptions
+from lambda_kit.core.errors import StoreError
+from lambda_kit.core.events import Event
+from lambda_kit.core.job import Payload
+from tests.core.flaky_store import FlakyStore
+from tests.core.running_tools import LONG_SECONDS, Ask, AsyncDoor, a_server, a_submission, statuses, until
+
+SOON = JobSettings(heartbeat_seconds=0.1, lease_seconds=0.8, grace_seconds=0.0, cancel_seconds=0.1)
+
+Open = Callable[[], FlakyStore]
+
+
+@pytest.fixture
+def open_store(tmp_path: Path) -> Open:
+    return lambda: FlakyStore(tmp_path / "jobs.db")
+
+
+class OneDoor(AsyncDoor):
+    options = ToolOptions(max_concurrency=1, max_queue=2)
+
+
+class PatientDoor(AsyncDoor):
+    options = ToolOptions(max_attempts=2)
+
+
+async def test_after_an_absence_of_the_store_neither_takes_the_others_jobs(open_store: Open) -> None:
+    doors, stores = [AsyncDoor(), AsyncDoor()], [open_store(), open_store()]
+    servers = [a_server(door, store=store, settings=SOON) for door, store in zip(doors, stores, strict=True)]
+    async with asyncio.timeout(LONG_SECONDS), servers[0], servers[1]:
+        for n, server in enumerate(servers):
+            await server._jobs.submit(a_submission(server, doors[n], "done", job_id=f"of-{n}"))
+        for store in stores:
+            store.is_away = True
+        silent = asyncio.Event()
+        asyncio.get_running_loop().call_later(2 * SOON.lease_seconds, silent.set)
+        await silent.wait()
+        reaped = stores[0].calls["reap"]
+        stores[0].is_away = False  # one is quicker
+        await until(lambda: stores[0].calls["owners"] > 0 and stores[0].calls["purge"] > 0)
+        stores[1].is_away = False
+        await until(lambda: stores[0].calls["reap"] > reaped)
+        for door in doors:
+            door.door.set()
+        for n, server in enumerate(servers):
+            assert (await server._jobs.wait(f"of-{n}", LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+
+
+class Told(JobSink):
+    """Notes what it was told, with the authorization."""
+
+    name = "told"
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str | None]] = []
+        self.is_away = False
+
+    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+        self._note(job, str(event.seq), authorization)
+
+    async def deliver_end(self, job: Job, result: Payload | None, *, authorization: str | None) -> None:
+        self._note(job, "end", authorization)
+
+    def _note(self, job: Job, what: str, authorization: str | None) -> None:
+        if self.is_away:
+            raise ConnectionError("away")
+        self.told.append((job.id, what, authorization))
+
+
+async def test_each_event_is_told_once_by_who_knows_the_authorization(open_store: Open) -> None:
+    sinks, doors = [Told(), Told()], [AsyncDoor(), AsyncDoor()]
+    servers = [a_server(doors[n], store=open_store(), settings=SOON, sinks=[sinks[n]]) for n in range(2)]
+    async with asyncio.timeout(LONG_SECONDS), servers[0], servers[1]:
+        for n, server in enumerate(servers):
+            doors[n].door.set()
+            for i in range(5):
+                job_id = f"job-{n}-{i}"
+                await server._jobs.submit(
+                    a_submission(server, doors[n], job_id=job_id, authorization=f"Bearer {job_id}")
+                )
+        await until(lambda: all(sum(what == "end" for _, what, _ in sink.told) == 5 for sink in sinks))
+    for n, sink in enumerate(sinks):
+        expected = [(f"job-{n}-{i}", what, f"Bearer job-{n}-{i}") for i in range(5) for what in ("1", "2", "3", "end")]
+        assert sorted(sink.told) == sorted(expected)
+
+
+async def test_what_one_could_not_tell_before_its_end_the_other_tells(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lambda_kit.core.delivery._LOOK_SECONDS", 0.1)
+    away, there, door = Told(), Told(), AsyncDoor()
+    away.is_away = True
+    door.door.set()
+    first = a_server(door, store=open_store(), settings=SOON, sinks=[away])
+    second = a_server(AsyncDoor(), store=open_store(), settings=SOON, sinks=[there])
+    async with asyncio.timeout(LONG_SECONDS), second:
+        async with first:
+            await first._jobs.submit_and_wait(a_submission(first, door, job_id="job"), LONG_SECONDS)
+            assert there.told == []
+        await until(lambda: len(there.told) == 4)
+        assert [what for _, what, _ in there.told] == ["1", "2", "3", "end"]
+
+
+async def test_what_has_not_begun_at_the_end_of_the_grace_is_left_to_the_other(open_store: Open) -> None:
+    first_door, second_door = OneDoor(), OneDoor()
+    first = a_server(first_door, store=open_store(), settings=SOON)
+    second = a_server(second_door, store=open_store(), settings=SOON)
+    second_door.door.set()
+    async with asyncio.timeout(LONG_SECONDS), second:
+        async with first:
+            for name in ("runs", "waits"):
+                await first._jobs.submit(a_submission(first, first_door, name, job_id=name))
+            await until(lambda: first_door.begun)
+            waiting = asyncio.create_task(first._jobs.wait("waits", LONG_SECONDS))
+            await until(lambda: first._jobs._local.waiters._by_job)
+        assert (await waiting).job.status is JobStatus.PENDING  # come back later
+        assert (await second._jobs.get("runs")).status is JobStatus.CANCELLED
+        settled = await second._jobs.wait("waits", LONG_SECONDS)
+        assert settled.result is not None
+        assert (first_door.begun, second_door.begun) == (1, 1)
+        assert await statuses(second._jobs.store, "waits") == ["pending", "executing", "succeeded"]
+
+
+async def test_what_may_be_run_again_is_left_to_the_other_at_the_end_of_the_grace(open_store: Open) -> None:
+    first_door, second_door = PatientDoor(), PatientDoor()
+    first = a_server(first_door, store=open_store(), settings=SOON)
+    second = a_server(second_door, store=open_store(), settings=SOON)
+    second_door.door.set()
+    async with asyncio.timeout(LONG_SECONDS), second:
+        async with first:
+            await first._jobs.submit(a_submission(first, first_door, "again", job_id="job"))
+            await until(lambda: first_door.begun)
+        settled = await second._jobs.wait("job", LONG_SECONDS)
+        assert (settled.job.status, settled.job.attempt) == (JobStatus.SUCCEEDED, 2)
+        told = ["pending", "executing", "pending", "executing", "succeeded"]
+        assert await statuses(second._jobs.store, "job") == told
+
+
+async def test_what_was_left_is_run_when_the_same_server_starts_again(open_store: Open) -> None:
+    door = OneDoor()
+    server = a_server(door, store=open_store(), settings=SOON)
+    async with asyncio.timeout(LONG_SECONDS):
+        async with server:
+            for name in ("runs", "waits"):
+                await server._jobs.submit(a_submission(server, door, name, job_id=name))
+            await until(lambda: door.begun)
+        door.door = asyncio.Event()
+        door.door.set()
+        async with server:
+            settled = await server._jobs.wait("waits", LONG_SECONDS)
+            assert settled.job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_stop_is_bounded_however_many_jobs_run_and_however_silent_the_store_is(open_store: Open) -> None:
+    store, door = open_store(), AsyncDoor()
+    server = a_server(door, store=store, settings=SOON)
+    async with asyncio.timeout(2 * LONG_SECONDS):
+        async with server:
+            await asyncio.gather(*(server._jobs.submit(a_submission(server, door)) for _ in range(200)))
+            store.is_away, store.delay_seconds = True, 0.5  # one after the other this would take minutes
+    store.is_away = False
+
+
+async def test_a_job_that_is_cancelled_elsewhere_leaves_the_queue(open_store: Open) -> None:
+    door = OneDoor()
+    first = a_server(door, store=open_store(), settings=SOON)
+    second = a_server(OneDoor(), store=open_store(), settings=SOON)
+    async with asyncio.timeout(LONG_SECONDS), first, second:
+        for name in ("runs", "one", "two"):
+            await first._jobs.submit(a_submission(first, door, name, job_id=name))
+        with pytest.raises(QueueFullError):
+            await first._jobs.submit(a_submission(first, door, "refused"))
+        for name in ("one", "two"):
+            assert (await second._jobs.cancel(name)).status is JobStatus.CANCELLED
+        await until(lambda: first._jobs.load().queued == {"async_door": 0})
+        assert first._jobs.statistics.tools["async_door"].finished[JobStatus.CANCELLED] == 2
+        door.door.set()
+        assert (await first._jobs.wait("runs", LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_store_that_can_not_say_whether_a_job_may_run_is_asked_again_by_and_by(
+    open_store: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, door = open_store(), OneDoor()
+    door.door.set()
+    async with asyncio.timeout(LONG_SECONDS), a_server(door, store=store, settings=SOON) as server:
+        store.errors["acquire_slot"] = [StoreError("no permission")] * 3
+        assert await server.run_tool(door, Ask(text="late")) == "late"
+        assert store.calls["acquire_slot"] <= 10
+    assert sum("no permission" in (record.exc_text or "") for record in caplog.records) == 3
