@@ -13,7 +13,10 @@ class JobSink(ABC):
 
     A sink is served from the store's outbox by a task of its own, so it never slows a tool down. What it has confirmed
     (by returning) is not told again; what it raises on is told again, with back-off. After a crash, with a durable
-    store, what was told last may be told again.
+    store, what was told last, up to a hundred events of a job, may be told again.
+
+    Where several processes share a store, the one that has a job, or had it last, tells of it, and another one when
+    that is gone. A job that is forgotten (its `ttl_seconds` after its end) is told of no more.
     """
 
     name: str
@@ -32,8 +35,8 @@ class JobSink(ABC):
         Args:
             job: The job's record now, which may be further on than the event.
             event: The event.
-            authorization: The ``Authorization`` that came with the job; None where there was none or it is not known
-                any more (a job taken up after a restart).
+            authorization: The ``Authorization`` that came with the job; None where there was none, or it is not known
+                any more (a job taken up after a restart, without an encryption key).
         """
 
     @abstractmethod

@@ -47,6 +47,18 @@ class RunPromises(ExecutorPromises):
             assert stage.begun == [job.id for job in jobs]
             assert [len(job.hellos) for job in jobs] == [1] * 30
 
+    async def test_where_there_is_room_a_job_is_run_at_once_if_that_is_what_it_says(self, executor: Executor) -> None:
+        if not executor.starts_at_once:
+            pytest.skip("this executor does not say that it runs jobs at once")
+        async with self.stage(executor) as stage:
+            jobs = [await stage.submit(f"job-{n}") for n in range(self.some)]
+            for job in jobs:
+                await job.has_come()
+            assert stage.begun == [job.id for job in jobs]
+            for job in jobs:
+                job.let_go()
+                await job.end()
+
     async def test_requests_and_results_arrive_whole(self, executor: Executor) -> None:
         async with self.stage(executor) as stage:
             for n, padding in enumerate(["", "é\N{SNOWMAN}\0", "x" * 3_000_000]):
