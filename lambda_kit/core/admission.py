@@ -1,8 +1,6 @@
 """Who is let in: how many jobs may be unfinished, and when to come back (docs/wire.md, Backpressure)."""
 
-import contextlib
 import time
-from collections.abc import Iterator
 
 from lambda_kit.core.errors import QueueFullError
 from lambda_kit.core.executor import ExecutorStats
@@ -37,19 +35,11 @@ class Admission:
         self._statistics = statistics
         self._max_unfinished = max_unfinished
         self._estimates: dict[str, tuple[float, float | None, float]] = {}
-        self._arriving = 0
-
-    @contextlib.contextmanager
-    def arrival(self) -> Iterator[None]:
-        """While a job is being made that the scheduler does not know yet: it counts."""
-        self._arriving += 1
-        try:
-            yield
-        finally:
-            self._arriving -= 1
+        self.arriving = 0
+        """Jobs that are being made, and that the scheduler does not know yet."""
 
     def admit(self, tool: BoundTool) -> int | None:
-        """Refuse one more job, whose `arrival` has begun, if the server has too many.
+        """Refuse one more job, beside those that are `arriving`, if the server has too many.
 
         Returns:
             How many unfinished jobs the tool may have. None: any number.
@@ -58,7 +48,7 @@ class Admission:
             QueueFullError: if it is refused.
         """
         limit = self._max_unfinished
-        if limit is not None and self._scheduler.job_count + self._arriving > limit:
+        if limit is not None and self._scheduler.job_count + self.arriving >= limit:
             raise QueueFullError(f"the service has {limit} jobs waiting or running: come back later")
         if tool.options.max_queue is None:
             return None

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
 
 from lambda_kit.core.active import Creation, LiveRequest
 from lambda_kit.core.admission import Admission
@@ -30,9 +29,6 @@ from lambda_kit.core.waiting import Waiter, Waiters
 __all__ = ["Intake"]
 
 logger = logging.getLogger("lambda_kit.service")
-
-P = TypeVar("P")
-T = TypeVar("T")
 
 _LARGE_BYTES = 256 * 1024
 
@@ -96,7 +92,9 @@ class Intake:
             UnavailableError: if no jobs are taken now, or the store is away.
         """
         tool, body = submission.tool, submission.body
-        digest = await _aside(len(body.content), digest_of, body)
+        # as far as the interpreter lets others work meanwhile, they can
+        is_large = len(body.content) >= _LARGE_BYTES
+        digest = await asyncio.to_thread(digest_of, body) if is_large else digest_of(body)
         key = None
         known = None
         if submission.job_id is not None:
@@ -104,13 +102,12 @@ class Intake:
         elif submission.idempotency_key is not None:
             key = scoped_key(submission.idempotency_key, tool.name, submission.authorization)
             known = await self._store.find_by_key(key)
-        if known is not None and not self._strays.is_stray(
-            known
-        ):  # whether or not the body fits, or jobs are taken now
+        # whether or not the body fits, or jobs are taken now
+        if known is not None and not self._strays.is_stray(known):
             return await self._attached(known, tool, digest, waiter)
         value = submission.value
         if value is None:
-            value = await _aside(len(body.content), tool.decode, body.content)
+            value = await asyncio.to_thread(tool.decode, body.content) if is_large else tool.decode(body.content)
         live = LiveRequest(value, submission.authorization, submission.transport)
         job = self._new_job(submission, digest, key)
         created = await self._create(job, submission, live, waiter)
@@ -163,10 +160,11 @@ class Intake:
         return created
 
     async def _make(self, job: Job, submission: Submission, live: LiveRequest) -> Created:
-        await self._until_made(job.id)
-        with self._admission.arrival():
-            max_unfinished = self._admission.admit(submission.tool)
-        if job.id in self._runner.live:  # so it is there, unless it has just expired
+        if job.id in self._runner.live:
+            await self._until_made(job.id)
+        max_unfinished = self._admission.admit(submission.tool)
+        # Within this process a second step costs nothing. And a job that lives here is there, or has just expired.
+        if not self._store.is_shared or job.id in self._runner.live:
             return await self._make_pending(job, submission, live, max_unfinished)
         live.creation = Creation(
             job,
@@ -191,14 +189,15 @@ class Intake:
         self, job: Job, submission: Submission, live: LiveRequest, max_unfinished: int | None
     ) -> Created:
         is_new = False
+        self._admission.arriving += 1
         try:
-            with self._admission.arrival():
-                created = await self._store.create(job, submission.body, max_unfinished=max_unfinished)
+            created = await self._store.create(job, submission.body, max_unfinished=max_unfinished)
             is_new = created.is_new
         except (UnavailableError, asyncio.CancelledError) as error:  # it may have been made all the same
             self._strays.note(job.id, live, is_wanted=isinstance(error, UnavailableError))
             raise
         finally:
+            self._admission.arriving -= 1
             if not is_new:
                 self._forget(job.id, live)
         if is_new:
@@ -263,13 +262,6 @@ class Intake:
         except BaseException:
             self._waiters.remove(known.id, waiter)
             raise
-
-
-async def _aside(size: int, function: Callable[[P], T], argument: P) -> T:
-    """Call, for a large body on a thread: as far as the interpreter lets others work meanwhile, they can."""
-    if size < _LARGE_BYTES:
-        return function(argument)
-    return await asyncio.to_thread(function, argument)
 
 
 def _check_same(known: Job, tool: BoundTool, digest: bytes) -> None:

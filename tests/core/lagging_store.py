@@ -21,6 +21,8 @@ class LaggingStore(MemoryJobStore):
         lag: What is waited for, of a method's name and "before" or "after".
     """
 
+    is_shared = True
+
     def __init__(self, lag: Callable[[str, str], Awaitable[None]]) -> None:
         super().__init__()
         self._lag = lag
