@@ -19,6 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from lambda_kit.cli.service_server import ServiceServer
 from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.retrying import BackOff
 
 if TYPE_CHECKING:
     from lambda_kit.server import ToolServer
@@ -109,7 +110,7 @@ class _Supervisor:
         self._sock = sock
         self._grace_seconds = grace_seconds
         self._workers: dict[int, subprocess.Popen[bytes] | None] = dict.fromkeys(range(count))
-        self._failures = [0] * count
+        self._pauses = [BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS) for _ in range(count)]
         self._has_ended = [False] * count
         self._news: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._started_at = [0.0] * count
@@ -176,15 +177,15 @@ class _Supervisor:
         code = None if worker is None else worker.returncode
         if self._stop_by is not None:
             return
-        is_stable = time.monotonic() - self._started_at[index] >= _STABLE_SECONDS
-        self._failures[index] = 1 if is_stable else self._failures[index] + 1
+        if time.monotonic() - self._started_at[index] >= _STABLE_SECONDS:
+            self._pauses[index].reset()
         is_first, self._has_ended[index] = not self._has_ended[index], True
         if code == STARTUP_FAILURE and is_first:  # however long its start took; a later one may do better
             logger.error("a worker can't be started: stopping")
             self._exit_code = STARTUP_FAILURE
             self._stop()
             return
-        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (self._failures[index] - 1), _LONGEST_PAUSE_SECONDS)
+        pause = self._pauses[index].next_pause()
         logger.warning("a worker has ended (exit code %s): another is started in %g s", code, pause)
         timer = threading.Timer(pause, self._news.put, (("start", index),))
         timer.daemon = True

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from lambda_kit.core.errors import UnavailableError
 
-__all__ = ["until_available"]
+__all__ = ["BackOff", "until_available"]
 
 logger = logging.getLogger("lambda_kit.store")
 
@@ -15,21 +16,73 @@ T = TypeVar("T")
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
+_FORGET_SECONDS = 60.0  # much longer than any attempt and its pause
+
+
+class BackOff:
+    """Pauses between attempts that fail: each is twice as long as the one before, up to a bound.
+
+    Args:
+        first_seconds: The first pause.
+        longest_seconds: The bound.
+    """
+
+    def __init__(self, first_seconds: float, longest_seconds: float) -> None:
+        self._first_seconds = first_seconds
+        self._longest_seconds = longest_seconds
+        self._next_seconds = first_seconds
+
+    def next_pause(self) -> float:
+        """How long to wait now, after one more failure, in seconds."""
+        pause = self._next_seconds
+        self._next_seconds = min(pause * 2, self._longest_seconds)
+        return pause
+
+    def reset(self) -> None:
+        """Begin anew: an attempt has succeeded."""
+        self._next_seconds = self._first_seconds
+
+
+class _Outage:
+    """What all calls of this process know of the store's absence: thousands of jobs may wait for it, and it is one."""
+
+    def __init__(self) -> None:
+        self._last_failure = 0.0  # 0: there is no outage
+
+    def note(self, what: str, error: UnavailableError) -> None:
+        """Log a call that has failed: the first one as a warning."""
+        now = time.monotonic()
+        is_new = not self._last_failure or now - self._last_failure > _FORGET_SECONDS
+        self._last_failure = now
+        level = logging.WARNING if is_new else logging.DEBUG
+        logger.log(level, "%s: the store is away (%s); trying again until it is back", what, error)
+
+    def end(self) -> None:
+        """A call has succeeded."""
+        if self._last_failure:
+            self._last_failure = 0.0
+            logger.info("the store is back")
+
+
+_outage = _Outage()
 
 
 async def until_available(what: str, call: Callable[[], Awaitable[T]]) -> T:
     """Call, and while the store is away call again, with back-off. Any other error is raised.
 
+    An outage is one warning, however many calls wait for its end.
+
     Args:
         what: What is tried, for the log.
         call: Makes the attempt.
     """
-    pause = _FIRST_PAUSE_SECONDS
+    back_off = BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
     while True:
         try:
-            return await call()
+            answer = await call()
         except UnavailableError as error:
-            if pause == _FIRST_PAUSE_SECONDS:  # once: thousands of jobs may be waiting for the same store
-                logger.warning("%s: the store is away (%s); trying again until it is back", what, error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            _outage.note(what, error)
+            await asyncio.sleep(back_off.next_pause())
+        else:
+            _outage.end()
+            return answer

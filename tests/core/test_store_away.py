@@ -1,6 +1,8 @@
 """A store that is away for a while costs no job; what can't be handed over leaves nothing behind."""
 
 import asyncio
+import logging
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,6 +18,7 @@ from lambda_kit.testing import TestClient
 from tests.core.running_tools import (
     LONG_SECONDS,
     Ask,
+    AsyncDoor,
     NotedSink,
     a_server,
     claiming_executors,
@@ -103,6 +106,43 @@ async def test_a_job_whose_store_is_away_for_a_while_succeeds(tool: Any, failure
     assert page is not None
     assert [event.seq for event in page.events] == [1, 2, 3, 4, 5, 6]
     assert [what for _, what in sink.told] == [*"123456", "end"]
+
+
+class ClosableStore(MemoryJobStore):
+    """Takes no result while it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_closed = False
+        self.refused = 0
+
+    async def finish(self, lease: Lease, outcome: Outcome) -> Job:
+        if self.is_closed:
+            self.refused += 1
+            raise UnavailableError("the disk is full")
+        return await super().finish(lease, outcome)
+
+
+async def test_an_outage_is_one_warning_however_many_jobs_wait_for_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="lambda_kit.store")
+    store, tool = ClosableStore(), AsyncDoor()
+
+    def has_begun(count: int) -> bool:
+        return tool.begun == count
+
+    async with asyncio.timeout(LONG_SECONDS), a_server(tool, store=store) as server:
+        for outage in (1, 2):
+            runs = [asyncio.create_task(server.run_tool(tool, Ask(text=str(n)))) for n in range(20)]
+            await until(partial(has_begun, 20 * outage))
+            store.is_closed, store.refused = True, 0
+            tool.door.set()
+            await until(lambda: store.refused >= 60)  # each more than once
+            store.is_closed = False
+            assert await asyncio.gather(*runs) == [str(n) for n in range(20)]
+            tool.door.clear()
+            lines = [record for record in caplog.records if "away (the disk is full)" in record.getMessage()]
+            assert [record.levelno for record in lines].count(logging.WARNING) == outage
+            assert caplog.text.count("the store is back") == outage
 
 
 async def test_events_that_were_dropped_are_counted_once_though_the_store_was_away() -> None:
