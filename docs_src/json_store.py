@@ -18,6 +18,7 @@ from lambda_kit.core.errors import QueueFullError
 from lambda_kit.core.events import Event, EventPage, NewEvent, first_events, report_event, status_event
 from lambda_kit.core.job import Outcome, Payload, claim_job, end_job, holds_claim, reap_job, requeue_job
 from lambda_kit.core.store import Change, Claim, ClaimRequest, Created, Delivery, JobPage, Lease, OnChange, Renewal
+from lambda_kit.core.watches import Watches
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class JsonFilesJobStore(JobStore):
         self._clock = clock
         self._thread: ThreadPoolExecutor | None = None
         self._lock_file: IO[str] | None = None
-        self._watchers: tuple[OnChange, ...] = ()
+        self._watches = Watches()
         self._entries: dict[str, Entry] = {}  # in the order in which they were created
         self._alive_until: dict[str, float] = {}
         self._slots: dict[str, dict[str, float]] = {}
@@ -118,7 +119,7 @@ class JsonFilesJobStore(JobStore):
         self._entries = {entry.job.id: entry for entry in sorted(entries, key=lambda entry: entry.number)}
 
     async def stop(self) -> None:
-        self._watchers = ()
+        self._watches.end_all()
         thread, self._thread = self._thread, None
         if thread is not None:
             await asyncio.to_thread(thread.shutdown)  # once it has done what it was asked for
@@ -331,21 +332,10 @@ class JsonFilesJobStore(JobStore):
 
     # --8<-- [start:watch]
     def watch(self, on_change: OnChange) -> Callable[[], None]:
-        def watcher(change: Change) -> None:  # one for each watch, though the function be the same
-            on_change(change)
-
-        def unwatch() -> None:
-            self._watchers = tuple(other for other in self._watchers if other is not watcher)
-
-        self._watchers = (*self._watchers, watcher)
-        return unwatch
+        return self._watches.watch(on_change)
 
     def _tell(self, change: Change) -> None:
-        self._loop.call_soon_threadsafe(self._tell_here, change)
-
-    def _tell_here(self, change: Change) -> None:
-        for watcher in self._watchers:
-            watcher(change)
+        self._loop.call_soon_threadsafe(self._watches.tell, change)
 
     # --8<-- [end:watch]
 

@@ -272,7 +272,8 @@ class JobStore(ABC):
 
         Only between `start` and `stop`, so that `start` can make the one subscription that all watches share. Takes
         effect at once: a change made after this returns is reported. Changes of one job in quick succession may be
-        reported as one. To miss nothing: watch first, then read.
+        reported as one. To miss nothing: watch first, then read. What a watch raises harms neither the others nor the
+        store. `lambda_kit.core.watches.Watches` does all of that for a store that knows of each change.
         """
 
     # --- slots for max_concurrency, across processes ---

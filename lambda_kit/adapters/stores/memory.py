@@ -41,6 +41,7 @@ from lambda_kit.core.store import (
     OnChange,
     Renewal,
 )
+from lambda_kit.core.watches import Watches
 
 __all__ = ["MemoryJobStore"]
 
@@ -70,7 +71,7 @@ class MemoryJobStore(JobStore):
         self._finished = FinishedJobs(self._forget)
         self._pending: dict[str, dict[str, None]] = {}
         self._unfinished: Counter[str] = Counter()
-        self._watchers: tuple[OnChange, ...] = ()
+        self._watches = Watches()
         self._slots = Slots()
         self._alive_until: dict[str, float] = {}
         self._outbox = Outbox()
@@ -81,7 +82,7 @@ class MemoryJobStore(JobStore):
 
     async def stop(self) -> None:
         """End the watches. The jobs stay, so that the store can be started again."""
-        self._watchers = ()
+        self._watches.end_all()
 
     # --- the life of a job ---
 
@@ -117,8 +118,7 @@ class MemoryJobStore(JobStore):
             del self._pending[entry.job.tool][job_id]
             self._unfinished[entry.job.tool] -= 1
             self._forget(job_id)
-            for watcher in self._watchers:
-                watcher(Change(job_id))
+            self._watches.tell(Change(job_id))
 
     async def get(self, job_id: str) -> Job | None:
         entry = self._entry(job_id)
@@ -288,15 +288,7 @@ class MemoryJobStore(JobStore):
         return entry.page(after, limit)
 
     def watch(self, on_change: OnChange) -> Callable[[], None]:
-        def watcher(change: Change) -> None:  # one for each watch, though the function be the same
-            on_change(change)
-
-        self._watchers = (*self._watchers, watcher)
-
-        def unwatch() -> None:
-            self._watchers = tuple(other for other in self._watchers if other is not watcher)
-
-        return unwatch
+        return self._watches.watch(on_change)
 
     # --- slots ---
 
@@ -384,10 +376,8 @@ class MemoryJobStore(JobStore):
         self._notify(after)
 
     def _notify(self, job: Job) -> None:
-        if self._watchers:
-            change = Change(job.id, job.status, job.cancel_requested)
-            for watcher in self._watchers:
-                watcher(change)
+        if self._watches:
+            self._watches.tell(Change(job.id, job.status, job.cancel_requested))
 
     def _forget(self, job_id: str) -> None:
         entry = self._entries.pop(job_id, None)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lambda_kit.core.errors import ConfigurationError, UnavailableError
 from lambda_kit.core.job import JobStatus
-from lambda_kit.core.store import Change, OnChange
+from lambda_kit.core.store import Change
+from lambda_kit.core.watches import Watches
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.postgres_database import Connection, Database
@@ -44,7 +45,8 @@ class Changes:
         self._database = database
         self._channel = channel
         self._on_foreign = on_foreign
-        self._watchers: tuple[OnChange, ...] = ()
+        self._watches = Watches()
+        self.watch = self._watches.watch
         self._outgoing: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -63,7 +65,7 @@ class Changes:
 
     async def close(self) -> None:
         """End the watches, tell others what they were not told yet, and disconnect."""
-        self._watchers = ()
+        self._watches.end_all()
         self._is_closing = True
         self._wake.set()
         task, self._task = self._task, None
@@ -73,30 +75,13 @@ class Changes:
             await asyncio.gather(task, return_exceptions=True)
         self._outgoing = {}
 
-    def watch(self, on_change: OnChange) -> Callable[[], None]:
-        """See `JobStore.watch`."""
-
-        def watcher(change: Change) -> None:  # one for each watch, though the function be the same
-            on_change(change)
-
-        self._watchers = (*self._watchers, watcher)
-
-        def unwatch() -> None:
-            self._watchers = tuple(other for other in self._watchers if other is not watcher)
-
-        return unwatch
-
     def tell(self, change: Change) -> None:
         """Tell the watches here at once, and other stores soon, of a change that is committed."""
         if len(self._outgoing) >= _MOST_OUTGOING:
             self._outgoing = {_EVERYTHING: _EVERYTHING}
         self._outgoing[change.job_id or _EVERYTHING] = _line(change)
         self._wake.set()
-        self._tell_here(change)
-
-    def _tell_here(self, change: Change) -> None:
-        for watcher in self._watchers:
-            watcher(change)
+        self._watches.tell(change)
 
     async def _keep_listening(self, is_listening: asyncio.Future[None]) -> None:
         failures = 0
@@ -106,7 +91,7 @@ class Changes:
                     async with self._database.own_connection() as connection:
                         await self._subscribe(connection)
                         if is_listening.done():
-                            self._tell_here(Change(None))
+                            self._watches.tell(Change(None))
                         else:
                             is_listening.set_result(None)
                         failures = 0
@@ -151,7 +136,7 @@ class Changes:
         for line in str(payload).split("\n"):
             change = _change(line)
             self._on_foreign(change)
-            self._tell_here(change)
+            self._watches.tell(change)
 
 
 def _line(change: Change) -> str:

@@ -15,7 +15,8 @@ from lambda_kit.adapters.stores.redis_lua import LAYOUT, Script
 from lambda_kit.adapters.stores.redis_watch import Subscription
 from lambda_kit.core.errors import ConfigurationError, LambdaKitError, StoreError, UnavailableError
 from lambda_kit.core.job import JobStatus
-from lambda_kit.core.store import Change, OnChange
+from lambda_kit.core.store import Change
+from lambda_kit.core.watches import Watches
 
 __all__ = ["RedisSession"]
 
@@ -44,7 +45,9 @@ class RedisSession:
         self._timeout_seconds = timeout_seconds
         self._link = Link(self._address, base.encode(), max_connections=max_connections)
         self._subscription: Subscription | None = None
-        self._watchers: tuple[OnChange, ...] = ()
+        self._watches = Watches()
+        self.watch = self._watches.watch
+        self.tell = self._watches.tell
         self._tell_store_of_gap = on_gap
         self._origin = os.urandom(8).hex()
         self._numbers = itertools.count(1)
@@ -66,7 +69,7 @@ class RedisSession:
 
     async def stop(self) -> None:
         """Wait for the calls under way, and close all. Safe to call twice."""
-        self._watchers = ()
+        self._watches.end_all()
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             await subscription.stop()
@@ -95,24 +98,6 @@ class RedisSession:
             self.tell(Change(job_id))
             raise
 
-    def watch(self, on_change: OnChange) -> Callable[[], None]:
-        """As `JobStore.watch`."""
-
-        def watcher(change: Change) -> None:  # one for each watch, though the function be the same
-            on_change(change)
-
-        self._watchers = (*self._watchers, watcher)
-
-        def unwatch() -> None:
-            self._watchers = tuple(other for other in self._watchers if other is not watcher)
-
-        return unwatch
-
-    def tell(self, change: Change) -> None:
-        """Tell who watches."""
-        for watcher in self._watchers:
-            watcher(change)
-
     async def _subscribe(self) -> None:
         subscription = Subscription(
             self._address,
@@ -130,17 +115,11 @@ class RedisSession:
             if write_id not in self._unsure:
                 return  # told already
             del self._unsure[write_id]
-        self._tell_safely(Change(job_id, None if status == "-" else JobStatus(status), cancel_requested == "1"))
+        self.tell(Change(job_id, None if status == "-" else JobStatus(status), cancel_requested == "1"))
 
     def _miss(self) -> None:
         self._tell_store_of_gap()
-        self._tell_safely(Change(None))
-
-    def _tell_safely(self, change: Change) -> None:
-        try:
-            self.tell(change)
-        except Exception:
-            logger.exception("a watch of the job store failed")
+        self.tell(Change(None))
 
     async def _check(self) -> None:
         try:

@@ -30,6 +30,7 @@ from lambda_kit.core.store import (
     OnChange,
     Renewal,
 )
+from lambda_kit.core.watches import Watches
 
 __all__ = ["SqliteJobStore"]
 
@@ -90,7 +91,7 @@ class SqliteJobStore(JobStore):
         self._writer = Writer("lambda_kit sqlite writer", self._file, make_operations, self._notify)
         self._reader = Reader("lambda_kit sqlite reader", self._file, origin, self._notify)
         self._quick: sqlite3.Connection | None = None
-        self._watchers: tuple[OnChange, ...] = ()
+        self._watches = Watches(on_first=lambda: self._reader.watch(self._change_now()), on_last=self._reader.unwatch)
 
     def __repr__(self) -> str:
         return f"SqliteJobStore({str(self._file.path)!r})"
@@ -106,7 +107,7 @@ class SqliteJobStore(JobStore):
 
     async def stop(self) -> None:
         """Release what `start` opened, and end the watches. What was asked for before is done first."""
-        self._watchers = ()
+        self._watches.end_all()
         quick, self._quick = self._quick, None
         if quick is not None:
             quick.close()
@@ -220,20 +221,7 @@ class SqliteJobStore(JobStore):
         )
 
     def watch(self, on_change: OnChange) -> Callable[[], None]:
-        def watcher(change: Change) -> None:  # one for each watch, though the function be the same
-            on_change(change)
-
-        if not self._watchers:
-            self._reader.watch(self._change_now())
-        self._watchers = (*self._watchers, watcher)
-
-        def unwatch() -> None:
-            if watcher in self._watchers:
-                self._watchers = tuple(other for other in self._watchers if other is not watcher)
-                if not self._watchers:
-                    self._reader.unwatch()
-
-        return unwatch
+        return self._watches.watch(on_change)
 
     # --- slots ---
 
@@ -299,6 +287,5 @@ class SqliteJobStore(JobStore):
             return _UNKNOWN
 
     def _notify(self, changes: Sequence[Change]) -> None:
-        for watcher in self._watchers:
-            for change in changes:
-                watcher(change)
+        for change in changes:
+            self._watches.tell(change)
