@@ -3,11 +3,26 @@
 import logging
 from collections.abc import Callable
 
+from lambda_kit.core.job import JobStatus
 from lambda_kit.core.store import Change, OnChange
 
-__all__ = ["Watches"]
+__all__ = ["Watches", "change_of"]
 
 logger = logging.getLogger("lambda_kit.store")
+
+
+def change_of(job_id: str, status: str | None, *, cancel_requested: bool) -> Change:
+    """A change as another process has told it; without a status that is not known here, as a newer version may have.
+
+    Args:
+        job_id: The job.
+        status: What `JobStatus` calls it. None: the store does not know it.
+        cancel_requested: Whether the job's end has been asked for.
+    """
+    try:
+        return Change(job_id, None if status is None else JobStatus(status), cancel_requested)
+    except ValueError:
+        return Change(job_id, None, cancel_requested)
 
 
 class Watches:

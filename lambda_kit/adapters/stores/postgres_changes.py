@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from lambda_kit.core.errors import ConfigurationError, UnavailableError
-from lambda_kit.core.job import JobStatus
+from lambda_kit.core.retrying import BackOff
 from lambda_kit.core.store import Change
-from lambda_kit.core.watches import Watches
+from lambda_kit.core.watches import Watches, change_of
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.postgres_database import Connection, Database
@@ -52,6 +52,8 @@ class Changes:
         self._task: asyncio.Task[None] | None = None
         self._own_pid = 0
         self._is_closing = False
+        self._back_off = BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
+        self._is_deaf = self._is_puzzled = False
 
     async def open(self) -> None:
         """Subscribe, and go on with that until `close`."""
@@ -84,26 +86,34 @@ class Changes:
         self._watches.tell(change)
 
     async def _keep_listening(self, is_listening: asyncio.Future[None]) -> None:
-        failures = 0
         while not self._is_closing:
             try:
                 with self._database.translated(is_opening=not is_listening.done()):
                     async with self._database.own_connection() as connection:
                         await self._subscribe(connection)
                         if is_listening.done():
-                            self._watches.tell(Change(None))
+                            self._tell_of_foreign(Change(None))
                         else:
                             is_listening.set_result(None)
-                        failures = 0
                         await self._forward(connection)
-            except (UnavailableError, ConfigurationError) as error:
+            except Exception as error:
                 if not is_listening.done():
                     raise
-                failures += 1
-                if failures == 1:
-                    logger.warning("changes of jobs by other processes are not heard of for a while: %s", error)
+                self._note_loss(error)
             if not self._is_closing:
-                await asyncio.sleep(min(_FIRST_PAUSE_SECONDS * 2**failures, _LONGEST_PAUSE_SECONDS))
+                await asyncio.sleep(self._back_off.next_pause())
+
+    def _note_loss(self, error: Exception) -> None:
+        is_expected = isinstance(error, (UnavailableError, ConfigurationError))
+        if not is_expected:  # what could not be told may be the cause
+            self._outgoing = {_EVERYTHING: _EVERYTHING}
+        if not self._is_deaf:  # once, until others are heard and told again
+            logger.warning(
+                "changes of jobs by other processes are not heard of for a while: %s",
+                error,
+                exc_info=None if is_expected else error,
+            )
+        self._is_deaf = True
 
     async def _subscribe(self, connection: "Connection") -> None:
         async with asyncio.timeout(_CALL_SECONDS):
@@ -119,6 +129,10 @@ class Changes:
                     await self._wake.wait()
             await asyncio.sleep(_GATHER_SECONDS)
             await self._send(connection)
+            self._back_off.reset()
+            if self._is_deaf:
+                self._is_deaf = False
+                logger.info("changes of jobs by other processes are heard of again")
 
     async def _send(self, connection: "Connection") -> None:
         self._wake.clear()
@@ -135,8 +149,14 @@ class Changes:
             return  # told when it was made
         for line in str(payload).split("\n"):
             change = _change(line)
-            self._on_foreign(change)
-            self._watches.tell(change)
+            if change.job_id is None and line != _EVERYTHING and not self._is_puzzled:
+                self._is_puzzled = True  # once: another version may say it with each change
+                logger.warning("a notification of another process about jobs can't be read: looking at all of them")
+            self._tell_of_foreign(change)
+
+    def _tell_of_foreign(self, change: Change) -> None:
+        self._on_foreign(change)
+        self._watches.tell(change)
 
 
 def _line(change: Change) -> str:
@@ -146,10 +166,11 @@ def _line(change: Change) -> str:
 
 
 def _change(line: str) -> Change:
-    if line == _EVERYTHING:
+    try:
+        status, cancel_requested, job_id = line.split(" ", 2)
+    except ValueError:  # everything, or what can't be read
         return Change(None)
-    status, cancel_requested, job_id = line.split(" ", 2)
-    return Change(job_id, None if status == "-" else JobStatus(status), cancel_requested == "1")
+    return change_of(job_id, None if status == "-" else status, cancel_requested=cancel_requested == "1")
 
 
 def _payloads(lines: Iterable[str]) -> list[str]:
@@ -159,6 +180,8 @@ def _payloads(lines: Iterable[str]) -> list[str]:
     gathered: list[str] = []
     for line in lines:
         length = len(line.encode()) + 1
+        if length > _LONGEST_PAYLOAD:
+            line, length = _EVERYTHING, len(_EVERYTHING) + 1  # noqa: PLW2901 - it can't be told
         if size + length > _LONGEST_PAYLOAD and gathered:
             payloads.append("\n".join(gathered))
             gathered, size = [], 0

@@ -14,9 +14,8 @@ from lambda_kit.adapters.stores.redis_link import Link, RedisAddress
 from lambda_kit.adapters.stores.redis_lua import LAYOUT, Script
 from lambda_kit.adapters.stores.redis_watch import Subscription
 from lambda_kit.core.errors import ConfigurationError, LambdaKitError, StoreError, UnavailableError
-from lambda_kit.core.job import JobStatus
 from lambda_kit.core.store import Change
-from lambda_kit.core.watches import Watches
+from lambda_kit.core.watches import Watches, change_of
 
 __all__ = ["RedisSession"]
 
@@ -49,6 +48,7 @@ class RedisSession:
         self.watch = self._watches.watch
         self.tell = self._watches.tell
         self._tell_store_of_gap = on_gap
+        self._is_puzzled = False
         self._origin = os.urandom(8).hex()
         self._numbers = itertools.count(1)
         self._unsure: FIFOCache[str, None] = FIFOCache(_UNSURE_WRITES)
@@ -110,12 +110,19 @@ class RedisSession:
         self._subscription = subscription
 
     def _hear(self, message: bytes) -> None:
-        write_id, status, cancel_requested, job_id = message.decode().split(" ", 3)
+        try:
+            write_id, status, cancel_requested, job_id = message.decode().split(" ", 3)
+        except ValueError:
+            if not self._is_puzzled:  # once: another version may say it with each change
+                logger.warning("a message of another process about jobs in Redis can't be read: looking at all of them")
+            self._is_puzzled = True
+            self._miss()
+            return
         if write_id.startswith(self._origin):
             if write_id not in self._unsure:
                 return  # told already
             del self._unsure[write_id]
-        self.tell(Change(job_id, None if status == "-" else JobStatus(status), cancel_requested == "1"))
+        self.tell(change_of(job_id, None if status == "-" else status, cancel_requested=cancel_requested == "1"))
 
     def _miss(self) -> None:
         self._tell_store_of_gap()

@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from lambda_kit.adapters.stores.redis_link import RedisAddress
+from lambda_kit.core.retrying import BackOff
 
 if TYPE_CHECKING:
     from redis.asyncio.client import PubSub
@@ -22,7 +23,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Subscription:
-    """Listens to one channel, over one connection, and comes back when it was lost.
+    """Listens to one channel, over one connection, and comes back whatever has ended it.
 
     Args:
         address: Where the Redis is.
@@ -49,6 +50,8 @@ class Subscription:
         # its silence is watched here
         self._client = address.client(1, health_check_interval=0)
         self._task: asyncio.Task[None] | None = None
+        self._back_off = BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
+        self._is_lost = False
 
     async def start(self) -> None:
         """Subscribe: what is published after this is heard of.
@@ -76,21 +79,31 @@ class Subscription:
     async def _run(self, pubsub: "PubSub") -> None:
         while True:
             try:
-                await self._listen(pubsub)
-            except (RedisError, OSError) as error:
-                logger.warning("lost the subscription to Redis at %s (%s); making another", self._address.text, error)
-            finally:
-                await pubsub.aclose()
+                try:
+                    await self._listen(pubsub)
+                finally:
+                    await pubsub.aclose()
+            except Exception as error:  # noqa: BLE001 - to hear of nothing any more is worse than any of them
+                self._note_loss(error)
             pubsub = await self._subscribed_again()
             logger.info("subscribed to Redis at %s again", self._address.text)
             self._on_gap()
+
+    def _note_loss(self, error: Exception) -> None:
+        trace = None if isinstance(error, (RedisError, OSError)) else error
+        if not self._is_lost:  # once, until something is heard again
+            logger.warning(
+                "lost the subscription to Redis at %s (%s); making another", self._address.text, error, exc_info=trace
+            )
+        self._is_lost = True
 
     async def _listen(self, pubsub: "PubSub") -> None:
         was_asked = False
         while True:
             message = await pubsub.get_message(timeout=self._timeout_seconds)
             if message is not None:
-                was_asked = False
+                was_asked = self._is_lost = False
+                self._back_off.reset()
                 if message["type"] == "message":
                     self._on_message(message["data"])
             elif was_asked:
@@ -100,13 +113,12 @@ class Subscription:
                 was_asked = True
 
     async def _subscribed_again(self) -> "PubSub":
-        pause = _FIRST_PAUSE_SECONDS
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(self._back_off.next_pause())
             try:
                 return await self._subscribed()
-            except (RedisError, OSError):
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            except Exception as error:  # noqa: BLE001 - as when it was lost
+                self._note_loss(error)
 
     async def _subscribed(self) -> "PubSub":
         pubsub = self._client.pubsub()

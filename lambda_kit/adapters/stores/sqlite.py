@@ -12,7 +12,7 @@ from lambda_kit.adapters.stores import sqlite_queries as queries
 from lambda_kit.adapters.stores.records import cursor_number
 from lambda_kit.adapters.stores.sqlite_file import DatabaseFile
 from lambda_kit.adapters.stores.sqlite_queries import Body
-from lambda_kit.adapters.stores.sqlite_reader import Reader
+from lambda_kit.adapters.stores.sqlite_reader import UNKNOWN, Reader
 from lambda_kit.adapters.stores.sqlite_writer import Writer
 from lambda_kit.adapters.stores.sqlite_writes import Operations
 from lambda_kit.core.errors import ConfigurationError
@@ -37,7 +37,6 @@ __all__ = ["SqliteJobStore"]
 T = TypeVar("T")
 
 _HIGHEST: Final = 2**63 - 1
-_UNKNOWN: Final = -1
 
 
 class SqliteJobStore(JobStore):
@@ -282,9 +281,9 @@ class SqliteJobStore(JobStore):
 
     def _change_now(self) -> int:
         try:
-            return _UNKNOWN if self._quick is None else queries.change_now(self._quick)
+            return UNKNOWN if self._quick is None else queries.change_now(self._quick)
         except sqlite3.Error:
-            return _UNKNOWN
+            return UNKNOWN
 
     def _notify(self, changes: Sequence[Change]) -> None:
         for change in changes:

@@ -13,6 +13,7 @@ from lambda_kit.adapters.stores.sqlite_file import transaction
 from lambda_kit.core.events import EventPage
 from lambda_kit.core.job import Job, JobStatus, Payload
 from lambda_kit.core.store import Change, Delivery, JobPage
+from lambda_kit.core.watches import change_of
 
 __all__ = [
     "SMALL_BYTES",
@@ -200,7 +201,7 @@ def changes_since(connection: sqlite3.Connection, since: int, origin: int) -> tu
             " ORDER BY change LIMIT ?3"
         )
         rows = connection.execute(query, (since, origin, _MAX_CHANGES)).fetchall()
-    changes = [Change(i, None if status is None else JobStatus(status), bool(asked)) for _, i, status, asked in rows]
+    changes = [change_of(job_id, status, cancel_requested=bool(asked)) for _, job_id, status, asked in rows]
     has_more = len(rows) == _MAX_CHANGES
     return changes, rows[-1][0] if has_more else last, has_more
 

@@ -1,5 +1,6 @@
 """`Reader`: the thread that reads, and looks for what other processes have changed."""
 
+import logging
 import queue
 import sqlite3
 import time
@@ -9,10 +10,17 @@ from lambda_kit.adapters.stores.sqlite_file import DatabaseFile
 from lambda_kit.adapters.stores.sqlite_queries import changes_since
 from lambda_kit.adapters.stores.sqlite_thread import Call, DatabaseThread, OnChanges
 from lambda_kit.core.errors import LambdaKitError
+from lambda_kit.core.retrying import BackOff
 
-__all__ = ["Reader"]
+__all__ = ["UNKNOWN", "Reader"]
+
+UNKNOWN: Final = -1
+"""The number of the last change that was seen, where it is not known."""
+
+logger = logging.getLogger("lambda_kit.store")
 
 _POLL_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 2.0
 
 
 class Reader(DatabaseThread[sqlite3.Connection]):
@@ -33,9 +41,11 @@ class Reader(DatabaseThread[sqlite3.Connection]):
         self._seen: int | None = None
         self._data_version: int | None = None
         self._next_poll = 0.0
+        self._back_off = BackOff(_POLL_SECONDS, _LONGEST_PAUSE_SECONDS)
+        self._is_deaf = False
 
     def watch(self, since: int) -> None:
-        """Look for changes with higher numbers than this from now on. -1: it is not known."""
+        """Look for changes with higher numbers than this from now on; `UNKNOWN`: everything may have changed."""
         self.submit(lambda _: self._set_seen(since))
 
     def unwatch(self) -> None:
@@ -77,20 +87,37 @@ class Reader(DatabaseThread[sqlite3.Connection]):
                 self._failed([call], error)
             self._post(call.settle)
         if self._seen is not None and time.monotonic() >= self._next_poll:
-            self._poll(self._seen)
-            self._next_poll = time.monotonic() + _POLL_SECONDS
+            try:
+                self._poll(self._seen)
+            except Exception as error:  # noqa: BLE001 - to hear of nothing any more is worse than any of them
+                self._note_deafness(error)
+            else:
+                self._next_poll = time.monotonic() + _POLL_SECONDS
+                self._back_off.reset()
+                self._is_deaf = False
 
     def _poll(self, seen: int) -> None:
         """Tell of what others have changed since the last poll."""
-        try:
-            connection = self._opened()
-            (data_version,) = connection.execute("PRAGMA data_version").fetchone()
-            if data_version == self._data_version:
-                return
-            changes, self._seen, has_more = changes_since(connection, seen, self._origin)
-            self._data_version = None if has_more else data_version
-        except (sqlite3.Error, LambdaKitError) as error:
-            self._failed([], error)
+        connection = self._opened()
+        (data_version,) = connection.execute("PRAGMA data_version").fetchone()
+        if data_version == self._data_version:
             return
+        changes, self._seen, has_more = changes_since(connection, seen, self._origin)
+        self._data_version = None if has_more else data_version
         if changes:
             self._post(self._on_changes, changes)
+
+    def _note_deafness(self, error: Exception) -> None:
+        is_expected = isinstance(error, (sqlite3.Error, LambdaKitError))
+        if not self._is_deaf:  # once, until a poll succeeds
+            logger.warning(
+                "changes of jobs by other processes are not heard of for a while: %s",
+                error,
+                exc_info=None if is_expected else error,
+            )
+        self._is_deaf = True
+        self._next_poll = time.monotonic() + self._back_off.next_pause()
+        if is_expected:
+            self._failed([], error)
+        else:
+            self._seen = UNKNOWN  # one of the changes may be the cause: everything is to be looked at
