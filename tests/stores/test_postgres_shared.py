@@ -12,8 +12,9 @@ import pytest
 
 from lambda_kit import ConfigurationError, Job, JobStatus, MissingExtraError
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
+from lambda_kit.core.errors import QueueFullError
 from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Change, Lease
+from lambda_kit.core.store import Change, Created, Lease
 from lambda_kit.testing import ManualClock
 from tests.support.postgres_schema import POSTGRES_URL, database, new_schema
 
@@ -260,3 +261,28 @@ def test_a_writing_process_that_is_killed_loses_nothing_that_was_acknowledged(sc
                     assert await store.get_result(job_id) == Payload(job_id.encode(), "text/plain")
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_no_more_places_are_given_than_there_are_whatever_the_default_isolation_is(
+    schema: str, level: str
+) -> None:
+    url = f"{POSTGRES_URL}?default_transaction_isolation={level.replace(' ', '%20')}"
+    async with PostgresJobStore(url, schema=schema) as one, PostgresJobStore(url, schema=schema) as other:
+        for name in map(str, range(10)):
+            slots = (
+                store.acquire_slot(name, f"{store is one} {n}", limit=3, lease_seconds=60)
+                for n in range(15)
+                for store in (one, other)
+            )
+            assert sum(await asyncio.gather(*slots)) == 3
+            creates = (
+                store.create(
+                    Job(id=f"{name}-{n}-{store is one}", tool=name, requested_at=0.0), REQUEST, max_unfinished=3
+                )
+                for n in range(15)
+                for store in (one, other)
+            )
+            answers = await asyncio.gather(*creates, return_exceptions=True)
+            assert [answer for answer in answers if not isinstance(answer, (Created, QueueFullError))] == []
+            assert len([answer for answer in answers if isinstance(answer, Created)]) == 3

@@ -29,6 +29,10 @@ _HOST = r"(\[[0-9A-Fa-f:.]+\]|[\w.%-]*)(:[0-9]+)?"
 _URL = re.compile(rf"postgres(ql)?://([^/?#@]*@)?(?P<hosts>{_HOST}(,{_HOST})*)(?P<path>/[^/?#@]*)?(\?[^@]*)?\Z")
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
+# What is counted after the wait for a lock is what others have committed meanwhile. In other levels, which a server, a
+# role or a database may have as its default, it would be what there was before the wait.
+_READ_COMMITTED = "SET default_transaction_isolation = 'read committed'"
+
 # What the server says when another try may do: connection exceptions, no resources (such as a full disk or too many
 # connections), operator intervention (such as a shutdown), system errors.
 _AWAY = ("08", "53", "57", "58")
@@ -53,7 +57,7 @@ def _wrong_url(where: str) -> ConfigurationError:
 async def _prepare_session(connection: Any) -> None:
     # The indexes of pending and executing jobs are full of rows that are neither any more, until they are vacuumed. An
     # index scan marks those that it meets, and the next one passes them by; a bitmap scan visits them all each time.
-    await connection.execute("SET enable_bitmapscan = off")
+    await connection.execute(f"SET enable_bitmapscan = off; {_READ_COMMITTED}")
 
 
 async def _keep_session(_: object) -> None:
@@ -177,6 +181,7 @@ class Database:
             self._url, timeout=_CONNECT_SECONDS, statement_cache_size=self._statement_cache_size
         )
         try:
+            await connection.execute(_READ_COMMITTED, timeout=_CONNECT_SECONDS)
             yield connection
         finally:
             connection.terminate()
