@@ -1,6 +1,7 @@
 """The store in Redis keeps every promise of the port, between processes too."""
 
 import asyncio
+import contextlib
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -165,3 +166,22 @@ async def test_stores_of_other_prefixes_are_other_stores(prefix: str) -> None:
             await other.create(a_job("job-2"), REQUEST)
             await watcher.until(Change("job-2", JobStatus.PENDING))
     assert [change.job_id for change in watcher.changes] == ["job-2"]
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 5])
+async def test_a_write_whose_caller_has_gone_is_told_to_those_who_watch_its_own_store(
+    stores: tuple[RedisJobStore, RedisJobStore], turns: int
+) -> None:
+    store, _ = stores
+    told: asyncio.Queue[Change] = asyncio.Queue()
+    store.watch(told.put_nowait)
+    create = asyncio.create_task(store.create(a_job(), REQUEST))
+    for _ in range(turns):  # of the event loop, in which it is begun, and sent
+        await asyncio.sleep(0)
+    create.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await create
+    async with asyncio.timeout(20):
+        while (await told.get()).status is not JobStatus.PENDING:  # at first it is not known whether it was made
+            pass
+    assert await store.get("job-1") is not None

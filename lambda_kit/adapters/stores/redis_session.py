@@ -1,5 +1,6 @@
 """What a `RedisJobStore` has open: connections for calls, the subscription, and who watches."""
 
+import asyncio
 import contextlib
 import itertools
 import logging
@@ -88,12 +89,12 @@ class RedisSession:
     ) -> Any:
         """Run a script that changes a job and publishes that under `write_id`.
 
-        Its success is for the caller to tell the watches. Where it is not known whether it was made, they are told to
-        look.
+        Its success is for the caller to tell the watches. Where it is not known whether it was made, also since the
+        caller is cancelled, they are told to look.
         """
         try:
             return await self.run(script, job_id, write_id, *args, blobs=blobs)
-        except UnavailableError:
+        except (asyncio.CancelledError, UnavailableError):
             self._unsure[write_id] = None  # if it is made later on, its message is not an old one
             self.tell(Change(job_id))
             raise
