@@ -7,7 +7,7 @@ import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from lambda_kit.core.store import Change
 
 REQUEST = Payload(b"{}", "application/json")
 NOBODY = 65534
+LONG_SECONDS = 30.0
 
 
 def a_job(job_id: str) -> Job:
@@ -210,3 +211,59 @@ async def test_a_lock_that_is_held_for_too_long_is_told_and_forgotten(path: Path
         assert [change.job_id for change in told] == ["a", "b"]
         async with again:
             assert await ids(again) == {"a", "b"}
+
+
+# --- what nobody expects ---
+
+
+@contextlib.asynccontextmanager
+async def bounded_store(path: Path) -> AsyncIterator[SqliteJobStore]:
+    """A store of which neither a call nor the stop may take for ever."""
+    store = SqliteJobStore(path)
+    await store.start()
+    try:
+        async with asyncio.timeout(LONG_SECONDS):
+            yield store
+    finally:
+        async with asyncio.timeout(LONG_SECONDS):
+            await store.stop()
+
+
+def execute(path: Path, sql: str) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(sql)
+
+
+async def test_an_error_that_is_not_expected_fails_the_calls_that_wait_and_no_later_ones(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bounded_store(path) as store:
+        await store.create(a_job("a"), REQUEST)
+        execute(path, "DELETE FROM counters")
+        creates = (store.create(a_job(f"lost-{n}"), REQUEST) for n in range(5))
+        answers = await asyncio.gather(*creates, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [UnavailableError] * 5
+        assert str(path) in str(answers[0])
+        assert "can't be used now" in caplog.text
+        execute(path, "INSERT INTO counters VALUES (10, 10, 0)")
+        assert (await store.create(a_job("b"), REQUEST)).is_new
+        assert await ids(store) == {"a", "b"}
+
+
+async def test_a_store_that_met_an_error_that_is_not_expected_can_be_stopped(path: Path) -> None:
+    async with bounded_store(path) as store:
+        execute(path, "DELETE FROM counters")
+        with pytest.raises(UnavailableError):
+            await store.create(a_job("a"), REQUEST)
+
+
+async def test_a_directory_that_can_not_be_entered_is_refused(public_directory: Path) -> None:
+    locked = public_directory / "locked"
+    (locked / "deeper").mkdir(parents=True)
+    locked.chmod(0o000)
+    try:
+        with ordinary_user():
+            message = await refusal(SqliteJobStore(locked / "deeper" / "jobs.db"))
+    finally:
+        locked.chmod(0o755)
+    assert "enter" in message

@@ -97,10 +97,13 @@ class DatabaseFile:
             ConfigurationError: if the file can't be used as it is.
             UnavailableError: if it may be possible later.
         """
-        if self.path.is_dir():
-            raise self._unusable("it is a directory: name a file")
-        if not self.path.parent.is_dir():
-            raise self._unusable(f"there is no directory {self.path.parent}: make it, or name another file")
+        try:
+            if self.path.is_dir():
+                raise self._unusable("it is a directory: name a file")
+            if not self.path.parent.is_dir():
+                raise self._unusable(f"there is no directory {self.path.parent}: make it, or name another file")
+        except PermissionError as error:
+            raise self._unusable(f"{error}: this process needs permission to enter the directories above it") from error
         return self._guarded(self._open_for_writing)
 
     def open_for_reading(self) -> sqlite3.Connection:

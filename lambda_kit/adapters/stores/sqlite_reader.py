@@ -67,9 +67,9 @@ class Reader(DatabaseThread[sqlite3.Connection]):
         return self._connection
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _next_calls(self) -> list[Call[sqlite3.Connection]]:
         if self._seen is None:

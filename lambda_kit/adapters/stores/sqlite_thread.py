@@ -1,6 +1,7 @@
 """`DatabaseThread`: a thread with a connection of its own."""
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -13,6 +14,8 @@ from lambda_kit.core.errors import LambdaKitError, UnavailableError
 from lambda_kit.core.store import Change
 
 __all__ = ["Call", "DatabaseThread", "OnChanges"]
+
+logger = logging.getLogger("lambda_kit.store")
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -145,11 +148,25 @@ class DatabaseThread(ABC, Generic[C]):
         else:
             self._post(_succeed, opened)
             while not self._is_ending:
-                calls = self._next_calls()
-                self._serve(calls)
-                del calls  # a thread that waits must not keep a job's data
-        self._disconnect()
-        self._post(_succeed, self._ended)
+                self._work_once()
+        try:
+            self._disconnect()
+        finally:
+            self._post(_succeed, self._ended)
+
+    def _work_once(self) -> None:
+        """Do what there is to do, and go on whatever becomes of it: without this thread each call would wait for ever.
+
+        A function of its own, so that a thread that waits does not keep a job's data.
+        """
+        calls: list[Call[C]] = []
+        try:
+            calls = self._next_calls()
+            self._serve(calls)
+        except Exception as error:  # noqa: BLE001 - it is passed on, whatever it is
+            self._fail_unexpectedly(calls, error)
+            for call in calls:
+                self._post(call.settle)
 
     def _failed(self, calls: Sequence[Call[C]], error: Exception) -> None:
         """Note the failure of calls, and give up a connection that may not be good any more."""
@@ -158,6 +175,17 @@ class DatabaseThread(ABC, Generic[C]):
         is_harmless = getattr(error, "sqlite_errorcode", 0) & 0xFF in _HARMLESS
         if isinstance(self._file.translated(error), UnavailableError) and not is_harmless:
             self._disconnect()
+
+    def _fail_unexpectedly(self, calls: Sequence[Call[C]], error: Exception) -> None:
+        """Note the failure of calls by an error that is not one of theirs, and begin anew with another connection."""
+        logger.error("the job store %s can't be used now: %s", self._file.path, error, exc_info=error)
+        for call in calls:
+            call.error = UnavailableError(f"the job store {self._file.path} can't be used now: {error!r}")
+            call.error.__cause__ = error
+        try:
+            self._disconnect()
+        except Exception:
+            logger.exception("a connection to the job store %s can't be closed", self._file.path)
 
     def _post(self, function: Callable[..., None], *args: object) -> None:
         """Have a function called on the event loop."""

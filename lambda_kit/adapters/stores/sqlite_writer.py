@@ -43,9 +43,9 @@ class Writer(DatabaseThread[Operations]):
         return self._operations
 
     def _disconnect(self) -> None:
-        if self._operations is not None:
-            self._operations.connection.close()
-            self._operations = None
+        operations, self._operations = self._operations, None
+        if operations is not None:
+            operations.connection.close()
 
     def _serve(self, calls: list[Call[Operations]]) -> None:
         if calls:
@@ -59,6 +59,9 @@ class Writer(DatabaseThread[Operations]):
             operations.begin()
         except (sqlite3.Error, LambdaKitError) as error:
             self._failed(calls, error)
+            return {}
+        except Exception as error:  # noqa: BLE001 - it is passed on, whatever it is
+            self._fail_unexpectedly(calls, error)
             return {}
         try:
             for call in calls:
