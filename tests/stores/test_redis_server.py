@@ -17,6 +17,7 @@ from lambda_kit import ConfigurationError, JobStatus, UnavailableError
 from lambda_kit.adapters.stores.redis_store import RedisJobStore
 from lambda_kit.core.job import Payload
 from lambda_kit.core.store import Change
+from tests.core.running_tools import until
 from tests.support.missing_service import missing_service
 from tests.support.redis_jobs import REQUEST, RESULT, a_job, claimed
 from tests.support.redis_server import RedisServer
@@ -204,6 +205,26 @@ async def test_connections_that_redis_closed_while_nobody_called_are_made_again(
         await gap.wait()
         for n in range(500):
             assert await store.get(f"job-{n}") is not None
+
+
+async def test_a_connection_that_is_lost_costs_what_was_sent_on_it_and_no_other_call(server: RedisServer) -> None:
+    async with RedisJobStore(server.url, max_connections=2) as store:
+        await store.create(a_job("other"), REQUEST)  # now the server knows the script
+        with server.client as raw:
+            raw.execute_command("CLIENT PAUSE 60000 WRITE")
+            creates = [asyncio.create_task(store.create(a_job(f"job-{n}"), REQUEST)) for n in range(1000)]
+
+            def senders() -> list[str]:
+                return [client["id"] for client in raw.client_list() if client["cmd"] == "evalsha"]
+
+            await until(lambda: len(senders()) == 2)
+            raw.client_kill_filter(_id=senders()[0])
+            raw.execute_command("CLIENT UNPAUSE")
+            async with asyncio.timeout(30):
+                answers = await asyncio.gather(*creates, return_exceptions=True)
+    failures = [answer for answer in answers if isinstance(answer, BaseException)]
+    assert {type(failure) for failure in failures} == {UnavailableError}
+    assert len(failures) <= 128, "more than one batch"
 
 
 async def test_a_thousand_watches_and_callers_share_a_few_connections(server: RedisServer) -> None:

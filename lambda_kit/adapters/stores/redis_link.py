@@ -217,6 +217,12 @@ class Link:
         pool = client.connection_pool
         try:
             connection = await pool.get_connection()
+        except Exception as error:  # noqa: BLE001 - none of the callers may wait forever
+            # with those that wait: they would find the same, one time limit after the other
+            self._fail([*batch, *self._waiting], error)
+            self._waiting.clear()
+            return
+        try:
             try:
                 await connection.send_packed_command(b"".join(_resp(command) for command, _ in batch))
                 for _, future in batch:
@@ -227,11 +233,12 @@ class Link:
             finally:
                 await pool.release(connection)
         except Exception as error:  # noqa: BLE001 - none of the callers may wait forever
-            # with those that wait: they would find the same, one time limit after the other
-            for _, future in (*batch, *self._waiting):
-                if not future.done():
-                    future.set_exception(self._address.error(error))
-            self._waiting.clear()
+            self._fail(batch, error)  # and no others: they were not sent, and another connection may do
+
+    def _fail(self, calls: Sequence[_Call], error: Exception) -> None:
+        for _, future in calls:
+            if not future.done():
+                future.set_exception(self._address.error(error))
 
     async def _answer(self, connection: "AbstractConnection", future: asyncio.Future[Any]) -> None:
         answer: Any = None
