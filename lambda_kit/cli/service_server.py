@@ -22,7 +22,7 @@ from lambda_kit.cli.early_start import EarlyStart, StartState
 if TYPE_CHECKING:
     from lambda_kit.server import ToolServer
 
-__all__ = ["ServiceServer"]
+__all__ = ["LONGEST_END_SECONDS", "ServiceServer"]
 
 logger = logging.getLogger("lambda_kit.server")
 
@@ -30,6 +30,11 @@ _LEAST_SECONDS_FOR_REQUESTS, _MOST_SECONDS_FOR_REQUESTS = 1.0, 5.0
 _SECONDS_FOR_LEFTOVERS = 3.0
 _SECONDS_TO_CLOSE = 20.0  # executors, sinks, the store and teardowns are bounded each; this bounds them all
 _SECONDS_FOR_LAST_WORDS = 1.0
+
+LONGEST_END_SECONDS = _SECONDS_TO_CLOSE + 2 * _SECONDS_FOR_LEFTOVERS
+"""How long after its grace a process has ended by itself, unless its event loop is blocked: to close everything, and
+twice what is left behind, on the loop and by the main program."""
+
 _SIGNAL_BASE = 128  # a shell's exit code of a process that was ended by signal N is 128 + N
 
 

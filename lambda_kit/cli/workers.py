@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from lambda_kit.cli.service_server import ServiceServer
+from lambda_kit.cli.service_server import LONGEST_END_SECONDS, ServiceServer
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.retrying import BackOff
 
@@ -30,7 +30,9 @@ logger = logging.getLogger("lambda_kit.server")
 
 _VARIABLE = "LAMBDA_KIT_WORKER_BONDS"
 _SIGNAL_BASE = 128
-_SECONDS_BEYOND_GRACE = 10.0
+_SECONDS_BEYOND_GRACE = LONGEST_END_SECONDS + 4.0  # a worker that can end by itself has done so
+_SECONDS_TO_DIE = 10.0
+_KILLED = _SIGNAL_BASE + signal.SIGKILL
 _STABLE_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
 
@@ -95,7 +97,8 @@ def supervise(options: Mapping[str, Any], count: int, *, grace_seconds: float) -
         grace_seconds: For how long the workers wait for their jobs, once they were told to end.
 
     Raises:
-        SystemExit: with 3 if the port is taken or the workers can't be started; why is in the log.
+        SystemExit: with 3 if the port is taken or the workers can't be started, with 137 if workers had to be killed
+            since they did not end, with 128 + N after a second signal N; why is in the log.
         ConfigurationError: if this program can't be started again by its command line.
     """
     if getattr(sys.modules["__main__"], "__file__", None) is None:
@@ -143,9 +146,11 @@ class _Supervisor:
         try:
             what, number = self._news.get(timeout=left_seconds)
         except queue.Empty:
-            logger.warning("the workers have not ended in time: killing them")
+            count = sum(worker is not None for worker in self._workers.values())
+            self._exit_code = self._exit_code or _KILLED
+            logger.error("workers that have not ended in time are killed, with what they did: %d", count)
             self._kill_all()
-            self._stop_by = time.monotonic() + _SECONDS_BEYOND_GRACE
+            self._stop_by = time.monotonic() + _SECONDS_TO_DIE
             return
         if what == "signal":
             self._take_signal(number)

@@ -380,6 +380,49 @@ def test_a_second_signal_ends_all_at_once(second: signal.Signals, file: Path, ga
     assert f"{second.name} again: ending at once" in service.log
 
 
+_LONG_END = """
+import threading
+
+class Slow(Shout):
+    \"\"\"Is torn down for as long as it may be\"\"\"
+
+    def teardown(self) -> None:
+        threading.Event().wait()
+"""
+
+
+@pytest.mark.slow
+def test_the_end_of_a_worker_is_not_cut_short(tmp_path: Path) -> None:
+    file = service_file(tmp_path, body=_LONG_END, tools="Slow")
+    with workers(file, 2, "--grace", "0") as service:
+        wait_until_all_are_ready(service, 2)
+        assert service.stop() == 0
+    assert service.log.count("tool 'slow': teardown is not done") == 2
+    assert "killed" not in service.log
+
+
+def test_a_worker_that_can_not_end_is_killed_and_that_is_told_by_the_exit_code(tmp_path: Path, gate: Gate) -> None:
+    body = f'''{_TOOLS}
+from lambda_kit.cli import workers
+workers._SECONDS_BEYOND_GRACE = 1.0
+
+class Blocking(LambdaTool):
+    """Blocks the event loop"""
+
+    async def run(self, req: Ask) -> None:
+        pass_gate(req.port)
+'''
+    file = service_file(tmp_path, body=body, tools="Blocking")
+    with workers(file, 2, "--grace", "0", exit_code=None) as service, ThreadPoolExecutor(1) as pool:
+        wait_until_all_are_ready(service, 2)
+        pool.submit(ask, service, "POST", "/blocking", json={"port": gate.port})
+        gate.wait_for_arrival()
+        with watched(*children(service.process.pid)) as wait_for_ends:
+            assert service.stop() == 128 + signal.SIGKILL
+            wait_for_ends(SECONDS)
+    assert "workers that have not ended in time are killed, with what they did: 1" in service.log
+
+
 # --- who is killed ---
 
 
