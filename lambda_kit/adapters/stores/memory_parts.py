@@ -58,7 +58,7 @@ class Entry(msgspec.Struct, gc=False):
 class _Kept(FIFOCache[str, float]):
     """Finished jobs that live equally long, with their time of expiry: the oldest is the first to go."""
 
-    def __init__(self, maxsize: int, forget: Callable[[str], None]) -> None:
+    def __init__(self, maxsize: int, forget: Callable[[str], object]) -> None:
         super().__init__(maxsize)
         self._forget = forget
 
@@ -82,7 +82,7 @@ class FinishedJobs:
         forget: Called with the id of each job that has to go.
     """
 
-    def __init__(self, forget: Callable[[str], None]) -> None:
+    def __init__(self, forget: Callable[[str], object]) -> None:
         self._forget = forget
         self._kept: dict[tuple[str, float], _Kept] = {}
 
