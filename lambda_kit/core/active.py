@@ -8,6 +8,7 @@ from typing import Any
 from lambda_kit.core.events import NewEvent
 from lambda_kit.core.job import Job, Payload
 from lambda_kit.core.pump import EventPump
+from lambda_kit.core.retrying import Outage
 from lambda_kit.core.run import JobSpec, ToolRun
 from lambda_kit.core.statistics import JobStatistics
 from lambda_kit.core.store import Claim, Created, JobStore, Lease
@@ -86,6 +87,7 @@ class ActiveRun(ToolRun):
         "_authorization",
         "_claim",
         "_loop",
+        "_outage",
         "_statistics",
         "_store",
         "is_ending",
@@ -97,7 +99,13 @@ class ActiveRun(ToolRun):
     )
 
     def __init__(
-        self, tool: BoundTool, claim: Claim, live: LiveRequest, store: JobStore, statistics: JobStatistics
+        self,
+        tool: BoundTool,
+        claim: Claim,
+        live: LiveRequest,
+        store: JobStore,
+        statistics: JobStatistics,
+        outage: Outage,
     ) -> None:
         job = claim.job
         super().__init__(tool, None, self.emit, value=live.value, transport=live.transport)
@@ -115,6 +123,7 @@ class ActiveRun(ToolRun):
         self._authorization = live.authorization
         self._store = store
         self._statistics = statistics
+        self._outage = outage
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -138,7 +147,9 @@ class ActiveRun(ToolRun):
         """Put an event into the job's log, soon. From any thread; in order."""
         with _making_pump:  # a tool may have threads of its own
             if self.pump is None:
-                self.pump = EventPump(self._store, self.lease, self._loop, on_dropped=self._on_dropped)
+                self.pump = EventPump(
+                    self._store, self.lease, self._loop, outage=self._outage, on_dropped=self._on_dropped
+                )
         self.pump.put(event)
 
     def _on_dropped(self, count: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from lambda_kit.core.bounds import bounded
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.job import Job
+from lambda_kit.core.retrying import BackOff
 from lambda_kit.core.sink import JobSink
 from lambda_kit.core.store import Delivery, JobStore
 
@@ -60,7 +61,7 @@ class SinkDispatcher:
         self._call_seconds = call_seconds
         self._stop_seconds = stop_seconds
         self._authorizations: dict[str, str] = {}
-        self._failures: dict[str, tuple[int, float]] = {}  # job id: how often, and when to try again
+        self._failures: dict[str, tuple[BackOff, float]] = {}  # job id: with when to try again
         self._telling: dict[str, asyncio.Task[bool]] = {}
         self._woken = asyncio.Event()
         self._is_stopping = False
@@ -161,8 +162,8 @@ class SinkDispatcher:
             if len(self._telling) >= self._concurrency:
                 break
             job_id = delivery.job_id
-            _, next_try = self._failures.get(job_id, (0, now))
-            if job_id not in busy and next_try <= now:
+            is_due = job_id not in self._failures or self._failures[job_id][1] <= now
+            if job_id not in busy and is_due:
                 task = asyncio.create_task(self._tell(delivery), name=f"lambda_kit sink {self._sink.name}: {job_id}")
                 self._telling[job_id] = task
                 task.add_done_callback(partial(self._on_told, job_id))
@@ -179,13 +180,13 @@ class SinkDispatcher:
             if task.result():
                 self.forget(job_id)
             return
-        count = self._failures.get(job_id, (0, 0.0))[0] + 1
-        # bounded twice: the thousandth power would be too large for a float
-        pause = min(_FIRST_BACK_OFF_SECONDS * 2 ** min(count - 1, 16), _LONGEST_BACK_OFF_SECONDS)
-        self._failures[job_id] = (count, task.get_loop().time() + pause)
+        known = self._failures.get(job_id)
+        back_off = BackOff(_FIRST_BACK_OFF_SECONDS, _LONGEST_BACK_OFF_SECONDS) if known is None else known[0]
+        pause = back_off.next_pause()
+        self._failures[job_id] = (back_off, task.get_loop().time() + pause)
         logger.warning(
-            "sink %s: job %s, attempt %d failed (%s); trying again in %.1f s",
-            self._sink.name, job_id, count, type(error).__name__, pause,
+            "sink %s: job %s was not told of (%s); trying again in %.1f s",
+            self._sink.name, job_id, type(error).__name__, pause,
         )  # fmt: skip
 
     async def _tell(self, delivery: Delivery) -> bool:
@@ -225,7 +226,7 @@ class SinkDispatcher:
 
     async def _ask(self, call: Callable[[], Awaitable[_T]], *, away: type[Exception] = UnavailableError) -> _T:
         """Ask the store; as long as it is away wait, and ask again."""
-        pause = _FIRST_BACK_OFF_SECONDS
+        back_off = BackOff(_FIRST_BACK_OFF_SECONDS, _LONGEST_BACK_OFF_SECONDS)
         while True:
             try:
                 answer = await call()
@@ -237,8 +238,7 @@ class SinkDispatcher:
             else:
                 self._is_store_away = False
                 return answer
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_BACK_OFF_SECONDS)
+            await asyncio.sleep(back_off.next_pause())
 
     async def _forget_expired(self) -> None:
         """Drop the authorizations of jobs that went before their end was told, or whose end another process told."""

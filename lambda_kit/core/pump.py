@@ -9,7 +9,7 @@ from functools import partial
 
 from lambda_kit.core.errors import LeaseLostError
 from lambda_kit.core.events import NewEvent
-from lambda_kit.core.retrying import until_available
+from lambda_kit.core.retrying import Outage
 from lambda_kit.core.store import JobStore, Lease
 
 __all__ = ["EventPump"]
@@ -31,12 +31,13 @@ class EventPump:
         lease: The run's lease.
         loop: The event loop of the store.
         limit: How many events may wait.
+        outage: What is known of the store's absence.
         on_dropped: Told, on the loop, how many were dropped.
     """
 
     __slots__ = (
         "_batch", "_dropped", "_hole", "_is_closed", "_is_flushing", "_lease", "_limit", "_lock", "_loop",
-        "_on_dropped", "_store", "_task", "_waiting",
+        "_on_dropped", "_outage", "_store", "_task", "_waiting",
     )  # fmt: skip
 
     def __init__(
@@ -46,12 +47,14 @@ class EventPump:
         loop: asyncio.AbstractEventLoop,
         limit: int = 10_000,
         *,
+        outage: Outage | None = None,
         on_dropped: Callable[[int], None] = lambda _count: None,
     ) -> None:
         self._store = store
         self._lease = lease
         self._loop = loop
         self._limit = limit
+        self._outage = outage or Outage()
         self._on_dropped = on_dropped
         self._lock = threading.Lock()
         self._waiting: deque[NewEvent] = deque()
@@ -87,7 +90,9 @@ class EventPump:
             self._batch += 1
             hole, self._hole = self._hole + dropped, 0
             try:
-                await until_available(f"job {self._lease.job_id}: its events", partial(self._append, batch, hole))
+                await self._outage.until_over(
+                    f"job {self._lease.job_id}: its events", partial(self._append, batch, hole)
+                )
             except LeaseLostError:  # the job is somebody else's now, and so is its log
                 with self._lock:
                     self._is_closed = True

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from lambda_kit.core.errors import UnavailableError
 
-__all__ = ["BackOff", "until_available"]
+__all__ = ["BackOff", "Outage"]
 
 logger = logging.getLogger("lambda_kit.store")
 
@@ -43,46 +43,40 @@ class BackOff:
         self._next_seconds = self._first_seconds
 
 
-class _Outage:
-    """What all calls of this process know of the store's absence: thousands of jobs may wait for it, and it is one."""
+class Outage:
+    """What all calls of a server know of its store's absence: thousands of jobs may wait for it, and it is one."""
 
     def __init__(self) -> None:
-        self._last_failure = 0.0  # 0: there is no outage
+        self._last_failure: float | None = None
 
-    def note(self, what: str, error: UnavailableError) -> None:
-        """Log a call that has failed: the first one as a warning."""
+    async def until_over(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Call, and while the store is away call again, with back-off. Any other error is raised.
+
+        An outage is one warning, however many calls wait for its end.
+
+        Args:
+            what: What is tried, for the log.
+            call: Makes the attempt.
+        """
+        back_off = BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
+        while True:
+            try:
+                answer = await call()
+            except UnavailableError as error:
+                self._note(what, error)
+                await asyncio.sleep(back_off.next_pause())
+            else:
+                self._end()
+                return answer
+
+    def _note(self, what: str, error: UnavailableError) -> None:
         now = time.monotonic()
-        is_new = not self._last_failure or now - self._last_failure > _FORGET_SECONDS
+        is_new = self._last_failure is None or now - self._last_failure > _FORGET_SECONDS
         self._last_failure = now
         level = logging.WARNING if is_new else logging.DEBUG
         logger.log(level, "%s: the store is away (%s); trying again until it is back", what, error)
 
-    def end(self) -> None:
-        """A call has succeeded."""
-        if self._last_failure:
-            self._last_failure = 0.0
+    def _end(self) -> None:
+        if self._last_failure is not None:
+            self._last_failure = None
             logger.info("the store is back")
-
-
-_outage = _Outage()
-
-
-async def until_available(what: str, call: Callable[[], Awaitable[T]]) -> T:
-    """Call, and while the store is away call again, with back-off. Any other error is raised.
-
-    An outage is one warning, however many calls wait for its end.
-
-    Args:
-        what: What is tried, for the log.
-        call: Makes the attempt.
-    """
-    back_off = BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
-    while True:
-        try:
-            answer = await call()
-        except UnavailableError as error:
-            _outage.note(what, error)
-            await asyncio.sleep(back_off.next_pause())
-        else:
-            _outage.end()
-            return answer

@@ -10,7 +10,7 @@ from lambda_kit.core.errors import LeaseLostError, PayloadTooLargeError, Unavail
 from lambda_kit.core.executor import Invoke
 from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
 from lambda_kit.core.pump import EventPump
-from lambda_kit.core.retrying import until_available
+from lambda_kit.core.retrying import Outage
 from lambda_kit.core.statistics import JobStatistics
 from lambda_kit.core.store import Claim, ClaimRequest, JobStore
 from lambda_kit.core.tool import BoundTool
@@ -58,6 +58,7 @@ class JobRunner:
         self.owner = ""
         """A name for this process, unique among those that share the store. Set before the first run."""
         self._claims = 0
+        self._outage = Outage()
         self._lease_seconds = lease_seconds
         self._statistics = statistics
         self._unseal = unseal
@@ -84,7 +85,7 @@ class JobRunner:
             return
         if live is None:  # it was taken by another process, which is gone
             live = LiveRequest(authorization=self._unseal(claim.job))
-        run = ActiveRun(self._tools[claim.job.tool], claim, live, self._store, self._statistics)
+        run = ActiveRun(self._tools[claim.job.tool], claim, live, self._store, self._statistics, self._outage)
         self.active[job_id] = run
         limit = claim.job.time_limit_seconds
         if limit is not None:
@@ -180,7 +181,7 @@ class JobRunner:
         try:
             return await attempt()
         except UnavailableError:
-            return await until_available(f"job {job_id}: claim", attempt)
+            return await self._outage.until_over(f"job {job_id}: claim", attempt)
 
     async def _create(self, new: Creation, claim_id: str) -> Claim | None:
         """Make a job, and claim it in the same step. None: it was not made, as its caller is told."""
@@ -222,10 +223,12 @@ class JobRunner:
         except UnavailableError:
             pass
         try:
-            return await until_available(f"job {run.job_id}: writing its end", lambda: self._try_end(run, outcome))
+            return await self._outage.until_over(
+                f"job {run.job_id}: writing its end", lambda: self._try_end(run, outcome)
+            )
         except LeaseLostError:
             # the first attempt may have been written, and its answer lost
-            written = await until_available(
+            written = await self._outage.until_over(
                 f"job {run.job_id}: looking for its end", lambda: self._store.get(run.job_id)
             )
             if written is None or not self._is_end_of(run, written):

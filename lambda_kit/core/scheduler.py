@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ from lambda_kit.core.executor import Executor, ExecutorStats, Invoke
 from lambda_kit.core.lanes import Lane, Place, Pool
 from lambda_kit.core.shared_places import SharedPlaces
 from lambda_kit.core.tool import BoundTool
+from lambda_kit.core.turns import Turns
 
 __all__ = ["Load", "Place", "Scheduler"]
 
@@ -82,7 +82,7 @@ class Scheduler:
         self._run_job = run
         self._max_concurrency = max_concurrency
         self._places: dict[str, Place] = {}  # of the jobs that executors have
-        self._turns: deque[Lane] = deque()  # the lanes in which jobs wait; whose turn it is, first
+        self._turns = Turns()
         self._handing: asyncio.Task[None] | None = None
         self._drained: asyncio.Event | None = None
         self._is_open = False
@@ -145,19 +145,15 @@ class Scheduler:
         lane = self._lanes[tool]
         if job_id in lane.waiting or not self._is_open:
             return
-        if not lane.waiting:
-            self._turns.append(lane)
-        lane.waiting[job_id] = contextvars.copy_context()
-        lane.pool.waiting += 1
+        self._turns.add(job_id, lane, contextvars.copy_context())
         self._wake()
 
     def remove(self, job_id: str) -> str | None:
         """Take a job out of the queue; returns its tool. None: it does not wait here."""
-        lane = next((lane for lane in self._turns if job_id in lane.waiting), None)
+        lane = self._turns.remove(job_id)
         if lane is None:
             return None
-        del lane.waiting[job_id]
-        self._has_left(lane)
+        self._look_whether_drained()
         return lane.tool.name
 
     def place_of(self, job_id: str) -> Place | None:
@@ -166,7 +162,7 @@ class Scheduler:
 
     def knows(self, job_id: str) -> bool:
         """Whether a job waits here, or an executor has it."""
-        return job_id in self._places or any(job_id in lane.waiting for lane in self._turns)
+        return job_id in self._places or job_id in self._turns
 
     def release(self, place: Place) -> None:
         """A job has left its executor: another can have its place. Again: no effect."""
@@ -184,12 +180,8 @@ class Scheduler:
     def close(self) -> tuple[list[str], list[str]]:
         """Hand over no more jobs, and forget those that wait; returns their ids, and of those that executors have."""
         self._is_open = False
-        waiting = [job_id for lane in self._turns for job_id in lane.waiting]
-        for lane in self._turns:
-            lane.waiting.clear()
-        self._turns.clear()
+        waiting = self._turns.clear()
         for pool in self._pools.values():
-            pool.waiting = 0
             if pool.again is not None:
                 pool.again.cancel()
                 pool.again = None
@@ -203,7 +195,7 @@ class Scheduler:
     @property
     def job_count(self) -> int:
         """How many jobs wait and run here."""
-        return len(self._places) + sum(len(lane.waiting) for lane in self._turns)
+        return len(self._places) + len(self._turns)
 
     def load(self) -> Load:
         """What is waiting and running now."""
@@ -289,12 +281,6 @@ class Scheduler:
     def _is_full(self) -> bool:
         return self._max_concurrency is not None and len(self._places) >= self._max_concurrency
 
-    def _has_left(self, lane: Lane) -> None:
-        lane.pool.waiting -= 1
-        if not lane.waiting:
-            self._turns.remove(lane)
-            self._look_whether_drained()
-
     def _wake(self) -> None:
         """See to it that jobs which wait are handed over, as far as there is room."""
         if self._turns and self._handing is None and self._is_open and self._next_lane() is not None:
@@ -312,18 +298,16 @@ class Scheduler:
     def _next_lane(self) -> Lane | None:
         if self._is_full():
             return None
-        return next((lane for lane in self._turns if lane.has_room()), None)
+        return self._turns.next_lane()
 
     async def _hand_over_all(self) -> None:
         while (lane := self._next_lane()) is not None:
-            self._turns.remove(lane)
-            self._turns.append(lane)  # the others are first now
+            self._turns.pass_on(lane)
             shared = await self._shared_place(lane) if lane.asks_others else None
             if lane.asks_others and shared is None:
                 continue
-            job_id, context = lane.waiting.popitem(last=False)
+            job_id, context = self._turns.take(lane)
             place = self._take(job_id, lane, shared)
-            self._has_left(lane)
             try:
                 submit = lane.pool.executor.submit(job_id, lane.tool.name)
                 await asyncio.get_running_loop().create_task(submit, context=context)
@@ -362,11 +346,7 @@ class Scheduler:
         if not self._is_open:
             self._look_whether_drained()
             return
-        if not lane.waiting:
-            self._turns.append(lane)
-        lane.waiting[job_id] = context
-        lane.waiting.move_to_end(job_id, last=False)
-        lane.pool.waiting += 1
+        self._turns.add(job_id, lane, context, is_first=True)
         if isinstance(error, QueueFullError) and not lane.pool.executor.has_room():
             return  # it says when it has room again
         if not isinstance(error, LambdaKitError):

@@ -11,7 +11,7 @@ from lambda_kit.core.errors import ConfigurationError, JobNotFoundError, Unavail
 from lambda_kit.core.executor import Executor
 from lambda_kit.core.job import Job
 from lambda_kit.core.local_jobs import LocalJobs
-from lambda_kit.core.retrying import until_available
+from lambda_kit.core.retrying import Outage
 from lambda_kit.core.scheduler import Load
 from lambda_kit.core.sealing import Sealer
 from lambda_kit.core.settings import JobSettings
@@ -286,7 +286,7 @@ class JobService:
 
         try:
             async with asyncio.timeout(self.settings.store_wait_seconds):
-                await until_available("the start", attempt)
+                await Outage().until_over("the start", attempt)
         except TimeoutError:
             seconds = self.settings.store_wait_seconds
             raise ConfigurationError(

@@ -10,7 +10,7 @@ import pytest
 
 from lambda_kit import AsyncioExecutor, Job, JobContext, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
 from lambda_kit.core import retrying
-from lambda_kit.core.errors import QueueFullError, UnavailableError
+from lambda_kit.core.errors import JobNotFoundError, QueueFullError, UnavailableError
 from lambda_kit.core.events import NewEvent
 from lambda_kit.core.job import Outcome, Payload
 from lambda_kit.core.store import Claim, Created, Lease
@@ -241,10 +241,31 @@ async def test_a_call_whose_job_can_not_be_handed_over_is_refused() -> None:
     assert len(sink.ends) == 1
 
 
-async def test_of_two_that_ask_for_one_job_the_second_goes_on_when_the_first_is_refused() -> None:
+async def test_who_waits_for_a_job_that_could_not_be_handed_over_is_told_at_once() -> None:
     executor = FullExecutor(1)
     executor.may_answer.clear()
     async with a_server(AsyncSteps, executor=executor) as server, asyncio.timeout(LONG_SECONDS):
+        transport = httpx.ASGITransport(app=server.app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            headers = {"job-id": "mine", "prefer": "wait=300"}
+            first, second = (
+                asyncio.create_task(client.post("/async-steps", json={}, headers=headers)) for _ in range(2)
+            )
+            await executor.asked.wait()
+            waiting = asyncio.create_task(server._jobs.wait("mine", 300.0))
+            await until(lambda: len(server._jobs._local.waiters._by_job["mine"]) == 3)
+            executor.may_answer.set()
+            assert (await first).status_code == 429
+            assert (await second).status_code == 404
+            with pytest.raises(JobNotFoundError):
+                await waiting
+
+
+async def test_of_two_that_ask_for_one_job_the_second_goes_on_when_the_first_is_refused() -> None:
+    executor, store = FullExecutor(1), AwayStore()
+    store.is_shared = True  # type: ignore[misc]  # the job is made by its run
+    executor.may_answer.clear()
+    async with a_server(AsyncSteps, executor=executor, store=store) as server, asyncio.timeout(LONG_SECONDS):
         transport = httpx.ASGITransport(app=server.app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
             headers = {"job-id": "mine", "prefer": "wait=300"}

@@ -164,3 +164,14 @@ class WatchPromises(StorePromises):
         assert seen[-len(log.events) :] == [event.seq for event in log.events]
         assert len(seen) == len(set(seen))
         end()
+
+    async def test_a_watch_that_fails_harms_neither_the_store_nor_the_others(self, store: JobStore) -> None:
+        def broken(_change: Change) -> None:
+            raise RuntimeError("this watch is broken")
+
+        store.watch(broken)
+        watcher = _Watcher()
+        store.watch(watcher)
+        for job_id in ("one", "two"):
+            await self.pending(store, job_id)
+            await watcher.until(job_id)
