@@ -5,8 +5,9 @@
 
 VENV=${LAMBDA_KIT_VENV:-.venv}
 
-# Settings of the caller's own Python must not reach into the environment, nor its proxy the local servers.
-unset PYTHONHOME PYTHONPATH PIP_CONSTRAINT PIP_PREFIX PIP_REQUIRE_HASHES PIP_TARGET PIP_USER
+# Settings of the caller's own Python must not reach into the environment, nor its proxy the local servers. Without
+# bytecode, which images of containers like to forbid, each of hundreds of processes would compile the package anew.
+unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PIP_CONSTRAINT PIP_PREFIX PIP_REQUIRE_HASHES PIP_TARGET PIP_USER
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PYTHONNOUSERSITE=1
 export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"
 export NO_PROXY=$no_proxy
