@@ -1,6 +1,6 @@
 """A tool that forks: a signal for the child is the child's, and the service goes on."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -51,9 +51,12 @@ class Pools(LambdaTool):
 '''
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> ServiceProcess:
-    return ServiceProcess(service_file(tmp_path, body=_FORKS, tools="Forks, ForksOnLoop, Pools"))
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """One for all, since each test asserts that what it did has left it alone."""
+    file = service_file(tmp_path_factory.mktemp("forking"), body=_FORKS, tools="Forks, ForksOnLoop, Pools")
+    with ServiceProcess(file) as service:
+        yield service
 
 
 def post(service: ServiceProcess, path: str, number: int) -> httpx.Response:
@@ -65,15 +68,13 @@ def post(service: ServiceProcess, path: str, number: int) -> httpx.Response:
 @pytest.mark.parametrize("number", [15, 2], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("path", ["/forks", "/forks-on-loop"])
 def test_a_signal_for_a_forked_child_ends_the_child_alone(path: str, number: int, service: ServiceProcess) -> None:
-    with service:
-        assert post(service, path, number).json() == -number
-        assert "stopping" not in service.log
-        service.assert_alive()
-        assert httpx.get(f"{service.url}/_healtz").status_code == 200
+    assert post(service, path, number).json() == -number
+    assert "stopping" not in service.log
+    service.assert_alive()
+    assert httpx.get(f"{service.url}/_healtz").status_code == 200
 
 
 def test_a_pool_of_forked_processes_ends_and_the_service_goes_on(service: ServiceProcess) -> None:
-    with service:
-        assert post(service, "/pools", 3).json() == [3, 2, 1]
-        assert "stopping" not in service.log
-        service.assert_alive()
+    assert post(service, "/pools", 3).json() == [3, 2, 1]
+    assert "stopping" not in service.log
+    service.assert_alive()

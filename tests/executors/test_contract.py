@@ -61,6 +61,20 @@ class TestProcessExecutor(ExecutorContract):
         return ProcessExecutor(2, stop_seconds=0.2)
 
 
+class TestProcessExecutorWithOneWorkerAndAsyncTools(
+    RunPromises, RoomPromises, CancelPromises, KillPromises, WorkerPromises
+):
+    capacity = 1
+    carries_context = False
+    is_async = True
+    kills = True
+
+    @pytest.fixture
+    def executor(self) -> Executor:
+        return ProcessExecutor(1, stop_seconds=0.2)
+
+
+@pytest.mark.slow
 class TestProcessExecutorWithAsyncTools(RunPromises, CancelPromises, KillPromises):
     carries_context = False
     is_async = True
@@ -71,6 +85,7 @@ class TestProcessExecutorWithAsyncTools(RunPromises, CancelPromises, KillPromise
         return ProcessExecutor(2, stop_seconds=0.2)
 
 
+@pytest.mark.slow
 class TestProcessExecutorWithOneWorker(RoomPromises, KillPromises, WorkerPromises):
     capacity = 1
     carries_context = False

@@ -27,36 +27,38 @@ class DeafBriefly(Deaf):
     options = ToolOptions(time_limit_seconds=0.5)
 
 
-@pytest.mark.parametrize(
-    ("tool", "how", "said"),
-    [
-        (End, "SIGKILL", "was killed by SIGKILL (signal 9)"),
-        (EndAsync, "SIGKILL", "was killed by SIGKILL (signal 9)"),
-        (End, "segfault", "crashed with SIGSEGV (signal 11)"),
-        (End, "abort", "crashed with SIGABRT (signal 6)"),
-        (End, "exit 3", "ended by itself with exit code 3"),
-        (End, "exit 0", "ended by itself with exit code 0"),
-        (End, "fork and exit", "ended by itself with exit code 7"),
-    ],
-)
-async def test_a_death_fails_that_job_alone_and_the_pool_heals(tool: type[LambdaTool], how: str, said: str) -> None:
+DEATHS: list[tuple[type[LambdaTool], str, str]] = [
+    (End, "SIGKILL", "was killed by SIGKILL (signal 9)"),
+    (EndAsync, "SIGKILL", "was killed by SIGKILL (signal 9)"),
+    (End, "segfault", "crashed with SIGSEGV (signal 11)"),
+    (End, "abort", "crashed with SIGABRT (signal 6)"),
+    (End, "exit 3", "ended by itself with exit code 3"),
+    (End, "exit 0", "ended by itself with exit code 0"),
+    (End, "fork and exit", "ended by itself with exit code 7"),
+]
+
+
+async def test_each_death_fails_that_job_alone_and_the_pool_heals() -> None:
     executor = an_executor(2)
-    server = a_server(tool, Look, executor=executor)
-    async with server, asyncio.timeout(LONG_SECONDS):
-        with Gate() as gate:
-            neighbour = asyncio.create_task(server.run_tool(Look, Order(port=gate.port)))
-            await asyncio.to_thread(gate.wait_for_arrival)
-            with pytest.raises(JobFailedError) as caught:
-                await server.run_tool(tool, Order(how=how))
-            assert caught.value.status == "error"
-            assert caught.value.error_type == "worker-lost"
-            assert said in caught.value.message
-            assert not neighbour.done()
-            other = asyncio.create_task(server.run_tool(Look, Order(port=gate.port)))  # while the first is held
-            await asyncio.to_thread(gate.wait_for_arrival)
-            gate.release_all()
-            assert (await neighbour).pid != (await other).pid
-        assert executor.stats().worker_losses_total == 1
+    server = a_server(End, EndAsync, Look, executor=executor)
+    async with server:
+        for deaths, (tool, how, said) in enumerate(DEATHS):
+            async with asyncio.timeout(LONG_SECONDS):
+                with Gate() as gate:
+                    neighbour = asyncio.create_task(server.run_tool(Look, Order(port=gate.port)))
+                    await asyncio.to_thread(gate.wait_for_arrival)
+                    with pytest.raises(JobFailedError) as caught:
+                        await server.run_tool(tool, Order(how=how))
+                    assert caught.value.status == "error", how
+                    assert caught.value.error_type == "worker-lost", how
+                    assert said in caught.value.message
+                    assert not neighbour.done(), how
+                    # while the first is held
+                    other = asyncio.create_task(server.run_tool(Look, Order(port=gate.port)))
+                    await asyncio.to_thread(gate.wait_for_arrival)
+                    gate.release_all()
+                    assert (await neighbour).pid != (await other).pid
+            assert executor.stats().worker_losses_total == deaths + 1
     assert not workers_here()
 
 
@@ -76,23 +78,28 @@ async def test_a_job_is_run_again_when_its_worker_was_killed_and_it_may() -> Non
     ]
 
 
-@pytest.mark.parametrize("how", ["memory", "memory, bit by bit", "length"])
-async def test_a_job_that_needs_too_much_memory_says_so_and_gets_nobody_into_trouble(how: str) -> None:
+async def test_a_job_that_needs_too_much_memory_says_so_and_gets_nobody_into_trouble() -> None:
     """As does one with a request that is too large for its worker."""
     too_much = 2 * LIMIT_BYTES
-    order = Order(how=how, size=too_much) if how != "length" else Order(how=how, text="x" * (LIMIT_BYTES // 4 * 3))
-    server = a_server(End, Look, workers=2, memory_limit_bytes=LIMIT_BYTES)
-    async with server, asyncio.timeout(LONG_SECONDS):
-        with Gate() as gate:
-            neighbour = asyncio.create_task(server.run_tool(Look, Order(port=gate.port)))
-            await asyncio.to_thread(gate.wait_for_arrival)
-            with pytest.raises(JobFailedError) as caught:
-                await server.run_tool(End, order)
-            assert (caught.value.status, caught.value.error_type) == ("error", "memory-limit")
-            assert caught.value.message == "the job needed more memory than the 400 MiB that its worker may have"
-            assert await server.run_tool(End, Order(how="number")) == 42
-            gate.release_all()
-            await neighbour
+    orders = [
+        Order(how="memory", size=too_much),
+        Order(how="memory, bit by bit", size=too_much),
+        Order(how="length", text="x" * (LIMIT_BYTES // 4 * 3)),
+    ]
+    message = "the job needed more memory than the 400 MiB that its worker may have"
+    async with a_server(End, Look, workers=2, memory_limit_bytes=LIMIT_BYTES) as server:
+        for order in orders:
+            with Gate() as gate:
+                async with asyncio.timeout(LONG_SECONDS):
+                    neighbour = asyncio.create_task(server.run_tool(Look, Order(port=gate.port)))
+                    await asyncio.to_thread(gate.wait_for_arrival)
+                    with pytest.raises(JobFailedError) as caught:
+                        await server.run_tool(End, order)
+                    assert (caught.value.status, caught.value.error_type) == ("error", "memory-limit"), order.how
+                    assert caught.value.message == message
+                    assert await server.run_tool(End, Order(how="number")) == 42
+                    gate.release_all()
+                    await neighbour
     assert not workers_here()
 
 
