@@ -62,7 +62,7 @@ class Call(Shout):
     """Rufe „laut“"""
 '''
     file = service_file(tmp_path, body=body, tools="Call")
-    ended = run_to_end(file, "--print-tool-description", env={"PYTHONIOENCODING": "ascii"})
+    ended = run_to_end(file, "--print-tool-description", env={"PYTHONIOENCODING": "ascii"}, by_new_interpreter=True)
     assert "Rufe „laut“" in ended.stdout
 
 

@@ -107,10 +107,15 @@ def test_jobs_are_there_after_a_restart(tmp_path: Path) -> None:
 # --- what it can't take ---
 
 
-def run(file: Path, *args: str, **env: str) -> tuple[int, str]:
+def run(file: Path, *args: str, by_new_interpreter: bool = False, **env: str) -> tuple[int, str]:
     """Run a service that ends by itself; returns the exit code, and all that it has written."""
-    env = {"PYTHONPATH": str(ROOT), **env}
-    ended = run_to_end(file, "--host", "127.0.0.1", "--port", str(free_port()), *args, env=env, cwd=file.parent)
+    ended = run_to_end(
+        file,
+        *("--host", "127.0.0.1", "--port", str(free_port()), *args),
+        env={"PYTHONPATH": str(ROOT), **env},
+        cwd=file.parent,
+        by_new_interpreter=by_new_interpreter,
+    )
     return ended.returncode, ended.stdout + ended.stderr
 
 
@@ -278,7 +283,8 @@ def test_a_service_waits_for_a_store_that_is_away_at_its_start(kind: str, tmp_pa
 @pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
 def test_a_store_that_stays_away_ends_the_start_with_3(workers: list[str], tmp_path: Path) -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
-    code, text = run(a_file(tmp_path, store_wait_seconds=0.5), "--store", url, *workers)
+    file = a_file(tmp_path, store_wait_seconds=0.5)
+    code, text = run(file, "--store", url, *workers, by_new_interpreter=bool(workers))
     assert code == 3
     assert "the store can't be reached, for 0.5 s now" in text
     assert "JobSettings.store_wait_seconds" in text

@@ -183,7 +183,7 @@ def a_file_without_guard() -> str:
         file = Path(folder) / "unguarded.py"
         guarded = (ROOT / "docs_src" / "in_processes.py").read_text()
         file.write_text(re.sub(r"if __name__ == .*\n +", "", guarded))
-        done = run_to_end(file, "--host", "127.0.0.1", "--port", "0")
+        done = run_to_end(file, "--host", "127.0.0.1", "--port", "0", by_new_interpreter=True)
     assert done.returncode == 3
     return done.stderr
 
