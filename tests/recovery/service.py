@@ -26,13 +26,14 @@ def the_store() -> JobStore:
 
 
 def note(what: str, ctx: JobContext) -> None:
-    """Write into the journal, which outlives a kill of this process."""
+    """Write into the journal, which outlives a kill of this process, then to stdout, where the test waits for it."""
     line = f"{what} {ctx.job_id} {ctx.attempt} {os.getpid()}\n"
     descriptor = os.open(os.environ["RECOVERY_JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
+    print(line, end="", flush=True)
 
 
 class Ask(BaseModel):

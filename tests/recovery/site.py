@@ -3,8 +3,7 @@
 import contextlib
 import signal
 import sqlite3
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -15,7 +14,7 @@ from tests.support.redis_jobs import new_prefix
 from tests.support.redis_server import REDIS_URL
 from tests.support.service_process import ServiceProcess
 
-__all__ = ["NEVER_SECONDS", "STORES", "Entry", "Site", "site_on", "wait_until"]
+__all__ = ["NEVER_SECONDS", "STORES", "Entry", "Site", "site_on"]
 
 FILE = Path(__file__).with_name("service.py")
 
@@ -23,8 +22,6 @@ NEVER_SECONDS = 1000.0
 """A lease that does not run out while a test runs: what goes on all the same did not wait for it."""
 
 STORES = ("sqlite", "redis", "postgres")
-
-_BOUND_SECONDS = 30.0
 
 
 class Entry(NamedTuple):
@@ -115,18 +112,6 @@ class Site:
     def attempts(self, job_id: str) -> list[int]:
         """The attempts of a job that were begun."""
         return [entry.attempt for entry in self.entries("start") if entry.job_id == job_id]
-
-    def wait_for_journal(self, is_it: Callable[[list[Entry]], bool]) -> None:
-        """Wait until the journal is as it should be."""
-        wait_until(lambda: is_it(self.entries()))
-
-
-def wait_until(is_it: Callable[[], bool], seconds: float = _BOUND_SECONDS) -> None:
-    """Look again and again at what nobody tells of."""
-    deadline = time.monotonic() + seconds
-    while not is_it():
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.02)
 
 
 def _can_be_written(path: str) -> bool:

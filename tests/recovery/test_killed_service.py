@@ -14,6 +14,8 @@ from tests.recovery.caller import Caller, Story, whatever_breaks
 from tests.recovery.site import STORES, Site, site_on
 from tests.support.gate import Gate
 
+pytestmark = pytest.mark.timeout(180)
+
 RUNNING = 20
 JOBS = 220
 ROUNDS = 20
@@ -24,7 +26,6 @@ def test_a_killed_service_loses_nothing(site: Site) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("moment", range(ROUNDS))
 @pytest.mark.parametrize("store", STORES)
 def test_whenever_it_is_killed_a_service_loses_nothing(store: str, moment: int, tmp_path: Path) -> None:

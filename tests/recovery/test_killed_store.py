@@ -10,11 +10,13 @@ import httpx
 import pytest
 
 from tests.recovery.caller import Caller
-from tests.recovery.site import Site, wait_until
+from tests.recovery.site import Site
 from tests.support.gate import Gate
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
-from tests.wire.answers import assert_problem
+from tests.wire.answers import assert_problem, eventually
+
+pytestmark = pytest.mark.timeout(180)
 
 RUNNING = 10
 
@@ -43,7 +45,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Server]:
 def test_a_killed_store_loses_nothing_and_is_used_again_when_it_is_back(
     server: Server, gate: Gate, tmp_path: Path
 ) -> None:
-    with Site(server.store, tmp_path / "journal") as site, Caller(site.start(gate=gate)) as caller:
+    with Site(server.store, tmp_path / "journal") as site, Caller(service := site.start(gate=gate)) as caller:
         ended = caller.stories(caller.submit("/free", 30))
         running = caller.submit("/once", RUNNING // 2)
         posts = [caller.begin_post("/once", wait=50) for _ in range(RUNNING // 2 - 1)]
@@ -55,9 +57,10 @@ def test_a_killed_store_loses_nothing_and_is_used_again_when_it_is_back(
         server.kill()
         assert_away(caller.client.get(f"/jobs/{running[0]}"))
         assert_away(caller.client.post("/free", json={}, headers={"job-id": "refused"}))
+        ends = [entry.job_id for entry in site.entries("end")]
         for tool in held:
             tool.release()
-        site.wait_for_journal(lambda entries: [entry.what for entry in entries[-RUNNING:]] == ["end"] * RUNNING)
+        service.wait_for_log(lambda log: log.count("\nend ") == len(ends) + RUNNING, seconds=30.0)
         assert_away(caller.client.get(f"/jobs/{next(iter(ended))}/status"))
         assert brief_post.result().status_code == 204  # the others go on waiting meanwhile
         server.start()
@@ -71,7 +74,7 @@ def test_a_killed_store_loses_nothing_and_is_used_again_when_it_is_back(
         for job_id, story in caller.stories([*running, *waiting]).items():
             assert story.statuses == ["pending", "executing", "succeeded"]
             assert site.attempts(job_id) == [1]
-        wait_until(lambda: caller.client.get("/jobs/refused").status_code == 404)
+        eventually(lambda: caller.client.get("/jobs/refused"), lambda answer: answer.status_code == 404)
         [later] = caller.submit("/free")
         assert caller.story(later).status == "succeeded"
         assert site.attempts("refused") == []

@@ -5,8 +5,10 @@ import signal
 import pytest
 
 from tests.recovery.caller import Caller
-from tests.recovery.site import Site
+from tests.recovery.site import NEVER_SECONDS, Site
 from tests.support.gate import Gate
+
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.mark.parametrize("wakes_up", ["while its successor works", "when its successor has ended"])
@@ -16,7 +18,8 @@ def test_a_paused_process_does_not_overwrite_its_successors_result(site: Site, g
         [job] = there.submit("/deaf")
         first = gate.wait_for_arrival()
         wait_there = there.begin_wait(job)
-        with Caller(site.start(gate=second_gate, lease_seconds=1.0)) as here:
+        # the successor's own lease is long: it must not lose the job in its turn where it is slow to renew it
+        with Caller(site.start(gate=second_gate, lease_seconds=NEVER_SECONDS)) as here:
             wait_here = here.begin_wait(job)
             site.pause(paused)
             try:
@@ -27,8 +30,8 @@ def test_a_paused_process_does_not_overwrite_its_successors_result(site: Site, g
                 first.release()  # it has its result as soon as it goes on
             finally:
                 paused.process.send_signal(signal.SIGCONT)
-            paused.wait_for_log("lease was lost")
-            site.wait_for_journal(lambda entries: any((entry.what, entry.attempt) == ("end", 1) for entry in entries))
+            paused.wait_for_log("lease was lost", seconds=30.0)
+            paused.wait_for_log(f"end {job} 1 ", seconds=30.0)
             second.release()
             story = here.story(job)
             assert story.answer.json()["attempt"] == 2

@@ -6,9 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
+import pytest
+
 from tests.recovery.caller import Caller
 from tests.recovery.site import NEVER_SECONDS, Entry, Site
 from tests.support.gate import Gate
+
+pytestmark = pytest.mark.timeout(180)
 
 RARELY_SECONDS = NEVER_SECONDS / 3
 """A heartbeat that does not come while a test runs: what is heard all the same was told by the store."""
@@ -90,7 +94,7 @@ def test_a_service_that_is_told_to_stop_runs_what_waits_in_it(site: Site, gate: 
         gate.release_all()
         assert {wait.result().status_code for wait in waits} == {200}
         assert {story.status for story in there.stories(jobs).values()} == {"succeeded"}
-        assert leaving.process.wait(20) == 0
+        assert leaving.process.wait(60) == 0
     assert {entry.process for entry in site.entries()} == {leaving.process.pid}
     assert sorted(entry.job_id for entry in site.entries("start")) == sorted(jobs)
 

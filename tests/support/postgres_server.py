@@ -3,11 +3,11 @@
 import contextlib
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,13 +74,15 @@ class PostgresServer:
         main = int(pid_file.read_text().split()[0])
         children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
         processes = [main, *map(int, children)]
-        for process in processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        deadline = time.monotonic() + float(_SECONDS)
-        while any(map(_is_running, processes)):
-            assert time.monotonic() < deadline, "a process of PostgreSQL outlived its SIGKILL"
-            time.sleep(0.01)
+        with contextlib.ExitStack() as descriptors:
+            ends = []
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    ends.append(os.pidfd_open(process))
+                    descriptors.callback(os.close, ends[-1])
+                    os.kill(process, signal.SIGKILL)
+            for end in ends:
+                assert select.select([end], [], [], float(_SECONDS))[0], "a process of PostgreSQL outlived its SIGKILL"
         # where nobody collects the dead these would be taken for those of a server which runs
         pid_file.unlink()
         (self._folder / f".s.PGSQL.{self.port}.lock").unlink(missing_ok=True)
@@ -94,14 +96,6 @@ class PostgresServer:
             )
             output.seek(0)
             assert done.returncode == 0, f"{command}: {output.read()}"
-
-
-def _is_running(process: int) -> bool:
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text(errors="replace")
-    except OSError:
-        return False
-    return stat[stat.rindex(")") + 2] not in "ZX"
 
 
 def _programs() -> Path:
