@@ -205,8 +205,15 @@ def test_what_nobody_can_end_does_not_keep_the_process(file: Path, gate: Gate) -
         assert "torn down" in service.log
 
 
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("path", ["/guarded", "/guarded-async"])
+@pytest.mark.parametrize(
+    ("path", "second"),
+    [
+        ("/guarded", signal.SIGTERM),
+        ("/guarded-async", signal.SIGINT),
+        pytest.param("/guarded", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("/guarded-async", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_a_second_signal_ends_the_process_at_once(path: str, second: signal.Signals, file: Path, gate: Gate) -> None:
     with ServiceProcess(file, ["--grace", "600"], seconds=SECONDS, exit_code=None) as service:
         submit(service, path, gate)

@@ -82,8 +82,13 @@ class HalfSent:
         return answer
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("wish", WISHES, ids=["prefer", "timeout"])
+@pytest.mark.parametrize(
+    ("path", "wish"),
+    [
+        *zip(PATHS, WISHES, strict=True),
+        *(pytest.param(path, wish, marks=pytest.mark.slow) for path, wish in zip(PATHS, reversed(WISHES), strict=True)),
+    ],
+)
 def test_a_service_ends_though_a_client_waits_for_a_job_that_does_not_end(
     path: str, wish: dict[str, str], tmp_path: Path
 ) -> None:

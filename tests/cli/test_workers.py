@@ -321,7 +321,7 @@ class Broken(Shout):
 # --- the end ---
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_after_a_signal_all_workers_run_their_jobs_and_results_are_fetched(
     signal_number: signal.Signals, file: Path, gate: Gate
 ) -> None:
@@ -366,7 +366,7 @@ def test_ctrl_c_for_all_processes_of_the_terminal_is_one_signal_for_each(file: P
     assert "again" not in service.log
 
 
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
 def test_a_second_signal_ends_all_at_once(second: signal.Signals, file: Path, gate: Gate) -> None:
     with workers(file, 2, "--grace", "600", exit_code=None) as service:
         for path in ("/guarded", "/guarded-async"):

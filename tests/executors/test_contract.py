@@ -61,9 +61,7 @@ class TestProcessExecutor(ExecutorContract):
         return ProcessExecutor(2, stop_seconds=0.2)
 
 
-class TestProcessExecutorWithOneWorkerAndAsyncTools(
-    RunPromises, RoomPromises, CancelPromises, KillPromises, WorkerPromises
-):
+class TestProcessExecutorWithOneWorkerAndAsyncTools(RunPromises, RoomPromises, CancelPromises, KillPromises):
     capacity = 1
     carries_context = False
     is_async = True

@@ -38,6 +38,7 @@ DEATHS: list[tuple[type[LambdaTool], str, str]] = [
 ]
 
 
+@pytest.mark.timeout(180)
 async def test_each_death_fails_that_job_alone_and_the_pool_heals() -> None:
     executor = an_executor(2)
     server = a_server(End, EndAsync, Look, executor=executor)
@@ -78,6 +79,7 @@ async def test_a_job_is_run_again_when_its_worker_was_killed_and_it_may() -> Non
     ]
 
 
+@pytest.mark.timeout(180)
 async def test_a_job_that_needs_too_much_memory_says_so_and_gets_nobody_into_trouble() -> None:
     """As does one with a request that is too large for its worker."""
     too_much = 2 * LIMIT_BYTES
