@@ -94,9 +94,9 @@ async def test_workers_that_die_as_soon_as_they_are_up_are_started_ever_more_slo
     async with a_server(Fragile(str(tmp_path)), executor=executor) as server, asyncio.timeout(LONG_SECONDS):
         (tmp_path / "doomed").touch()
         os.kill(workers_here().pop(), signal.SIGKILL)
-        await until(lambda: executor.stats().worker_losses_total == 4)
+        await until(lambda: executor.stats().worker_losses_total >= 4)
         (tmp_path / "doomed").unlink()
-        first, second, third = _starts(tmp_path)[1:]
+        first, second, third = _starts(tmp_path)[1:4]  # on a slow machine one more may have been started meanwhile
         assert second - first >= 1  # the pauses were not shorter, however slow the machine is
         assert third - second >= 2
         assert await server.run_tool("fragile", Order()) in workers_here()
