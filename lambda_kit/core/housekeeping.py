@@ -67,6 +67,7 @@ class Housekeeping:
         self._renew_others = renew_others
         self._settle_doubts = settle_doubts
         self._has_orphans = asyncio.Event()
+        self._is_in_doubt = asyncio.Event()
         self._seen_at: float | None = None
         self._patient_until = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,12 +84,16 @@ class Housekeeping:
         self._seen_at = None
         self._patient_until = time.monotonic() + 2 * self._every_seconds if is_store_back else 0.0
         await self._keep_alive()
-        never, self._has_orphans = asyncio.Event(), asyncio.Event()  # of this loop
+        self._is_in_doubt, never, self._has_orphans = asyncio.Event(), asyncio.Event(), asyncio.Event()  # of this loop
         self._tasks = [
-            asyncio.create_task(self._repeat(self._renew, never, at_once=False), name="lambda_kit leases"),
+            asyncio.create_task(self._repeat(self._renew, self._is_in_doubt, at_once=False), name="lambda_kit leases"),
             asyncio.create_task(self._repeat(self._clean_up, never, at_once=True), name="lambda_kit housekeeping"),
             asyncio.create_task(self._repeat(self._adopt, self._has_orphans, at_once=True), name="lambda_kit recovery"),
         ]
+
+    def look_again(self) -> None:
+        """Changes may have been missed: ask at once whether the jobs here are to end."""
+        self._is_in_doubt.set()
 
     async def stop(self) -> None:
         """End the tasks, and leave to others what this process has."""
@@ -105,7 +110,7 @@ class Housekeeping:
     async def _repeat(self, work: Callable[[], Awaitable[None]], is_due: asyncio.Event, *, at_once: bool) -> None:
         is_away = False
         if not at_once:
-            await asyncio.sleep(self._every_seconds)
+            await self._until_due(is_due)
         while True:
             try:
                 await work()
@@ -116,10 +121,13 @@ class Housekeeping:
                 is_away = True
             except Exception:
                 logger.exception("the jobs could not be looked after; trying again")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._every_seconds):
-                    await is_due.wait()
-            is_due.clear()
+            await self._until_due(is_due)
+
+    async def _until_due(self, is_due: asyncio.Event) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._every_seconds):
+                await is_due.wait()
+        is_due.clear()
 
     async def _keep_alive(self) -> None:
         await self._store.keep_alive(self._runner.owner, lease_seconds=self._lease_seconds)

@@ -228,6 +228,7 @@ class LocalJobs:
         self.followers.tell(job_id)
         if job_id is None:
             self.waiters.look_again()
+            self._housekeeping.look_again()
         elif status is None:
             self.waiters.settle(job_id, None)
         elif status.is_final:

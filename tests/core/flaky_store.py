@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lambda_kit import SqliteJobStore
 from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.store import Change, OnChange
 
 __all__ = ["FlakyStore"]
 
@@ -31,6 +33,9 @@ class FlakyStore(SqliteJobStore):
         self.calls: Counter[str] = Counter()
         self.delay_seconds = 0.0
         """How long each failure takes."""
+        self.is_deaf = False
+        """Whether changes are not told."""
+        self._told: list[OnChange] = []
         for method in _METHODS:
             setattr(self, method, self._flaky(method))
 
@@ -52,3 +57,13 @@ class FlakyStore(SqliteJobStore):
             return answer
 
         return call
+
+    def watch(self, on_change: OnChange) -> Callable[[], None]:
+        self._told.append(on_change)
+        return super().watch(lambda change: None if self.is_deaf else on_change(change))
+
+    def hear_again(self) -> None:
+        """End the deafness, and say so."""
+        self.is_deaf = False
+        for on_change in self._told:
+            on_change(Change(None))

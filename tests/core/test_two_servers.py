@@ -185,6 +185,20 @@ async def test_a_job_that_is_cancelled_elsewhere_leaves_the_queue(open_store: Op
         assert (await first._jobs.wait("runs", LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
 
 
+async def test_a_cancel_that_was_not_heard_of_is_asked_for_when_changes_are_heard_of_again(open_store: Open) -> None:
+    rarely = JobSettings(heartbeat_seconds=900.0, lease_seconds=1000.0)
+    store, door = open_store(), AsyncDoor()
+    first = a_server(door, store=store, settings=rarely)
+    second = a_server(AsyncDoor(), store=open_store(), settings=rarely)
+    async with asyncio.timeout(LONG_SECONDS), first, second:
+        await first._jobs.submit(a_submission(first, door, job_id="job"))
+        await until(lambda: door.begun)
+        store.is_deaf = True
+        assert (await second._jobs.cancel("job")).status is JobStatus.EXECUTING
+        store.hear_again()
+        assert (await second._jobs.wait("job", LONG_SECONDS)).job.status is JobStatus.CANCELLED
+
+
 async def test_a_store_that_can_not_say_whether_a_job_may_run_is_asked_again_by_and_by(
     open_store: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
