@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batches", "Item"]
 
-_MOST_UNDER_WAY = 2  # the others gather meanwhile: fewer and larger statements take less of everybody's time
+_MOST_UNDER_WAY = 4  # the others gather meanwhile: fewer and larger statements take less of everybody's time
 _MOST_ITEMS = 100
 _SMALL_BYTES = 64 * 1024  # what is larger goes alone, so that nobody waits for it
 

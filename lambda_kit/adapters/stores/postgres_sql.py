@@ -8,7 +8,7 @@ MIGRATIONS = (
 CREATE TABLE @jobs (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id text COLLATE "C" NOT NULL UNIQUE,
-    idempotency_key text COLLATE "C" UNIQUE,
+    idempotency_key text COLLATE "C",
     version bigint NOT NULL DEFAULT 1,
     record bytea NOT NULL,
     tool text COLLATE "C" NOT NULL,
@@ -29,6 +29,7 @@ CREATE TABLE @jobs (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 -- Bodies are mostly compressed or small: they are kept as they are.
 ALTER TABLE @jobs ALTER request SET STORAGE EXTERNAL, ALTER result SET STORAGE EXTERNAL;
+CREATE UNIQUE INDEX jobs_by_key ON @jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX jobs_pending ON @jobs (tool, number) WHERE status = 'pending';
 CREATE INDEX jobs_executing ON @jobs (tool, lease_expires_at) WHERE status = 'executing';
 CREATE INDEX jobs_expiring ON @jobs (expires_at) WHERE expires_at IS NOT NULL;

@@ -36,7 +36,11 @@ _VERSION_1 = (
         event_count INTEGER NOT NULL,
         batch_token INTEGER NOT NULL,
         batch INTEGER NOT NULL,
-        record BLOB NOT NULL
+        record BLOB NOT NULL,
+        request_type TEXT,
+        request BLOB,
+        result_type TEXT,
+        result BLOB
     )""",
     "CREATE UNIQUE INDEX jobs_by_key ON jobs (idempotency_key) WHERE idempotency_key IS NOT NULL",
     "CREATE INDEX jobs_by_status ON jobs (status, number, tool, taken_by)",
@@ -45,6 +49,7 @@ _VERSION_1 = (
     "CREATE INDEX jobs_by_change ON jobs (change, origin)",
     # what was forgotten and is to be told: a job that is gone has no row that says so
     "CREATE TABLE tombstones (change INTEGER PRIMARY KEY, id TEXT NOT NULL, origin INTEGER NOT NULL)",
+    # large bodies: small ones are with their jobs
     "CREATE TABLE requests (number INTEGER PRIMARY KEY, content_type TEXT NOT NULL, content BLOB NOT NULL)",
     "CREATE TABLE results (number INTEGER PRIMARY KEY, content_type TEXT NOT NULL, content BLOB NOT NULL)",
     """CREATE TABLE events (

@@ -3,8 +3,10 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import msgspec
+from cachetools import LRUCache
 
 from lambda_kit.adapters.stores.records import decode_job, encode_event, encode_job, is_expired
 from lambda_kit.adapters.stores.sqlite_queries import SMALL_BYTES
@@ -14,7 +16,14 @@ from lambda_kit.core.store import Change
 
 __all__ = ["Jobs", "Row"]
 
-_COLUMNS = "number, last_seq, event_count, batch_token, batch, record"
+_COLUMNS = "number, last_seq, event_count, batch_token, batch, request_type IS NULL, record"
+
+_STATUS_COLUMNS = (
+    "status = ?, taken_by = ?, cancel_requested = ?, lease_expires_at = ?, expires_at = ?, change = ?, origin = ?,"
+    " last_seq = ?, event_count = ?, record = ?"
+)
+_REMEMBERED = 10_000
+_EVENTS_AT_ONCE = 100
 
 
 class Row(msgspec.Struct, gc=False):
@@ -27,13 +36,15 @@ class Row(msgspec.Struct, gc=False):
     event_count: int
     batch: tuple[int, int]
     """Token and number of the last batch of events."""
+    is_request_large: bool
+    """Whether its request, while it is kept, is in a table of its own."""
 
 
 class Jobs:
     """The jobs, within one transaction after the other. One thread uses it, and it alone writes to its connection.
 
-    Numbers, and how many jobs are unfinished, are kept here from one transaction to the next while no other connection
-    writes.
+    Numbers, how many jobs are unfinished, and the jobs that were last seen and are not final, are kept here from one
+    transaction to the next while no other connection writes.
 
     Args:
         connection: The one to write to.
@@ -56,6 +67,7 @@ class Jobs:
         self._number = self._change = self._saved_change = 0
         self._sinks: list[str] = []
         self._unfinished: dict[str, int] = {}
+        self._rows: LRUCache[str, Row] = LRUCache(_REMEMBERED)
 
     # --- transactions ---
 
@@ -69,6 +81,7 @@ class Jobs:
             self._saved_change = self._change
             self._sinks = [name for (name,) in self.execute("SELECT name FROM sinks")]
             self._unfinished.clear()
+            self._rows.clear()
             self._data_version = data_version
 
     def commit(self) -> None:
@@ -89,7 +102,8 @@ class Jobs:
 
     def find(self, job_id: str) -> Row | None:
         """The job of that id, unless it has expired."""
-        return self._row(self.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,)))
+        row: Row | None = self._rows.get(job_id)
+        return row or self._row(self.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,)))
 
     def find_by_key(self, idempotency_key: str) -> Row | None:
         """The job of that key, unless it has expired."""
@@ -97,7 +111,8 @@ class Jobs:
 
     def select(self, condition: str, *values: object) -> list[Row]:
         """The jobs for which an SQL condition, which may be followed by an order and a limit, holds."""
-        return [_new_row(row) for row in self.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {condition}", values)]
+        rows = map(_new_row, self.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {condition}", values))
+        return [self._rows.get(row.job.id, row) for row in rows]
 
     def unfinished(self, tool: str) -> int:
         """How many jobs of a tool are not final."""
@@ -116,18 +131,22 @@ class Jobs:
         log = first[-self._event_log_size :]
         self._number += 1
         self._change += 1
+        small_type, small = _if_small(request)
         is_new = self.execute(
-            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, ?, 0, 0, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, ?, 0, 0, ?, ?, ?, NULL, NULL)"
+            " ON CONFLICT DO NOTHING",
             (
                 self._number, job.id, job.idempotency_key, job.tool, job.status.value, job.taken_by,
                 job.lease_expires_at, self._change, self._origin, len(first), len(log), encode_job(job),
+                small_type, small,
             ),
         ).rowcount  # fmt: skip
         if not is_new:
             return False
-        self.insert_body("requests", self._number, request)
-        for event in log:
-            self.execute("INSERT INTO events VALUES (?, ?, ?)", (self._number, event.seq, encode_event(event)))
+        if small is None:
+            self._insert_large("requests", self._number, request)
+        self._insert_events([(self._number, event.seq, encode_event(event)) for event in log])
+        self._rows[job.id] = Row(self._number, job, len(first), len(log), (0, 0), small is None)
         for sink in self._sinks:
             self.execute("INSERT INTO outbox VALUES (?, ?, 0, NULL, NULL)", (sink, self._number))
         if job.tool in self._unfinished:
@@ -135,35 +154,48 @@ class Jobs:
         self._note(job)
         return True
 
-    def insert_body(self, table: str, number: int, payload: Payload) -> None:
-        """Keep a body in `requests` or `results`."""
-        size = len(payload.content)
-        if size <= SMALL_BYTES:
-            self.execute(f"INSERT INTO {table} VALUES (?, ?, ?)", (number, payload.content_type, payload.content))
-            return
-        # A parameter would be copied while no other thread can run: for 50 MB the event loop would wait for 0.1 s.
-        self.execute(f"INSERT INTO {table} VALUES (?, ?, zeroblob(?))", (number, payload.content_type, size))
-        with self.connection.blobopen(table, "content", number) as blob:
-            blob.write(payload.content)
-
-    def transition(self, row: Row, after: Job, now: float) -> None:
+    def transition(self, row: Row, after: Job, now: float, result: Payload | None = None) -> None:
         """Give a job its next status, and log that."""
         row.job = after
         row.last_seq += 1
         self._log(row, [status_event(row.last_seq, after.status, now)])
         self._change += 1
-        self.execute(
-            "UPDATE jobs SET status = ?, taken_by = ?, cancel_requested = ?, lease_expires_at = ?, expires_at = ?,"
-            " change = ?, origin = ?, last_seq = ?, event_count = ?, record = ? WHERE number = ?",
-            (
-                after.status.value, after.taken_by, after.cancel_requested, after.lease_expires_at, after.expires_at,
-                self._change, self._origin, row.last_seq, row.event_count, encode_job(after), row.number,
-            ),
+        values = (
+            after.status.value, after.taken_by, after.cancel_requested, after.lease_expires_at, after.expires_at,
+            self._change, self._origin, row.last_seq, row.event_count, encode_job(after),
         )  # fmt: skip
         if after.status.is_final:
-            self.execute("DELETE FROM requests WHERE number = ?", (row.number,))
-            self._count_off(after.tool)
+            self._end(row, values, result)
+        else:
+            self.execute(f"UPDATE jobs SET {_STATUS_COLUMNS} WHERE number = ?", (*values, row.number))
         self._note(after)
+
+    def _end(self, row: Row, values: tuple[object, ...], result: Payload | None) -> None:
+        small_type, small = (None, None) if result is None else _if_small(result)
+        self.execute(
+            f"UPDATE jobs SET {_STATUS_COLUMNS}, request_type = NULL, request = NULL, result_type = ?, result = ?"
+            " WHERE number = ?",
+            (*values, small_type, small, row.number),
+        )
+        if result is not None and small is None:
+            self._insert_large("results", row.number, result)
+        if row.is_request_large:
+            self.execute("DELETE FROM requests WHERE number = ?", (row.number,))
+        self._count_off(row.job.tool)
+        self._rows.pop(row.job.id, None)
+
+    def _insert_large(self, table: str, number: int, payload: Payload) -> None:
+        # A parameter would be copied while no other thread can run: for 50 MB the event loop would wait for 0.1 s.
+        size = len(payload.content)
+        self.execute(f"INSERT INTO {table} VALUES (?, ?, zeroblob(?))", (number, payload.content_type, size))
+        with self.connection.blobopen(table, "content", number) as blob:
+            blob.write(payload.content)
+
+    def _insert_events(self, rows: Sequence[tuple[int, int, bytes]]) -> None:
+        # in few statements: after each, other threads have their turn
+        for start in range(0, len(rows), _EVENTS_AT_ONCE):
+            some = rows[start : start + _EVENTS_AT_ONCE]
+            self.execute(f"INSERT INTO events VALUES {', '.join(['(?, ?, ?)'] * len(some))}", [*chain(*some)])
 
     def report(self, row: Row, job: Job, events: Sequence[Event]) -> None:
         """Keep what a tool reported, and the job's new record."""
@@ -205,6 +237,7 @@ class Jobs:
     def drop(self, row: Row) -> None:
         """Forget a job that is not final, and tell of it."""
         self.forget(row.number)
+        self._rows.pop(row.job.id, None)
         self._count_off(row.job.tool)
         self._change += 1
         self.execute("INSERT INTO tombstones VALUES (?, ?, ?)", (self._change, row.job.id, self._origin))
@@ -235,11 +268,14 @@ class Jobs:
         if found is None:
             return None
         row = _new_row(found)
-        return None if row.job.expires_at is not None and is_expired(row.job, self.now()) else row
+        if row.job.expires_at is None:
+            self._rows[row.job.id] = row
+            return row
+        return None if is_expired(row.job, self.now()) else row
 
     def _log(self, row: Row, events: Sequence[Event]) -> None:
         rows = [(row.number, event.seq, encode_event(event)) for event in events[-self._event_log_size :]]
-        self.connection.executemany("INSERT INTO events VALUES (?, ?, ?)", rows)
+        self._insert_events(rows)
         row.event_count += len(rows)
         surplus = row.event_count - self._event_log_size
         if surplus > 0:
@@ -258,6 +294,11 @@ class Jobs:
         self.changes[job.id] = Change(job.id, job.status, job.cancel_requested)
 
 
-def _new_row(row: tuple[int, int, int, int, int, bytes]) -> Row:
-    number, last_seq, event_count, batch_token, batch, record = row
-    return Row(number, decode_job(record), last_seq, event_count, (batch_token, batch))
+def _new_row(row: tuple[int, int, int, int, int, int, bytes]) -> Row:
+    number, last_seq, event_count, batch_token, batch, is_request_large, record = row
+    return Row(number, decode_job(record), last_seq, event_count, (batch_token, batch), bool(is_request_large))
+
+
+def _if_small(payload: Payload) -> tuple[str | None, bytes | None]:
+    """What is kept of a body with its job."""
+    return (payload.content_type, payload.content) if len(payload.content) <= SMALL_BYTES else (None, None)

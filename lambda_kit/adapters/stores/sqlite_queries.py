@@ -18,7 +18,6 @@ from lambda_kit.core.watches import change_of
 __all__ = [
     "SMALL_BYTES",
     "Body",
-    "body",
     "change_now",
     "changes_since",
     "counts",
@@ -29,12 +28,13 @@ __all__ = [
     "owners",
     "queue_positions",
     "read_events",
+    "request_of",
     "result",
     "undelivered",
 ]
 
 SMALL_BYTES: Final = 64 * 1024
-"""Bodies up to this size are bound and fetched as values."""
+"""Bodies up to this size are kept with their jobs."""
 _MAX_CHANGES: Final = 1000
 _LIVE: Final = "(+expires_at IS NULL OR +expires_at > ?)"  # without an index: few have expired
 
@@ -58,28 +58,26 @@ def find_by_key(connection: sqlite3.Connection, idempotency_key: str, now: float
     return _live(connection.execute("SELECT record FROM jobs WHERE idempotency_key = ?", (idempotency_key,)), now)
 
 
-def body(connection: sqlite3.Connection, table: str, number: int) -> Body | None:
-    """The body of the job of that number in `requests` or `results`."""
+def request_of(connection: sqlite3.Connection, number: int) -> Body | None:
+    """The request of the job of that number."""
     query = (
-        f"SELECT number, content_type, CASE WHEN length(content) <= {SMALL_BYTES} THEN content END"
-        f" FROM {table} WHERE number = ?"
+        "SELECT number, coalesce(request_type, content_type), request FROM jobs LEFT JOIN requests USING (number)"
+        " WHERE number = ?"
     )
-    row = connection.execute(query, (number,)).fetchone()
-    return None if row is None else Body(*row)
+    return _body(connection.execute(query, (number,)))
 
 
 def result(connection: sqlite3.Connection, job_id: str, now: float) -> Body | None:
     """The result of a job, unless it has expired."""
     query = (
-        f"SELECT number, content_type, CASE WHEN length(content) <= {SMALL_BYTES} THEN content END"
-        f" FROM jobs JOIN results USING (number) WHERE id = ? AND {_LIVE}"
+        "SELECT number, coalesce(result_type, content_type), result FROM jobs LEFT JOIN results USING (number)"
+        f" WHERE id = ? AND {_LIVE}"
     )
-    row = connection.execute(query, (job_id, now)).fetchone()
-    return None if row is None else Body(*row)
+    return _body(connection.execute(query, (job_id, now)))
 
 
 def large_body(connection: sqlite3.Connection, table: str, left: Body) -> Payload | None:
-    """What `body` or `result` left. It goes from the file to its place at once: a query would make two of it."""
+    """What `request_of` or `result` left. It goes from the file to its place at once: a query would make two of it."""
     with transaction(connection, "DEFERRED"):
         found = connection.execute(f"SELECT 1 FROM {table} WHERE number = ?", (left.number,)).fetchone()
         if found is None:
@@ -212,3 +210,8 @@ def _live(cursor: sqlite3.Cursor, now: float) -> Job | None:
         return None
     job = decode_job(row[0])
     return None if is_expired(job, now) else job
+
+
+def _body(cursor: sqlite3.Cursor) -> Body | None:
+    row = cursor.fetchone()
+    return None if row is None or row[1] is None else Body(*row)

@@ -9,7 +9,7 @@ import msgspec
 
 from lambda_kit.adapters.stores.records import SILENT_SECONDS, holds_lease, lease_lost
 from lambda_kit.adapters.stores.sqlite_jobs import Jobs, Row
-from lambda_kit.adapters.stores.sqlite_queries import Body, body, undelivered
+from lambda_kit.adapters.stores.sqlite_queries import Body, request_of, undelivered
 from lambda_kit.core.errors import QueueFullError
 from lambda_kit.core.events import NewEvent, report_event
 from lambda_kit.core.job import (
@@ -73,7 +73,7 @@ class Operations(Jobs):
             self.transition(row, after, now)
         elif claim_id is None or not holds_claim(row.job, owner, claim_id):
             return None
-        request = body(self.connection, "requests", row.number)
+        request = request_of(self.connection, row.number)
         assert request is not None  # noqa: S101 - for the type checker: it is kept until the job is final
         return row.job, request
 
@@ -90,12 +90,12 @@ class Operations(Jobs):
         return renewals
 
     def finish(self, lease: Lease, outcome: Outcome) -> Job:
-        return self._end(self._held(lease), outcome)
+        return self._end_by(self._held(lease), outcome)
 
     def release(self, lease: Lease, is_counted: bool) -> Job:
         row = self._held(lease)
         if row.job.cancel_requested:
-            return self._end(row, None)
+            return self._end_by(row, None)
         self.transition(row, requeue_job(row.job, is_counted=is_counted, taken_by=row.job.taken_by), self.now())
         return row.job
 
@@ -104,7 +104,7 @@ class Operations(Jobs):
         if row is None:
             return None
         if row.job.status is JobStatus.PENDING:
-            self._end(row, None)
+            self._end_by(row, None)
         elif not row.job.status.is_final and not row.job.cancel_requested:
             self.ask_to_cancel(row, msgspec.structs.replace(row.job, cancel_requested=True))
         return row.job
@@ -224,10 +224,9 @@ class Operations(Jobs):
             raise lease_lost(lease)
         return row
 
-    def _end(self, row: Row, outcome: Outcome) -> Job:
+    def _end_by(self, row: Row, outcome: Outcome) -> Job:
         now = self.now()
         job = end_job(row.job, outcome, now=now)
-        if job.status is JobStatus.SUCCEEDED and isinstance(outcome, Payload):
-            self.insert_body("results", row.number, outcome)
-        self.transition(row, job, now)
+        is_result = job.status is JobStatus.SUCCEEDED and isinstance(outcome, Payload)
+        self.transition(row, job, now, outcome if is_result and isinstance(outcome, Payload) else None)
         return job
