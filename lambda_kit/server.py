@@ -26,9 +26,10 @@ from lambda_kit.adapters.http.routes import (
 from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_controller import HttpSettings
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
+from lambda_kit.adapters.stores.memory import MemoryJobStore
 from lambda_kit.adapters.stores.urls import store_from_url
 from lambda_kit.core.assembly import assign_executors, bind_tools, check_names
-from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
+from lambda_kit.core.errors import ConfigurationError, LambdaKitError, ToolNotFoundError
 from lambda_kit.core.executor import Executor
 from lambda_kit.core.in_process import run_in_process
 from lambda_kit.core.job import Job
@@ -91,6 +92,7 @@ class ToolServer:
             raise ConfigurationError(
                 f"ToolServer({service!r}): the first argument must be a Service(name=..., contact={{...}})"
             )
+        self._store_trouble: ConfigurationError | None = None
         own = [executor] if isinstance(executor, Executor) else list(executor or ())
         bound = bind_tools(concrete_tools() if tools is None else tools)
         check_paths({tool.name: tool.path for tool in bound})
@@ -102,9 +104,11 @@ class ToolServer:
         self.http_settings = HttpSettings(
             max_body_bytes=max_body_bytes, try_later_body=try_later_body, job_list=job_list, debug=debug
         )
+        if store is None:
+            store, self._store_trouble = _store_of_environment()
         self._jobs = JobService(
             bound,
-            _as_store(store or os.environ.get("LAMBDA_KIT_STORE") or "memory://"),
+            _as_store(store),
             executors,
             sinks=sinks,
             settings=settings,
@@ -159,6 +163,7 @@ class ToolServer:
         """
         if store is not None:
             self._jobs.use_store(_as_store(store))
+            self._store_trouble = None
         if grace_seconds is not None:
             self._jobs.settings = replace(self._jobs.settings, grace_seconds=grace_seconds)
         settings = self.http_settings
@@ -231,6 +236,15 @@ class ToolServer:
         """How jobs are looked after."""
         return self._jobs.settings
 
+    def check_store(self) -> None:
+        """See whether there is a store to use.
+
+        Raises:
+            ConfigurationError: if none was given, and ``$LAMBDA_KIT_STORE`` names one that can't be; says what to do.
+        """
+        if self._store_trouble is not None:
+            raise self._store_trouble
+
     @property
     def has_shared_store(self) -> bool:
         """Whether several processes can use the store at once."""
@@ -249,7 +263,12 @@ class ToolServer:
         await self._jobs.drain()
 
     async def __aenter__(self) -> Self:
-        """Start what runs jobs, unless it is running; tools are set up."""
+        """Start what runs jobs, unless it is running; tools are set up.
+
+        Raises:
+            ConfigurationError: if that can't be done; says why.
+        """
+        self.check_store()
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             if self._users and self._loop is not None:
@@ -300,6 +319,17 @@ class ToolServer:
         if found:
             return found[0]
         raise ToolNotFoundError(f"{tool!r} is not served here; the tools are {', '.join(self.tools)}")
+
+
+def _store_of_environment() -> tuple[JobStore, ConfigurationError | None]:
+    """The store that the environment names; where it names none, what a start is to be refused with.
+
+    A service that only prints a description, or is given another store, needs that one not.
+    """
+    try:
+        return _as_store(os.environ.get("LAMBDA_KIT_STORE") or "memory://"), None
+    except LambdaKitError as error:
+        return MemoryJobStore(), ConfigurationError(f"$LAMBDA_KIT_STORE: {error}")
 
 
 def _as_store(store: JobStore | str) -> JobStore:

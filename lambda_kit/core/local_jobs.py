@@ -165,8 +165,8 @@ class LocalJobs:
         waiting, begun = self.scheduler.close()
         unwanted = [*waiting, *begun]
         if self._store.is_durable:
-            left = [*waiting, *filter(self._is_left_to_others, begun)]
-            unwanted = [job_id for job_id in begun if job_id not in set(left)]
+            left = {*waiting, *filter(self._is_left_to_others, begun)}
+            unwanted = [job_id for job_id in begun if job_id not in left]
             if left:
                 logger.warning("%d jobs did not end in time and are left to other processes", len(left))
             for job_id in left:

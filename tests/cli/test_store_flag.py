@@ -158,6 +158,20 @@ def test_a_driver_that_is_missing_exits_with_1_and_the_command_that_installs_it(
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize("url", ["jobs.db", "mysql://127.0.0.1/jobs", "sqlite://"])
+def test_a_variable_that_names_no_store_is_told_when_the_store_is_needed(url: str, tmp_path: Path) -> None:
+    file = a_file(tmp_path)
+    code, text = run(file, LAMBDA_KIT_STORE=url)
+    assert code == 1
+    assert "$LAMBDA_KIT_STORE: " in text
+    assert "sqlite:///jobs.db" in text
+    assert "Traceback" not in text
+    code, text = run(file, "--list-services", LAMBDA_KIT_STORE=url)
+    assert (code, text.split()) == (0, ["shout", "guarded"])
+    with ServiceProcess(file, ["--store", "memory://"], env={"LAMBDA_KIT_STORE": url}) as service:
+        service.assert_alive()
+
+
 @pytest.mark.parametrize("user", ["", "user"])
 @pytest.mark.parametrize("form", ["redis://{}@127.0.0.1:{}/0", "postgresql://{}@127.0.0.1:{}/db?sslmode=require"])
 def test_the_password_of_a_store_that_is_not_there_is_not_shown(form: str, user: str, tmp_path: Path) -> None:
