@@ -9,6 +9,7 @@ from lambda_kit.core.job import Payload
 from lambda_kit.core.store import Lease
 from lambda_kit.testing import JobStoreContract, ManualClock
 from lambda_kit.testing.store_machine import JobStoreMachine, job_store_machine_test
+from lambda_kit.testing.store_topics.events import EventPromises
 
 REQUEST = Payload(b"{}", "application/json")
 RESULT = Payload(b"1", "application/json")
@@ -21,7 +22,7 @@ class TestMemoryJobStore(JobStoreContract):
             yield store
 
 
-class TestMemoryJobStoreWithASmallLog(JobStoreContract):
+class TestMemoryJobStoreWithASmallLog(EventPromises):
     event_log_size = 50
 
     @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
 from lambda_kit.testing import JobStoreContract, ManualClock
 from lambda_kit.testing.store_machine import JobStoreMachine, job_store_machine_test
+from lambda_kit.testing.store_topics.events import EventPromises
 from tests.support.postgres_schema import POSTGRES_URL, empty, new_schema
 
 
@@ -26,7 +27,7 @@ class TestPostgresJobStore(JobStoreContract):
             yield store
 
 
-class TestPostgresJobStoreWithASmallLog(JobStoreContract):
+class TestPostgresJobStoreWithASmallLog(EventPromises):
     event_log_size = 50
 
     @pytest.fixture

@@ -15,6 +15,7 @@ from lambda_kit.core.events import NewEvent
 from lambda_kit.core.store import Change
 from lambda_kit.testing import JobStoreContract, ManualClock
 from lambda_kit.testing.store_machine import JobStoreMachine, job_store_machine_test
+from lambda_kit.testing.store_topics.events import EventPromises
 from tests.support.redis_jobs import REQUEST, RESULT, a_job, claim, claimed, new_prefix
 from tests.support.redis_server import REDIS_URL, forget_redis_keys, need_redis
 
@@ -32,7 +33,7 @@ class TestRedisJobStore(JobStoreContract):
             yield store
 
 
-class TestRedisJobStoreWithASmallLog(JobStoreContract):
+class TestRedisJobStoreWithASmallLog(EventPromises):
     event_log_size = 50
 
     @pytest.fixture

@@ -14,6 +14,7 @@ from lambda_kit.core.job import Payload
 from lambda_kit.core.store import Change, Lease
 from lambda_kit.testing import JobStoreContract, ManualClock
 from lambda_kit.testing.store_machine import JobStoreMachine, job_store_machine_test
+from lambda_kit.testing.store_topics.events import EventPromises
 
 REQUEST = Payload(b"{}", "application/json")
 RESULT = Payload(b"1", "application/json")
@@ -27,7 +28,7 @@ class TestSqliteJobStore(JobStoreContract):
             yield store
 
 
-class TestSqliteJobStoreWithASmallLog(JobStoreContract):
+class TestSqliteJobStoreWithASmallLog(EventPromises):
     event_log_size = 50
 
     @pytest.fixture
