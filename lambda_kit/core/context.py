@@ -117,9 +117,15 @@ class JobContext(ivcap_service.JobContext):
             raise ValueError(f"progress({done}, {total}): must be finite numbers")
         if message is not None:
             message = message.encode(errors="backslashreplace").decode()
+        done, total = _number(done), None if total is None else _number(total)
         options = {"done": done, "total": total, "message": message}
         event = GenericEvent(name="progress", options={k: v for k, v in options.items() if v is not None})
         self._control.emit(event, Progress(done, total, message))
+
+
+def _number(value: float) -> int | float:
+    """A number that every store, and every reader of JSON, keeps as it is."""
+    return int(value) if isinstance(value, int) and abs(value) < 2**53 else float(value)
 
 
 running_job: contextvars.ContextVar[Callable[[], JobContext] | None] = contextvars.ContextVar(

@@ -164,6 +164,13 @@ class UnavailableError(LambdaKitError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class NotServingError(UnavailableError):
+    """The service itself takes no request now: it starts or stops, or is not ready.
+
+    Clients are told its text. Of any other `UnavailableError`, which tells of a database, they are told in general.
+    """
+
+
 class StoreError(LambdaKitError):
     """A job store refused an operation."""
 

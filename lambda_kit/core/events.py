@@ -58,9 +58,12 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     status: JobStatus | None = None
     """The new status. None for what a tool reports."""
 
-    def event_id(self, job_id: str) -> str:
-        """A UUID for this event: the same each time that it is read."""
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:ivcap:job:{job_id}#{self.seq}"))
+    def event_id(self, job: Job) -> str:
+        """A UUID for this event of a job: the same each time that it is read, and no other's.
+
+        The id of a job that was forgotten may be another job's later; the time of its request is not.
+        """
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{job.urn}@{job.requested_at!r}#{self.seq}"))
 
 
 class EventPage(msgspec.Struct, frozen=True, gc=False):

@@ -68,6 +68,7 @@ class Housekeeping:
         self._settle_doubts = settle_doubts
         self._has_orphans = asyncio.Event()
         self._is_in_doubt = asyncio.Event()
+        self._has_named_homeless = False
         self._seen_at: float | None = None
         self._patient_until = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,6 +83,7 @@ class Housekeeping:
             UnavailableError: if the store is away.
         """
         self._seen_at = None
+        self._has_named_homeless = False
         self._patient_until = time.monotonic() + 2 * self._every_seconds if is_store_back else 0.0
         await self._keep_alive()
         self._is_in_doubt, never, self._has_orphans = asyncio.Event(), asyncio.Event(), asyncio.Event()  # of this loop
@@ -156,11 +158,21 @@ class Housekeeping:
                 self._has_orphans.set()
         if not self._is_patient():
             for job in await self._store.reap():
-                logger.warning("job %s lost its worker and is now %s", job.id, job.status)
+                logger.warning("job %s lost its worker%s and is now %s", job.id, _named(job.taken_by), job.status)
                 if job.status is JobStatus.PENDING:
                     self._has_orphans.set()
         await self._settle_doubts()
         await self._store.purge()
+        await self._name_homeless()
+
+    async def _name_homeless(self) -> None:
+        """Say once which jobs wait for tools that are not here."""
+        if self._has_named_homeless:
+            return
+        for (tool, status), count in sorted((await self._store.counts()).items()):
+            if status is JobStatus.PENDING and tool not in self._tools:
+                logger.warning("%d jobs of tool '%s' wait in the store, and this service has no such tool", count, tool)
+        self._has_named_homeless = True
 
     async def _find_strays(self) -> None:
         """Take up the jobs that this process has been given, and was not told of: the answer was lost."""
@@ -188,3 +200,7 @@ class Housekeeping:
             if len(jobs) < room:
                 return
             await asyncio.sleep(_NEXT_BATCH_SECONDS)
+
+
+def _named(owner: str | None) -> str:
+    return "" if owner is None else f" ({owner})"

@@ -12,6 +12,7 @@ from lambda_kit.core.delivery import SinkDispatcher
 from lambda_kit.core.errors import (
     BadRequestError,
     JobConflictError,
+    NotServingError,
     QueueFullError,
     UnavailableError,
 )
@@ -243,7 +244,7 @@ class Intake:
 
     def _check_accepts(self) -> None:
         if not self._accepts_jobs():
-            raise UnavailableError("the service is not taking jobs now")
+            raise NotServingError("the service is not taking jobs now")
 
     async def _discard(self, job_id: str, live: LiveRequest) -> None:
         try:

@@ -138,8 +138,8 @@ Outcome = Payload | Failure | None
 class Progress(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How far a job is, as its tool said last."""
 
-    done: float
-    total: float | None = None
+    done: int | float
+    total: int | float | None = None
     message: str | None = None
 
 
@@ -296,5 +296,5 @@ def reap_job(job: Job, *, now: float) -> Job | None:
         return None
     if job.attempt < job.max_attempts and not job.cancel_requested:
         return requeue_job(job, is_counted=True)
-    lost = f"worker lost: '{job.lease_owner}' did not renew its lease (attempt {job.attempt})"
+    lost = f"worker lost: the process that ran the job did not renew its lease (attempt {job.attempt})"
     return end_job(job, Failure(FailureKind.WORKER_LOST, "worker-lost", lost), now=now)

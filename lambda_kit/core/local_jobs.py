@@ -155,11 +155,13 @@ class LocalJobs:
         """Wait until the jobs here have ended, and end those that take too long.
 
         Where the store outlives this process, others can run the jobs that have not begun, and those that may be begun
-        again: these are left to them. All others are cancelled.
+        again: these are left to them. So none is begun that would probably not end in time. All others are cancelled.
 
         Args:
             deadline: When the time is over, by `time.monotonic`.
         """
+        if self._store.is_durable:
+            self.scheduler.leave(partial(self._takes_too_long, deadline), self._is_left)
         if await self.scheduler.drain(max(0.0, deadline - time.monotonic())):
             return
         waiting, begun = self.scheduler.close()
@@ -177,6 +179,12 @@ class LocalJobs:
             logger.warning("%d jobs did not end in time and are cancelled", len(unwanted))
             await asyncio.gather(*map(self._cancel_at_stop, unwanted))
         await self.scheduler.drain(self._settings.cancel_seconds + 1.0)
+
+    def _takes_too_long(self, deadline: float, tool: str) -> bool:
+        """Whether a job of a tool is better not begun now: it may be begun once, and others took too long for that."""
+        seconds = self._statistics.mean_seconds(tool)
+        is_once = self._tools[tool].options.max_attempts == 1
+        return is_once and seconds is not None and time.monotonic() + seconds > deadline
 
     def _is_left_to_others(self, job_id: str) -> bool:
         """Whether a job that an executor has may be begun again; it is then, unless it ends by itself."""

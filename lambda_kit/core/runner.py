@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from lambda_kit.core.active import ActiveRun, Creation, LiveRequest
-from lambda_kit.core.errors import LeaseLostError, PayloadTooLargeError, UnavailableError
+from lambda_kit.core.errors import LeaseLostError, NotServingError, PayloadTooLargeError, UnavailableError
 from lambda_kit.core.executor import Invoke
 from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
 from lambda_kit.core.pump import EventPump
@@ -110,9 +110,10 @@ class JobRunner:
                 await self._close(run.pump, run.job_id)
             try:
                 job = await self._write_end(run, outcome)
-            except PayloadTooLargeError as error:
-                message = f"the result can't be kept: {error}"
-                outcome = Failure(FailureKind.ENCODING, "result-too-large", message)
+            except LeaseLostError:
+                raise
+            except Exception as error:  # noqa: BLE001 - of the store's: without an end the job would count as lost
+                outcome = _not_kept(run.job_id, error)
                 job = await self._write_end(run, outcome)
         except LeaseLostError:
             logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
@@ -190,7 +191,7 @@ class JobRunner:
             created = await self._store.create(new.job, new.request, max_unfinished=new.max_unfinished, claim=claim)
         except asyncio.CancelledError:
             new.on_doubt()
-            new.settle(UnavailableError("the service is stopping"))
+            new.settle(NotServingError("the service is stopping"))
             raise
         except Exception as error:  # noqa: BLE001 - it is raised where the request was made
             if isinstance(error, UnavailableError):
@@ -239,6 +240,13 @@ class JobRunner:
         """Whether a record is as this run has, or may have, left it."""
         is_handed_back = job.status is JobStatus.PENDING and job.taken_by == self.owner
         return job.lease_token == run.lease.token and (job.status.is_final or is_handed_back)
+
+
+def _not_kept(job_id: str, error: Exception) -> Failure:
+    if isinstance(error, PayloadTooLargeError):
+        return Failure(FailureKind.ENCODING, "result-too-large", f"the result can't be kept: {error}")
+    logger.error("job %s: its end could not be written", job_id, exc_info=error)
+    return Failure(FailureKind.ENCODING, "result-not-kept", "the result could not be kept; the log has the details")
 
 
 def _log_failure(job: Job, failure: Failure) -> None:

@@ -26,6 +26,14 @@ _AGAIN_SECONDS = 1.0
 """After so long an executor that refused a job, though it had said that it had room, is asked again."""
 
 
+def _nothing_is_left(_tool: str) -> bool:
+    return False
+
+
+def _ignore(_job_id: str) -> None:
+    """Nobody wants to know."""
+
+
 class _RunJob(Protocol):
     def __call__(self, job_id: str, invoke: Invoke) -> Coroutine[Any, Any, None]: ...
 
@@ -86,10 +94,13 @@ class Scheduler:
         self._handing: asyncio.Task[None] | None = None
         self._drained: asyncio.Event | None = None
         self._is_open = False
+        self._is_left: Callable[[str], bool] = _nothing_is_left
+        self._on_left: Callable[[str], None] = _ignore
 
     async def start(self) -> None:
         """Take jobs from now on, and start the executors that have tools."""
         self._is_open = True
+        self._is_left = _nothing_is_left
         self._drained = None  # it belongs to the event loop on which it was waited for
         for name, pool in self._pools.items():
             tools = {lane.tool.name: lane.tool for lane in self._lanes.values() if lane.pool is pool}
@@ -169,18 +180,34 @@ class Scheduler:
         self._give_back(place)
         if self._turns:
             self._wake()
-        else:
-            self._look_whether_drained()
+        self._look_whether_drained()
 
     @property
     def is_open(self) -> bool:
         """Whether jobs are handed over."""
         return self._is_open
 
+    def leave(self, is_left: Callable[[str], bool], on_left: Callable[[str], None]) -> None:
+        """From now on forget the jobs that wait, and come, of tools that are to be left to other processes.
+
+        Args:
+            is_left: Says that of a tool, each time that one of its jobs could start.
+            on_left: Told of each job that is forgotten.
+        """
+        self._is_left, self._on_left = is_left, on_left
+        self._leave()
+        self._look_whether_drained()
+
+    def _leave(self) -> None:
+        for lane in self._turns.lanes():
+            if self._is_left(lane.tool.name):
+                for job_id in self._turns.clear(lane):
+                    self._on_left(job_id)
+
     def close(self) -> tuple[list[str], list[str]]:
         """Hand over no more jobs, and forget those that wait; returns their ids, and of those that executors have."""
         self._is_open = False
-        waiting = self._turns.clear()
+        waiting = [job_id for lane in self._turns.lanes() for job_id in self._turns.clear(lane)]
         for pool in self._pools.values():
             if pool.again is not None:
                 pool.again.cancel()
@@ -296,6 +323,7 @@ class Scheduler:
         self._wake()
 
     def _next_lane(self) -> Lane | None:
+        self._leave()
         if self._is_full():
             return None
         return self._turns.next_lane()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from lambda_kit.core.bounds import bounded
-from lambda_kit.core.errors import ConfigurationError, JobNotFoundError, UnavailableError
+from lambda_kit.core.errors import ConfigurationError, JobNotFoundError, NotServingError, UnavailableError
 from lambda_kit.core.executor import Executor
 from lambda_kit.core.job import Job
 from lambda_kit.core.local_jobs import LocalJobs
@@ -266,7 +266,7 @@ class JobService:
 
     def _check_open(self) -> None:
         if self._open is None:
-            raise UnavailableError("the service is starting or stopping")
+            raise NotServingError("the service is starting or stopping")
 
     def _left_seconds(self) -> float:
         return max(0.0, (self._stop_by or 0.0) - time.monotonic())
@@ -279,9 +279,9 @@ class JobService:
             nonlocal was_away
             try:
                 await call()
-            except UnavailableError as error:
+            except UnavailableError:
                 was_away = True
-                self._why_starting = f"the service is starting, and waits for its store: {error}"
+                self._why_starting = "the service is starting, and waits for its store: its log has the details"
                 raise
 
         try:

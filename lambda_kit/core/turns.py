@@ -46,13 +46,16 @@ class Turns:
             self._has_left(lane)
         return lane
 
-    def clear(self) -> list[str]:
-        """Take out all jobs; returns their ids."""
-        job_ids = [job_id for lane in self._ring for job_id in lane.waiting]
-        for lane in self._ring:
-            lane.pool.waiting -= len(lane.waiting)
-            lane.waiting.clear()
-        self._ring.clear()
+    def lanes(self) -> list[Lane]:
+        """The lanes, whose turn it is first."""
+        return list(self._ring)
+
+    def clear(self, lane: Lane) -> list[str]:
+        """Take out all jobs of a lane; returns their ids."""
+        job_ids = list(lane.waiting)
+        lane.waiting.clear()
+        lane.pool.waiting -= len(job_ids)
+        self._ring.remove(lane)
         return job_ids
 
     def next_lane(self) -> Lane | None:

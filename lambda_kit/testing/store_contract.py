@@ -49,7 +49,8 @@ class JobStoreContract(
                 async with MyStore(clock=clock) as store:
                     yield store
 
-    The fixture yields an empty store that is started. pytest and pytest-asyncio are needed.
+    The fixture yields an empty store that is started. pytest and pytest-asyncio are needed; with the latter's strict
+    mode, its default, decorate the fixture with ``@pytest_asyncio.fixture``.
 
     What a store can't do is declared, by the attributes of `StorePromises`: `has_manual_clock`, `time_unit_seconds`,
     `event_log_size`, `keeps_jobs_when_stopped`.

@@ -55,3 +55,12 @@ async def test_the_jobs_of_a_process_that_is_found_dead_are_taken_up_at_once() -
     job_that_ran = await store.get("runs")
     assert job_that_ran is not None
     assert job_that_ran.attempt == 2
+
+
+async def test_jobs_of_tools_that_are_not_here_are_named_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryJobStore()
+    for n in range(3):
+        await store.create(Job(id=f"job-{n}", tool="gone", requested_at=0.0), REQUEST)
+    async with asyncio.timeout(LONG_SECONDS), a_server(Steps, store=store):
+        while "3 jobs of tool 'gone' wait in the store" not in caplog.text:  # noqa: ASYNC110 - the log has no event
+            await asyncio.sleep(0)

@@ -168,3 +168,20 @@ async def test_a_wait_that_can_not_be_begun_leaves_no_waiter(store: FlakyStore) 
                 await server._jobs.submit_and_wait(submission, LONG_SECONDS)
         assert server._jobs._local.waiters._by_job == {}
         door.door.set()
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_a_job_whose_end_the_store_refuses_has_failed_and_is_not_run_again(
+    store: FlakyStore, attempts: int
+) -> None:
+    class Once(Counts):
+        options = ToolOptions(max_attempts=attempts)
+
+    tool = Once()
+    async with asyncio.timeout(LONG_SECONDS), a_server(tool, store=store, settings=SOON) as server:
+        store.errors["finish"] = [ZeroDivisionError("the store is broken")]
+        settled = await server._jobs.submit_and_wait(a_submission(server, tool, "x", job_id="mine"), LONG_SECONDS)
+        assert settled.job.failure is not None
+        assert (settled.job.status, settled.job.failure.type) == (JobStatus.FAILED, "result-not-kept")
+        assert "broken" not in settled.job.failure.message
+        assert tool.runs == ["x"]

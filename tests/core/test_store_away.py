@@ -170,6 +170,7 @@ def test_a_client_is_told_to_come_back_while_no_job_can_be_made() -> None:
         refused = client.post("/steps", json={"text": "hi"}, headers=headers)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "7")
         assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["detail"] == "the job store can't be reached now: try again later"  # and nothing else
         assert client.get("/jobs/mine").status_code == 404
         again = client.post("/steps", json={"text": "hi"}, headers=headers)
         assert (again.status_code, again.text) == (200, "hi")

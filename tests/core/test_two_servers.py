@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lambda_kit import Job, JobSettings, JobSink, JobStatus, QueueFullError, ToolOptions
@@ -141,6 +142,30 @@ async def test_what_may_be_run_again_is_left_to_the_other_at_the_end_of_the_grac
         assert (settled.job.status, settled.job.attempt) == (JobStatus.SUCCEEDED, 2)
         told = ["pending", "executing", "pending", "executing", "succeeded"]
         assert await statuses(second._jobs.store, "job") == told
+
+
+async def test_what_would_probably_not_end_in_time_is_not_begun(open_store: Open) -> None:
+    settings = JobSettings(heartbeat_seconds=0.1, lease_seconds=0.8, grace_seconds=3.0, cancel_seconds=0.1)
+    door, other_door = OneDoor(), OneDoor()
+    first = a_server(door, store=open_store(), settings=settings)
+    second = a_server(other_door, store=open_store(), settings=SOON)
+    other_door.door.set()
+    async with asyncio.timeout(LONG_SECONDS), second:
+        async with first:
+            for name in ("runs", "waits"):
+                await first._jobs.submit(a_submission(first, door, name, job_id=name))
+            await until(lambda: door.begun)
+            usual = Job(id="usual", tool="async_door", requested_at=0.0, started_at=0.0, finished_at=100.0)
+            first._jobs.statistics.ended(msgspec.structs.replace(usual, status=JobStatus.SUCCEEDED))
+            stop = asyncio.create_task(first.drain())
+            waiting = await second._jobs.get("waits")
+            await until(lambda: first._jobs.load().queued == {"async_door": 0})
+            assert waiting.status is JobStatus.PENDING
+            door.door.set()
+            await stop
+        assert (await second._jobs.wait("waits", LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+        assert (await second._jobs.get("runs")).status is JobStatus.SUCCEEDED
+        assert (door.begun, other_door.begun) == (1, 1)
 
 
 async def test_what_was_left_is_run_when_the_same_server_starts_again(open_store: Open) -> None:

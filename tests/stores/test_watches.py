@@ -1,43 +1,18 @@
 """Who watches a store can't harm it, nor the others who watch."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from docs_src.json_store import JsonFilesJobStore
-from lambda_kit import Job, JobStatus, JobStore, MemoryJobStore, SqliteJobStore
-from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
+from lambda_kit import Job, JobStatus, JobStore
 from lambda_kit.core.job import Payload
 from lambda_kit.core.store import Change
-from tests.support.postgres_schema import POSTGRES_URL, new_schema
-from tests.support.redis_jobs import new_prefix
-from tests.support.redis_server import REDIS_URL
+from tests.support.store_opener import Opener, opener
 
 REQUEST = Payload(b"{}", "application/json")
-
-Opener = Callable[[], JobStore]
-
-
-@contextlib.contextmanager
-def opener(kind: str, directory: Path) -> Iterator[Opener]:
-    """Makes stores of a kind; those of a kind that is shared share what they keep."""
-    if kind == "redis":
-        with new_prefix() as prefix:
-            yield lambda: RedisJobStore(REDIS_URL, prefix=prefix)
-    elif kind == "postgres":
-        with new_schema() as schema:
-            yield lambda: PostgresJobStore(POSTGRES_URL, schema=schema)
-    elif kind == "sqlite":
-        yield lambda: SqliteJobStore(directory / "jobs.db")
-    elif kind == "json":
-        yield lambda: JsonFilesJobStore(directory)
-    else:
-        yield MemoryJobStore
 
 
 @pytest.fixture

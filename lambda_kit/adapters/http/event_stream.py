@@ -145,7 +145,7 @@ class EventStream:
         return gap + self._frame(event, "ivcap.job.event", msgspec.json.decode(event.body, type=dict[str, Any]))
 
     def _frame(self, event: Event, kind: str, members: dict[str, Any], stretch: str | None = None) -> bytes:
-        event_id = event.event_id(self._job.id)
+        event_id = event.event_id(self._job)
         if stretch is not None:  # who has seen the dropped event must not take the gap for it
             event_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self._job.urn}#{stretch}"))
         envelope = {

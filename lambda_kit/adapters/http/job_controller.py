@@ -85,13 +85,18 @@ def job_controller(service: JobService, settings: HttpSettings) -> type[Controll
     return type("JobController", (Controller,), members)
 
 
+def _tool(name: str | None) -> str | None:
+    # no tool has such a name, and not every database can look for it
+    return None if name is None else name.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def job_list_controller(service: JobService) -> type[Controller]:
     """Make the Litestar controller of the list of jobs. It is for those who may read every job's result."""
 
     async def list_jobs(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
         query = request.query_params
         page = await service.store.list_jobs(
-            tool=query.get("tool"),
+            tool=_tool(query.get("tool")),
             statuses=_statuses(query.getall("status", [])),
             limit=_limit(query.get("limit")),
             cursor=query.get("cursor"),

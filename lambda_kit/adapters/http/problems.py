@@ -15,6 +15,7 @@ from lambda_kit.core.errors import (
     JobNotFoundError,
     LambdaKitError,
     MissingExtraError,
+    NotServingError,
     PayloadTooLargeError,
     QueueFullError,
     RequestValidationError,
@@ -167,6 +168,14 @@ def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[
     )
 
 
+def _detail_of(error: LambdaKitError, status: int) -> str:
+    if status == 500:
+        return "the service failed inside; its log has the details"
+    if isinstance(error, UnavailableError) and not isinstance(error, NotServingError):
+        return "the job store can't be reached now: try again later"  # where it is, and why, is not for clients
+    return str(error)
+
+
 def _problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
     if isinstance(error, HTTPException):  # Litestar's own: no such path, method, guard of the user's …
         words = _title(error.status_code)
@@ -180,5 +189,5 @@ def _problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
     if isinstance(error, (QueueFullError, UnavailableError)):
         headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))
     errors = error.errors if isinstance(error, RequestValidationError) else None
-    detail = str(error) if status != 500 else "the service failed inside; its log has the details"
+    detail = _detail_of(error, status)
     return Problem(status, kind, detail, errors=errors), headers

@@ -24,7 +24,7 @@ from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, json_answer
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.problems import VERSION_HEADER
-from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.errors import NotServingError
 from lambda_kit.version import VERSION
 
 __all__ = ["health_handlers", "openapi_config", "openapi_handlers", "service_version", "version_response_header"]
@@ -58,7 +58,7 @@ def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]]) -> list[
     async def readiness() -> ASGIResponse:
         reason = await why_not_ready()
         if reason is not None:
-            raise UnavailableError(reason)
+            raise NotServingError(reason)
         return json_answer({"version": service_version()})  # type: ignore[return-value]
 
     async def liveness() -> ASGIResponse:

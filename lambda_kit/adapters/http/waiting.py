@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Request
 from litestar.types import Receive
 
-from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.errors import NotServingError
 from lambda_kit.core.service import JobService
 from lambda_kit.core.waiting import Settled
 
@@ -28,7 +28,7 @@ async def wait_while_connected(
         request: Its body has been read.
 
     Raises:
-        UnavailableError: if the server ends the request because it stops.
+        NotServingError: if the server ends the request because it stops.
     """
     if settled.job.status.is_final or seconds <= 0:
         return settled
@@ -42,7 +42,7 @@ async def wait_while_connected(
             raise
         # the server has waited for this request as long as it may: the client can still be told why it ends
         message = "the service is stopping, and the job did not end in time"
-        raise UnavailableError(message) from None
+        raise NotServingError(message) from None
     finally:
         for task in (waiting, leaving):
             task.cancel()

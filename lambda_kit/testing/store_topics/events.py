@@ -86,11 +86,14 @@ class EventPromises(StorePromises):
         lease = await self.claimed(store)
         await store.append_events(lease, [new_event(1)])
         assert (await self.existing(store)).progress is None
-        half = Progress(5, 10, "half")
+        half = Progress(5, 10.0, "half")
         await store.append_events(
             lease, [new_event(1, progress=Progress(1)), new_event(2, progress=half), new_event(3)]
         )
-        assert (await self.existing(store)).progress == half
+        kept = (await self.existing(store)).progress
+        assert kept == half
+        assert kept is not None
+        assert [type(number) for number in (kept.done, kept.total)] == [int, float]  # JSON tells them apart
         await store.append_events(lease, [new_event(4)])
         assert (await store.finish(lease, RESULT)).progress == half
 
