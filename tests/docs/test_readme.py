@@ -20,6 +20,7 @@ CALLS = re.findall(r"```console\n\$ (curl [^\n]+)\n(.*?)```", README, re.DOTALL)
 
 _CHANGING = [
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>"),
+    (r'"eventID":"[0-9a-f-]{36}"', '"eventID":"<uuid>"'),
     (r"(?m)^date: .*$", "date: <date>"),
     (r"(?m)^ivcap-ai-tool-version: .*$", "ivcap-ai-tool-version: <version>"),
 ]

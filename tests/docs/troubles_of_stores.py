@@ -13,14 +13,16 @@ from unittest import mock
 
 import pytest
 
-from lambda_kit import Job, JobSettings, JobStore, MemoryJobStore, SqliteJobStore
+from lambda_kit import Job, JobSettings, JobStore, MemoryJobStore, SqliteJobStore, UnavailableError
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
 from lambda_kit.adapters.stores.redis_store import RedisJobStore
 from lambda_kit.core.job import Payload
 from lambda_kit.testing import ManualClock, TestClient
-from tests.docs.troubles import greeter, refused, served, shows
+from tests.docs.troubles import Warnings, answer, greeter, refused, served, shows
 from tests.support.redis_server import REDIS_URL, need_redis
 from tests.support.service_process import free_port
+
+AWAY = "the job store can't be reached now: try again later"
 
 
 @contextlib.contextmanager
@@ -123,12 +125,23 @@ def a_locked_file() -> str:
         a_file() as file,
         TestClient(served(greeter(), store=SqliteJobStore(file, busy_timeout_seconds=0.05))) as client,
         contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other,
+        Warnings("lambda_kit", "requests are answered by 503") as warnings,
     ):
         other.execute("BEGIN IMMEDIATE")
-        answer = client.post("/greet", json={"name": "Ada"})
+        refusal = client.post("/greet", json={"name": "Ada"})
         other.execute("ROLLBACK")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    return str(answer.json()["detail"])
+    assert (refusal.status_code, refusal.headers["retry-after"]) == (503, "1")
+    assert refusal.json()["detail"] == AWAY
+    return warnings.message
+
+
+@shows(AWAY)
+def a_store_that_is_away() -> str:
+    class Away(MemoryJobStore):
+        async def create(self, *_: object, **__: object) -> Any:
+            raise UnavailableError("the store at 10.0.0.1 is away")
+
+    return answer(503, options={"store": Away()}, json={"name": "Ada"})
 
 
 @refused("is away, or can't do it now")

@@ -1,6 +1,7 @@
 """The one table of errors: what goes wrong inside, as an answer of RFC 9457 (docs/wire.md, Errors)."""
 
 import logging
+import time
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -75,6 +76,10 @@ _UNKNOWN = "Unknown"
 """The title of a status that is nobody's, such as the 460 of a guard."""
 
 _INTERNAL = (500, "internal-error")
+
+_LOGGED_AT = "lambda_kit_absence_logged_at"
+_LOG_SECONDS = 10.0
+"""So often, at most, the log says why requests are answered by 503."""
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -157,7 +162,9 @@ def problem_of_job(job: Job, *, debug: bool) -> Problem:
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything under lambda_kit's routes."""
     problem, headers = _problem_of(error)
-    if problem.status >= 500 and not isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError):
+        _log_absence(request, error)
+    elif problem.status >= 500:
         path = request.scope.get("path_template") or "an unknown path"
         logger.error("%s %s failed", request.method, path, exc_info=error)
     return Response(
@@ -166,6 +173,15 @@ def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[
         media_type=PROBLEM_MEDIA_TYPE,
         headers={**headers, VERSION_HEADER: VERSION},
     )
+
+
+def _log_absence(request: Request[Any, Any, Any], error: UnavailableError) -> None:
+    """Say why a request could not be answered, which its client is not told: not for each of thousands."""
+    now = time.monotonic()
+    state = request.app.state
+    if not isinstance(error, NotServingError) and now - state.get(_LOGGED_AT, -_LOG_SECONDS) >= _LOG_SECONDS:
+        state[_LOGGED_AT] = now
+        logger.warning("requests are answered by 503: %s", error)
 
 
 def _detail_of(error: LambdaKitError, status: int) -> str:
