@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -26,10 +25,9 @@ from lambda_kit.adapters.http.routes import (
 from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_controller import HttpSettings
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
-from lambda_kit.adapters.stores.memory import MemoryJobStore
-from lambda_kit.adapters.stores.urls import store_from_url
+from lambda_kit.adapters.stores.urls import store_from_url, store_of_environment
 from lambda_kit.core.assembly import assign_executors, bind_tools, check_names
-from lambda_kit.core.errors import ConfigurationError, LambdaKitError, ToolNotFoundError
+from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
 from lambda_kit.core.executor import Executor
 from lambda_kit.core.in_process import run_in_process
 from lambda_kit.core.job import Job
@@ -93,6 +91,7 @@ class ToolServer:
                 f"ToolServer({service!r}): the first argument must be a Service(name=..., contact={{...}})"
             )
         self._store_trouble: ConfigurationError | None = None
+        self._key_trouble: ConfigurationError | None = None
         own = [executor] if isinstance(executor, Executor) else list(executor or ())
         bound = bind_tools(concrete_tools() if tools is None else tools)
         check_paths({tool.name: tool.path for tool in bound})
@@ -105,14 +104,17 @@ class ToolServer:
             max_body_bytes=max_body_bytes, try_later_body=try_later_body, job_list=job_list, debug=debug
         )
         if store is None:
-            store, self._store_trouble = _store_of_environment()
+            store, self._store_trouble = store_of_environment()
+        sealer = Sealer(encryption_key)
+        if encryption_key is None:
+            sealer, self._key_trouble = Sealer.of_environment()
         self._jobs = JobService(
             bound,
             _as_store(store),
             executors,
             sinks=sinks,
             settings=settings,
-            sealer=Sealer(encryption_key or os.environ.get("LAMBDA_KIT_ENCRYPTION_KEY")),
+            sealer=sealer,
         )
         self._lifecycle = ToolLifecycle(tool for tool in bound if executors[tool.executor].runs_in_server)
         self._users = 0
@@ -236,14 +238,16 @@ class ToolServer:
         """How jobs are looked after."""
         return self._jobs.settings
 
-    def check_store(self) -> None:
-        """See whether there is a store to use.
+    def check_environment(self) -> None:
+        """See whether what the environment says of this server can be.
 
         Raises:
-            ConfigurationError: if none was given, and ``$LAMBDA_KIT_STORE`` names one that can't be; says what to do.
+            ConfigurationError: if ``$LAMBDA_KIT_STORE`` or ``$LAMBDA_KIT_ENCRYPTION_KEY`` is needed and wrong; says how
+                to mend it.
         """
-        if self._store_trouble is not None:
-            raise self._store_trouble
+        for trouble in (self._store_trouble, self._key_trouble):
+            if trouble is not None:
+                raise trouble
 
     @property
     def has_shared_store(self) -> bool:
@@ -268,7 +272,7 @@ class ToolServer:
         Raises:
             ConfigurationError: if that can't be done; says why.
         """
-        self.check_store()
+        self.check_environment()
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             if self._users and self._loop is not None:
@@ -319,17 +323,6 @@ class ToolServer:
         if found:
             return found[0]
         raise ToolNotFoundError(f"{tool!r} is not served here; the tools are {', '.join(self.tools)}")
-
-
-def _store_of_environment() -> tuple[JobStore, ConfigurationError | None]:
-    """The store that the environment names; where it names none, what a start is to be refused with.
-
-    A service that only prints a description, or is given another store, needs that one not.
-    """
-    try:
-        return _as_store(os.environ.get("LAMBDA_KIT_STORE") or "memory://"), None
-    except LambdaKitError as error:
-        return MemoryJobStore(), ConfigurationError(f"$LAMBDA_KIT_STORE: {error}")
 
 
 def _as_store(store: JobStore | str) -> JobStore:

@@ -86,7 +86,7 @@ def _serve(
         # a service that was deployed with the flag does its work without traces, too
         logger.warning("OpenTelemetry is not part of this version of lambda_kit: serving without it")
     server.enable(job_list=args.job_list, debug=args.debug, grace_seconds=args.grace, store=args.store)
-    server.check_store()
+    server.check_environment()
     options = {"host": args.host, "port": args.port, "access_log": args.access_log, **run_opts}
     bonds = worker_bonds()
     if args.workers > 1 and bonds is None:

@@ -1,6 +1,8 @@
 """Keeps the authorization of jobs in the store, encrypted, so that a job can be run again after a restart."""
 
 import logging
+import os
+from typing import Self
 
 from lambda_kit.core.errors import ConfigurationError, MissingExtraError
 from lambda_kit.core.job import Job
@@ -39,6 +41,14 @@ class Sealer:
                 "the encryption key must be 32 bytes in URL-safe base64, or several parted by commas: make one by "
                 "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
             ) from None
+
+    @classmethod
+    def of_environment(cls) -> tuple[Self, ConfigurationError | None]:
+        """One with the keys of ``$LAMBDA_KIT_ENCRYPTION_KEY``; where these are wrong, one without, and the error."""
+        try:
+            return cls(os.environ.get("LAMBDA_KIT_ENCRYPTION_KEY")), None
+        except ConfigurationError as error:
+            return cls(None), ConfigurationError(f"$LAMBDA_KIT_ENCRYPTION_KEY: {error}")
 
     def seal(self, job_id: str, authorization: str | None) -> bytes | None:
         """Encrypt a job's authorization. None: it is not to be kept."""

@@ -162,10 +162,12 @@ def test_a_key_that_is_none_is_refused_and_not_shown(tmp_path: Path) -> None:
     file = service_file(tmp_path, body=_TOOLS, tools="Who", options=_SETTINGS)
     for key in ("a-key-that-is-too-short", "ä" * 44, f"{Fernet.generate_key().decode()},", "x" * 44):
         env = {"LAMBDA_KIT_ENCRYPTION_KEY": key, "PYTHONPATH": str(ROOT)}
-        ended = run_to_end(file, "--list-services", env=env)
+        ended = run_to_end(file, env=env)
         assert ended.returncode == 1
-        assert "the encryption key must be 32 bytes in URL-safe base64" in ended.stderr
+        assert "$LAMBDA_KIT_ENCRYPTION_KEY: the encryption key must be 32 bytes in URL-safe base64" in ended.stderr
         assert key not in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert run_to_end(file, "--list-services", env=env).stdout == "who\n"  # which needs no key
 
 
 # --- the sealer by itself ---

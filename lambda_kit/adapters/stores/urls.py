@@ -1,12 +1,13 @@
 """Stores by URL: ``memory://``, ``sqlite:///jobs.db``, ``redis://…``, ``postgresql://…``."""
 
+import os
 import re
 from urllib.parse import unquote, urlsplit
 
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.store import JobStore
 
-__all__ = ["store_from_url"]
+__all__ = ["store_from_url", "store_of_environment"]
 
 _FORMS = (
     "memory://, sqlite:///jobs.db (four slashes for an absolute path), redis://host:6379/0, rediss://… (TLS), "
@@ -45,6 +46,17 @@ def store_from_url(url: str) -> JobStore:
     else:
         named = f"'{scheme}://'" if _SCHEME.fullmatch(scheme) else "a URL that is not shown"
     raise ConfigurationError(f"there is no store for {named}: use one of {_FORMS}")
+
+
+def store_of_environment() -> tuple[JobStore, ConfigurationError | None]:
+    """The store that ``$LAMBDA_KIT_STORE`` names, and, where it names none, what a start is to be refused with.
+
+    A service that only prints a description, or is given another store, does not need that one.
+    """
+    try:
+        return store_from_url(os.environ.get("LAMBDA_KIT_STORE") or "memory://"), None
+    except ConfigurationError as error:
+        return store_from_url("memory://"), ConfigurationError(f"$LAMBDA_KIT_STORE: {error}")
 
 
 def _sqlite_path(url: str) -> str:
