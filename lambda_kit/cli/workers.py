@@ -29,6 +29,9 @@ __all__ = ["WorkerBonds", "serve_as_worker", "supervise", "worker_bonds"]
 logger = logging.getLogger("lambda_kit.server")
 
 _VARIABLE = "LAMBDA_KIT_WORKER_BONDS"
+_SHARES = {"UV_TCP_SINGLE_ACCEPT": "1"}
+"""Has libuv, under uvloop, let other processes go first after each connection that it accepts: without, the first that
+wakes up takes all that have come at once."""
 _SIGNAL_BASE = 128
 _SECONDS_BEYOND_GRACE = LONGEST_END_SECONDS + 4.0  # a worker that can end by itself has done so
 _SECONDS_TO_DIE = 10.0
@@ -201,7 +204,7 @@ class _Supervisor:
         bonds = WorkerBonds(self._sock.fileno(), self._lifeline, turn, is_first)
         worker = subprocess.Popen(  # noqa: S603 - it is this program again
             [sys.executable, *sys.orig_argv[1:]],
-            env={**os.environ, _VARIABLE: ",".join(str(int(bond)) for bond in bonds)},
+            env={**os.environ, **_SHARES, _VARIABLE: ",".join(str(int(bond)) for bond in bonds)},
             pass_fds=bonds[:3],
             process_group=0,  # so that Ctrl-C comes here only
         )

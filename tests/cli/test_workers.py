@@ -189,27 +189,38 @@ def wait_until_all_are_ready(service: ServiceProcess, count: int) -> None:
 
 def test_a_job_can_be_polled_followed_and_cancelled_wherever_it_is(file: Path, gate: Gate, store: str) -> None:
     with workers(file, 3, store=store) as service, ThreadPoolExecutor(48) as pool:
-        places = [submit(service, path, gate, n) for n in range(12) for path in ("/guarded", "/guarded-async")]
-        for _ in places:
-            gate.wait_for_arrival()
-        waits: list[Future[httpx.Response]] = [pool.submit(fetch, service, place) for place in places]
-        streams = [pool.submit(read_events, service, place) for place in places]
-        assert {ask(service, "GET", place, headers=LATER).status_code for place in places for _ in range(3)} == {204}
-        assert {record(service, place)["status"] for place in places} == {"executing"}
-        cancelled = places[:6]
-        for place in cancelled:
-            answer = ask(service, "DELETE", f"/jobs/{place.rsplit('/', 1)[1]}")
-            assert answer.status_code in (200, 202), answer.text
-        gate.release_all()
-        answers = [wait.result(SECONDS) for wait in waits]
-        assert [answer.status_code for answer in answers] == [410] * 6 + [200] * (len(places) - 6)
-        assert [answer.json()["number"] for answer in answers[6:]] == [n // 2 for n in range(6, len(places))]
-        assert len({answer.json()["pid"] for answer in answers[6:]}) > 1, "one worker has run all"
-        for place, stream in zip(places, streams, strict=True):
-            events = stream.result(SECONDS)
-            assert events[-1]["data"]["status"] == ("cancelled" if place in cancelled else "succeeded")
-            assert [event["SeqID"] for event in events] == [f"{n:08d}" for n in range(1, len(events) + 1)]
+        ran_in: set[int] = set()
+        for _ in range(10):  # where there is nothing else to do, one worker may take all connections
+            ran_in |= poll_follow_and_cancel(service, gate, pool)
+            if len(ran_in) > 1:
+                break
+        assert len(ran_in) > 1, "one worker has run all"
     assert "Traceback" not in service.log
+
+
+def poll_follow_and_cancel(service: ServiceProcess, gate: Gate, pool: ThreadPoolExecutor) -> set[int]:
+    """Have jobs run, and look at them from connections that any worker may get; returns where they ran."""
+    wanted = [(path, n) for n in range(12) for path in ("/guarded", "/guarded-async")]
+    places = list(pool.map(lambda it: submit(service, it[0], gate, it[1]), wanted))
+    held = [gate.wait_for_arrival() for _ in places]
+    waits: list[Future[httpx.Response]] = [pool.submit(fetch, service, place) for place in places]
+    streams = [pool.submit(read_events, service, place) for place in places]
+    assert {ask(service, "GET", place, headers=LATER).status_code for place in places for _ in range(3)} == {204}
+    assert {record(service, place)["status"] for place in places} == {"executing"}
+    cancelled = places[:6]
+    for place in cancelled:
+        answer = ask(service, "DELETE", f"/jobs/{place.rsplit('/', 1)[1]}")
+        assert answer.status_code in (200, 202), answer.text
+    for tool in held:
+        tool.release()
+    answers = [wait.result(SECONDS) for wait in waits]
+    assert [answer.status_code for answer in answers] == [410] * 6 + [200] * (len(places) - 6)
+    assert [answer.json()["number"] for answer in answers[6:]] == [n // 2 for n in range(6, len(places))]
+    for place, stream in zip(places, streams, strict=True):
+        events = stream.result(SECONDS)
+        assert events[-1]["data"]["status"] == ("cancelled" if place in cancelled else "succeeded")
+        assert [event["SeqID"] for event in events] == [f"{n:08d}" for n in range(1, len(events) + 1)]
+    return {answer.json()["pid"] for answer in answers[6:]}
 
 
 def test_no_more_jobs_of_a_tool_run_at_once_than_may_in_all_processes(file: Path, gate: Gate, store: str) -> None:
