@@ -1,9 +1,11 @@
 """The connections of `RedisJobStore`: calls in batches, and what their errors mean."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -24,6 +26,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from lambda_kit.adapters.stores.alarm import Alarm
 from lambda_kit.adapters.stores.redis_lua import Script
 from lambda_kit.core.errors import ConfigurationError, PayloadTooLargeError, StoreError, UnavailableError
 
@@ -39,6 +42,10 @@ _BULK_TIMEOUT_SECONDS = 60.0
 # redis-py knows some of them; of others, and of what went wrong inside a script of Redis 6, there is but the text.
 _PASSING_ERRORS = (ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _PASSING_WORDS = ("-OOM", "-READONLY", "MISCONF", "NOREPLICAS", "BUSY ")
+# What a script may not do is an error of the script, which Redis 6 and 7 word differently.
+_REFUSING_WORDS = ("NOPERM", "ACL failure", "The user executing the script")
+
+_DATABASE = re.compile(r"/?|/[0-9]{1,9}")
 
 _Call = tuple[Sequence[bytes], asyncio.Future[Any]]
 
@@ -64,7 +71,15 @@ class RedisAddress:
                 "the URL of the Redis store is malformed: it must be like redis://user:password@host:6379/0 "
                 "(rediss:// for TLS, unix:// for a socket), with special characters of the password percent-encoded"
             ) from None
+        if "path" not in parsed and not _DATABASE.fullmatch(unquote(urlsplit(url).path)):  # taken for 0 by redis-py
+            raise ConfigurationError(
+                "the URL of the Redis store names no database: what follows the host is its number, as in "
+                "redis://host:6379/0, or nothing"
+            )
         self.text = parsed.get("path") or f"{parsed.get('host', 'localhost')}:{parsed.get('port', 6379)}"
+        self.is_opening = False
+        """Whether the store is being started: what is refused then must be mended by somebody."""
+        self._alarm = Alarm()
         self._options: dict[str, Any] = {
             "socket_timeout": timeout_seconds,
             "socket_connect_timeout": timeout_seconds,
@@ -90,19 +105,33 @@ class RedisAddress:
         if not isinstance(error, (RedisError, OSError)):
             return error
         text = f"{type(error).__name__}: {error}"
-        if isinstance(error, (NoPermissionError, AuthorizationError)):
-            return ConfigurationError(f"Redis at {self.text} does not let this user do what a job store needs: {text}")
-        if isinstance(error, AuthenticationError):
-            return ConfigurationError(f"Redis at {self.text} refuses the user or the password of the URL: {text}")
-        if "CERTIFICATE_VERIFY_FAILED" in text:
-            return ConfigurationError(
-                f"the certificate of Redis at {self.text} is not trusted; name its authority in the URL by "
-                f"?ssl_ca_certs=/path: {text}"
-            )
+        refusal = self._refusal(error, text)
+        if refusal is not None:
+            return self._refused(refusal)
         is_passing = isinstance(error, _PASSING_ERRORS) or any(word in text for word in _PASSING_WORDS)
         if isinstance(error, ResponseError) and not is_passing:
             return StoreError(f"Redis at {self.text} can't do what it was asked for: {text}")
         return UnavailableError(f"Redis at {self.text} is away, or can't do it now: {text}")
+
+    def _refusal(self, error: Exception, text: str) -> str | None:
+        """What an error says, if it says that this client may not do something."""
+        if isinstance(error, (NoPermissionError, AuthorizationError)) or any(word in text for word in _REFUSING_WORDS):
+            return f"Redis at {self.text} does not let this user do what a job store needs: {text}"
+        if isinstance(error, AuthenticationError):
+            return f"Redis at {self.text} refuses the user or the password of the URL: {text}"
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            return (
+                f"the certificate of Redis at {self.text} is not trusted; name its authority in the URL by "
+                f"?ssl_ca_certs=/path: {text}"
+            )
+        return None
+
+    def _refused(self, refusal: str) -> Exception:
+        if self.is_opening:
+            return ConfigurationError(refusal)
+        # a password or a right that is being changed comes back, and what is under way must not be lost meanwhile
+        self._alarm.sound(refusal)
+        return UnavailableError(refusal)
 
 
 class Link:
@@ -154,9 +183,9 @@ class Link:
             blobs: What it finds in ``BLOBS``, from 2 on.
 
         Raises:
-            UnavailableError: if Redis is away, or not open.
+            UnavailableError: if Redis is away, not open, or does not let us in any more.
             PayloadTooLargeError: if one of the arguments is longer than Redis takes.
-            ConfigurationError: if it does not let us in.
+            ConfigurationError: if it does not let us in, and the store is being started.
         """
         rest = (b"1", self._base, _pack(args), *blobs)
         try:

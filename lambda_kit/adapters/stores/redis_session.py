@@ -24,6 +24,7 @@ logger = logging.getLogger("lambda_kit.store")
 
 _OLDEST_VERSION = 6
 _UNSURE_WRITES = 10_000
+_LONGEST_SHOWN = 40
 
 
 class RedisSession:
@@ -61,12 +62,15 @@ class RedisSession:
         """Connect, see whether this Redis will do, and subscribe. As `JobStore.start`."""
         await self.stop()
         self._link.open()
+        self._address.is_opening = True
         try:
             await self._check()
             await self._subscribe()
         except BaseException:
             await self.stop()
             raise
+        finally:
+            self._address.is_opening = False
 
     async def stop(self) -> None:
         """Wait for the calls under way, and close all. Safe to call twice."""
@@ -131,12 +135,17 @@ class RedisSession:
 
     async def _check(self) -> None:
         try:
-            layout = int(await self.run(CHECK, LAYOUT))
+            layout = bytes(await self.run(CHECK, LAYOUT)).decode(errors="replace")
         except UnavailableError:
             raise
         except LambdaKitError as error:
             raise ConfigurationError(str(error)) from None
-        if layout != LAYOUT:
+        if not (layout.isascii() and layout.isdigit()):
+            raise ConfigurationError(
+                f"the key '{self._base}layout' in Redis holds {layout[:_LONGEST_SHOWN]!r}, which lambda_kit does not "
+                "write: it is another application's; use another prefix, or another database"
+            )
+        if layout != str(LAYOUT):
             raise ConfigurationError(
                 f"the jobs in Redis under '{self._base}' were written by another version of lambda_kit "
                 f"(layout {layout}, this one knows {LAYOUT}): use another prefix, or that version"
