@@ -42,16 +42,17 @@ async def test_while_a_password_is_being_changed_the_store_is_away_and_nothing_i
     async with RedisJobStore(server.url.replace("//", f"//:{OLD}@")) as store:
         lease = await claimed(store)
         set_password(server, OLD, NEW)
+        refusals: set[str] = set()
         for _ in range(3):
-            with pytest.raises(UnavailableError) as caught:
+            with pytest.raises(UnavailableError, match="refuses the user or the password") as caught:
                 await store.finish(lease, RESULT)
+            refusals.add(str(caught.value))
         with pytest.raises(UnavailableError, match="refuses the user or the password"):
             await store.create(a_job("big"), Payload(b"x" * 100_000, "text/plain"))
         set_password(server, NEW, OLD)
         assert (await store.finish(lease, RESULT)).status is JobStatus.SUCCEEDED
-    assert "refuses the user or the password" in str(caught.value)
-    assert errors(caplog) == [str(caught.value)]
-    for text in (caplog.text, str(caught.value)):
+    assert errors(caplog) == list(refusals)
+    for text in (caplog.text, *refusals):
         assert OLD not in text
         assert NEW not in text
 
@@ -66,11 +67,12 @@ async def test_while_a_right_is_taken_away_the_store_is_away(
             lease = await claimed(store)
             raw.execute_command(f"ACL SETUSER worker {rights}")
             for _ in range(3):
-                with pytest.raises(UnavailableError, match="does not let this user") as caught:
+                with pytest.raises(UnavailableError, match="does not let this user"):
                     await store.finish(lease, RESULT)
             raw.execute_command("ACL SETUSER worker ~* +@all")
             assert (await store.finish(lease, RESULT)).status is JobStatus.SUCCEEDED
-    assert errors(caplog) == [str(caught.value)]
+    assert len(errors(caplog)) == 1
+    assert "does not let this user" in errors(caplog)[0]
 
 
 async def test_a_right_that_is_missing_at_the_start_ends_it_also_after_an_outage(server: RedisServer) -> None:
@@ -89,7 +91,7 @@ async def test_a_right_that_is_missing_at_the_start_ends_it_also_after_an_outage
 async def test_a_layout_that_is_no_number_is_another_applications(server: RedisServer, layout: str | bytes) -> None:
     with server.client as raw:
         raw.set("{lambda_kit}:layout", layout)
-        with pytest.raises(ConfigurationError, match="'{lambda_kit}:layout' in Redis holds .* use another prefix"):
+        with pytest.raises(ConfigurationError, match="which lambda_kit does not write"):
             await RedisJobStore(server.url).start()
         raw.delete("{lambda_kit}:layout")
         raw.rpush("{lambda_kit}:layout", "a list")

@@ -64,7 +64,7 @@ class PostgresJobStore(PostgresShared):
 
     Raises:
         MissingExtraError: if asyncpg is not installed.
-        ConfigurationError: if `schema` is not a plain name.
+        ConfigurationError: if `schema` is not a plain name, or the URL names neither a host nor a database.
     """
 
     def __init__(

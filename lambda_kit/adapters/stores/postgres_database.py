@@ -5,9 +5,11 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
+from urllib.parse import parse_qs
 
 import asyncpg
 
+from lambda_kit.adapters.stores.alarm import Alarm
 from lambda_kit.adapters.stores.postgres_sql import MIGRATIONS
 from lambda_kit.core.errors import ConfigurationError, PayloadTooLargeError, UnavailableError
 
@@ -26,7 +28,11 @@ _MOST_BYTES = 1_000_000_000  # PostgreSQL's limit of a value, and of a message, 
 _TRIES = 5
 # a password with a character that should have been quoted makes another text of it, which must not be shown
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[\w.%-]*)(:[0-9]+)?"
-_URL = re.compile(rf"postgres(ql)?://([^/?#@]*@)?(?P<hosts>{_HOST}(,{_HOST})*)(?P<path>/[^/?#@]*)?(\?[^@]*)?\Z")
+_URL = re.compile(
+    rf"postgres(ql)?://([^/?#@]*@)?(?P<hosts>{_HOST}(,{_HOST})*)(?P<path>/[^/?#@]*)?(\?(?P<options>[^@]*))?\Z"
+)
+_PLACES = {"host", "database", "dbname", "service"}  # options that say where
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 # What is counted after the wait for a lock is what others have committed meanwhile. In other levels, which a server, a
@@ -37,6 +43,10 @@ _READ_COMMITTED = "SET default_transaction_isolation = 'read committed'"
 # connections), operator intervention (such as a shutdown), system errors.
 _AWAY = ("08", "53", "57", "58")
 _READ_ONLY = "25006"  # a standby, until it is promoted or the name leads to another server
+# What was there when the store was opened: user, password, rights, the database, the schema and its tables. One that is
+# being changed comes back, and what is under way must not be lost meanwhile.
+_REFUSED = ("28", "3D", "3F", "42501", "42P01")
+_OF_OTHERS = ("42P07", "42703", "42710")  # a table, or an index, of ours is there and not ours, or lacks a column
 _NOT_ITS_FAULT = ("22", "23", "42", "54")  # a statement that is wrong: trying again would hide that
 
 
@@ -52,6 +62,23 @@ def _wrong_url(where: str) -> ConfigurationError:
         f"the URL of the job store at {where} is wrong; its form is postgresql://user:password@host:port/database,"
         " with other characters than letters and digits quoted as in any URL"
     )
+
+
+def _check_parts(url: str) -> None:
+    """Refuse a URL that can be read and leads nowhere; what can't be read is told when the store is opened."""
+    match = _URL.match(url)
+    if match is None:
+        return
+    options = parse_qs(match["options"] or "", keep_blank_values=True)
+    if not (match["hosts"] or (match["path"] or "/") != "/" or _PLACES & options.keys()):
+        raise ConfigurationError(
+            "the URL of the PostgreSQL store names neither a host nor a database: its form is "
+            "postgresql://user:password@host:port/database"
+        )
+    if options.get("sslmode", ["prefer"])[-1].replace("_", "-") not in _SSL_MODES:
+        raise ConfigurationError(
+            f"an option in the URL of the PostgreSQL store is wrong: sslmode must be one of {', '.join(_SSL_MODES)}"
+        )
 
 
 async def _prepare_session(connection: Any) -> None:
@@ -74,12 +101,13 @@ class Database:
         statement_cache_size: How many prepared statements each connection keeps. 0: statements are not prepared.
 
     Raises:
-        ConfigurationError: if `schema` is not a plain name.
+        ConfigurationError: if `schema` is not a plain name, or the URL says neither host nor database.
     """
 
     def __init__(self, url: str, *, schema: str, max_connections: int, statement_cache_size: int) -> None:
         if not _SCHEMA.fullmatch(schema):
             raise ConfigurationError(f"schema={schema!r}: must be letters, digits and underscores")
+        _check_parts(url)
         self.where = redacted(url)
         self.quoted_schema = f'"{schema}"'
         self._url = url
@@ -88,6 +116,7 @@ class Database:
         self._max_connections = max_connections
         self._statement_cache_size = statement_cache_size
         self._pool: _Pool | None = None
+        self._alarm = Alarm()
 
     async def open(self) -> None:
         """Connect, and bring the schema up to date."""
@@ -98,7 +127,7 @@ class Database:
                     await self._migrate(connection)
                 await self._existing_pool().release(connection)
         except BaseException:
-            await self.close()
+            self._give_up()
             raise
 
     async def _first_connection(self) -> Any:
@@ -133,6 +162,13 @@ class Database:
                 async with asyncio.timeout(_CALL_SECONDS):
                     await pool.close()
             except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pool.terminate()
+
+    def _give_up(self) -> None:
+        """Close the connections at once: to close them in order would wait for one that nobody gives back."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            with contextlib.suppress(asyncpg.InterfaceError):  # it has none yet
                 pool.terminate()
 
     async def rows(self, sql: str, *args: Any, body_size: int = 0) -> list[Row]:
@@ -194,7 +230,7 @@ class Database:
             is_opening: Whether the store is being started: what is refused then must be mended by somebody.
 
         Raises:
-            UnavailableError: if the database can't be reached now.
+            UnavailableError: if the database can't be reached now, or refuses what it allowed when it was opened.
             ConfigurationError: if it will not be reached like this.
         """
         try:
@@ -205,7 +241,12 @@ class Database:
         except asyncpg.PostgresError as error:
             state = error.sqlstate or ""
             if is_opening and not (state.startswith(_AWAY) or state == _READ_ONLY):
-                raise ConfigurationError(f"the job store at {self.where} can't be opened: {error}") from error
+                remedy = self._remedy(state)
+                raise ConfigurationError(f"the job store at {self.where} can't be opened: {error}{remedy}") from error
+            if state.startswith(_REFUSED):
+                refusal = f"the job store at {self.where} refuses what it allowed before: {error}"
+                self._alarm.sound(refusal)
+                raise UnavailableError(refusal) from error
             if state.startswith(_NOT_ITS_FAULT):
                 raise
             raise UnavailableError(f"the job store at {self.where} is away: {error}") from error
@@ -213,6 +254,21 @@ class Database:
             if isinstance(error, ValueError):  # an argument that has no form in the database
                 raise
             raise UnavailableError(f"the job store at {self.where} is away: {error}") from error
+
+    def _remedy(self, state: str) -> str:
+        """What to do where the database does not let us prepare the schema, to follow what it says."""
+        if state == "42501":
+            return (
+                "; let the user make the schema (GRANT CREATE ON DATABASE … TO …), or give it one that it owns "
+                f"(CREATE SCHEMA {self._schema} AUTHORIZATION …)"
+            )
+        return f"; {self._of_others()}" if state in _OF_OTHERS else ""
+
+    def _of_others(self) -> str:
+        return (
+            f"the schema '{self._schema}' belongs to another application: choose another by "
+            'PostgresJobStore(url, schema="…")'
+        )
 
     async def _migrate(self, connection: Any) -> None:
         if await self._version(connection) == len(MIGRATIONS):
@@ -239,7 +295,9 @@ class Database:
         sql = "SELECT true FROM pg_tables WHERE schemaname = $1 AND tablename = 'schema_version'"
         if not await connection.fetchval(sql, self._schema):
             return None
-        version: int = await connection.fetchval(f"SELECT version FROM {self._version_table}")  # noqa: S608
+        version: object = await connection.fetchval(f"SELECT version FROM {self._version_table}")  # noqa: S608
+        if not isinstance(version, int):
+            raise ConfigurationError(f"the job store at {self.where} can't be opened: {self._of_others()}")
         if version > len(MIGRATIONS):
             raise ConfigurationError(
                 f"the job store at {self.where} was made by a newer lambda_kit (schema version {version}, known here: "
