@@ -23,7 +23,9 @@ def store_from_url(url: str) -> JobStore:
         ConfigurationError: if it names none; the text does not repeat what may be a password.
         MissingExtraError: if the store's driver is not installed.
     """
-    scheme, separator, _ = url.partition("://")
+    named_scheme, separator, rest = url.partition("://")
+    scheme = named_scheme.lower()  # RFC 3986, 3.1: in either case
+    url = f"{scheme}{separator}{rest}"
     # each driver is imported for its own URLs only
     if scheme == "memory" and separator:
         from lambda_kit.adapters.stores.memory import MemoryJobStore  # noqa: PLC0415
@@ -44,7 +46,7 @@ def store_from_url(url: str) -> JobStore:
     if not separator:
         named = "a URL without '://'"
     else:
-        named = f"'{scheme}://'" if _SCHEME.fullmatch(scheme) else "a URL that is not shown"
+        named = f"'{named_scheme}://'" if _SCHEME.fullmatch(named_scheme) else "a URL that is not shown"
     raise ConfigurationError(f"there is no store for {named}: use one of {_FORMS}")
 
 
@@ -62,7 +64,12 @@ def store_of_environment() -> tuple[JobStore, ConfigurationError | None]:
 def _sqlite_path(url: str) -> str:
     parts = urlsplit(url)
     path = unquote(parts.path)
-    if parts.netloc or len(path) < 2 or parts.query or parts.fragment:
+    if parts.query or parts.fragment:
+        raise ConfigurationError(
+            "the URL of the SQLite store has options, and there are none: leave out what follows the file's name "
+            "(a '?' or '#' in the name is written %3F or %23)"
+        )
+    if parts.netloc or len(path) < 2:
         raise ConfigurationError(
             "the URL of the SQLite store names no file: write sqlite:///jobs.db for a file in this folder, "
             "sqlite:////var/lib/jobs.db for an absolute path; it has neither host nor options"
