@@ -19,6 +19,7 @@ from lambda_kit.adapters.stores.redis_store import RedisJobStore
 from lambda_kit.core.job import Payload
 from lambda_kit.testing import ManualClock, TestClient
 from tests.docs.troubles import Warnings, answer, greeter, refused, served, shows
+from tests.support.postgres_schema import POSTGRES_URL, database, new_schema
 from tests.support.redis_server import REDIS_URL, need_redis
 from tests.support.service_process import free_port
 
@@ -101,10 +102,33 @@ def a_newer_file() -> None:
         start(SqliteJobStore(file))
 
 
+@refused("it is damaged: restore it from a backup")
+def a_damaged_file() -> None:
+    with a_file() as file:
+        start(SqliteJobStore(file))
+        with file.open("r+b") as content:
+            content.seek(4096)
+            content.write(b"\xff" * (file.stat().st_size - 4096))
+        start(SqliteJobStore(file))
+
+
 @refused("refuses the user or the password of the URL")
 def a_wrong_password() -> None:
     need_redis()
     start(RedisJobStore(REDIS_URL.replace("//", "//nobody:wrong@")))
+
+
+async def in_postgres(*statements: str) -> None:
+    async with database() as connection:
+        for statement in statements:
+            await connection.execute(statement)
+
+
+@refused("belongs to another application: choose another by PostgresJobStore")
+def a_schema_of_others() -> None:
+    with new_schema() as name:
+        asyncio.run(in_postgres(f"CREATE SCHEMA {name}", f"CREATE TABLE {name}.jobs (line text)"))
+        start(PostgresJobStore(POSTGRES_URL, schema=name))
 
 
 @refused("the store can't be reached, for 0.2 s now")
@@ -142,6 +166,15 @@ def a_store_that_is_away() -> str:
             raise UnavailableError("the store at 10.0.0.1 is away")
 
     return answer(503, options={"store": Away()}, json={"name": "Ada"})
+
+
+@shows("the file was removed, or replaced by another, while it was in use")
+def a_file_that_was_removed() -> str:
+    with a_file() as file, TestClient(served(greeter(), store=SqliteJobStore(file))) as client:
+        file.unlink()
+        answer = client.post("/greet", json={"name": "Ada"})
+    assert answer.status_code == 503
+    return str(answer.json()["detail"])
 
 
 @refused("is away, or can't do it now")

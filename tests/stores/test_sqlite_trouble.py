@@ -102,16 +102,6 @@ async def test_a_file_that_was_cut_off_is_refused(path: Path) -> None:
     assert "damaged" in message
 
 
-async def test_damage_within_the_file_is_told_when_it_is_met(path: Path) -> None:
-    await used(path, 500)
-    with path.open("r+b") as file:
-        file.seek(40 * 4096)
-        file.write(b"\xff" * (path.stat().st_size - 40 * 4096))
-    async with SqliteJobStore(path) as store:
-        with pytest.raises(UnavailableError, match="malformed"):
-            await store.list_jobs(limit=1000)
-
-
 @pytest.fixture
 def public_directory() -> Iterator[Path]:
     """A directory that every user can reach."""

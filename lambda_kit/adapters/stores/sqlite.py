@@ -49,7 +49,9 @@ class SqliteJobStore(JobStore):
     The file must be on a local disk: not on a network drive, where neither locks nor write-ahead logging work. Beside
     it SQLite keeps two others, ``-wal`` and ``-shm``: they belong to it. One process writes at a time, the others wait;
     what they change is seen by each after 50 ms at most. While the disk is full, or another process keeps the file
-    locked for longer than `busy_timeout_seconds`, `UnavailableError` is raised; it works again when that is over.
+    locked for longer than `busy_timeout_seconds`, `UnavailableError` is raised; it works again when that is over. It is
+    raised, too, for what is to be written once the file was removed or replaced, and where it is damaged: these are
+    logged as errors, since somebody must mend them. A file in which the start finds damage is refused.
 
     Requests and results may have up to 1 GB, SQLite's limit; while one of 50 MB is written the others wait for half a
     second or so. Finished jobs are kept until their time is up (`Job.keep_finished` has no effect). The space of
@@ -58,7 +60,7 @@ class SqliteJobStore(JobStore):
     Args:
         path: The file. It is made if it is not there; its directory must be.
         event_log_size: How many events are kept of each job. Where there are more, the oldest go.
-        busy_timeout_seconds: For how long a write waits for that of another process.
+        busy_timeout_seconds: For how long a write waits for that of another process, from when it was asked for.
         clock: Gives the time in seconds since the epoch. It is called on several threads. For tests.
 
     Raises:
@@ -96,6 +98,7 @@ class SqliteJobStore(JobStore):
         return f"SqliteJobStore({str(self._file.path)!r})"
 
     async def start(self) -> None:
+        self._file.renew()
         await self._writer.start()  # first: it makes the schema
         try:
             await self._reader.start()

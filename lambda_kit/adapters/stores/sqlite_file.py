@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from lambda_kit.adapters.stores.alarm import Alarm
+from lambda_kit.adapters.stores.sqlite_checks import PathCheck, read_edges
 from lambda_kit.core.errors import ConfigurationError, LambdaKitError, PayloadTooLargeError, UnavailableError
 
-__all__ = ["MIGRATIONS", "DatabaseFile", "transaction"]
+__all__ = ["MIGRATIONS", "DatabaseFile", "is_lock", "transaction"]
 
 T = TypeVar("T")
 
@@ -71,9 +73,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
 """Statements that make of each version of the schema the next one; the first makes version 1 of an empty file."""
 
 # What retrying does not mend, and what does. Anything else (disk full, input/output error) may pass.
+_DAMAGED: Final = (
+    "it is damaged: restore it from a backup, save what can be read by `sqlite3 jobs.db .recover`, or move it (and its "
+    "-wal and -shm files) away"
+)
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _REMEDIES: Final = {
     sqlite3.SQLITE_NOTADB: "it is not a database: name another file, or move this one away",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a backup, or move it (and its -wal and -shm files) away",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_READONLY: "it can't be written: this process needs write permission for the file and its directory",
     sqlite3.SQLITE_PERM: "this process may not open it: give it read and write permission",
     sqlite3.SQLITE_AUTH: "this process may not open it: give it read and write permission",
@@ -81,6 +88,7 @@ _REMEDIES: Final = {
 }
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _PAUSE_SECONDS: Final = 0.01
+_MENDING_SECONDS: Final = 60.0  # what somebody must mend takes at least so long
 
 
 class DatabaseFile:
@@ -93,7 +101,25 @@ class DatabaseFile:
 
     def __init__(self, path: Path, busy_timeout_seconds: float) -> None:
         self.path = path
-        self._busy_timeout_seconds = busy_timeout_seconds
+        self.busy_timeout_seconds = busy_timeout_seconds
+        self._place = PathCheck(path)
+        self._alarm = Alarm()
+
+    def renew(self) -> None:
+        """Whatever file is at the path may be opened next. Until this is called again, no other one is taken for it."""
+        self._place.forget()
+
+    def check_place(self) -> None:
+        """See whether the file that is open is still the one at the path.
+
+        Raises:
+            UnavailableError: if what is written to it would be lost.
+        """
+        if self._place.is_another():
+            raise self._to_be_mended(
+                f"the job store {self.path} can't be used: the file was removed, or replaced by another, while it was "
+                "in use; restart the service"
+            )
 
     def open(self) -> sqlite3.Connection:
         """Open for writing; makes or migrates the schema where that is needed.
@@ -109,7 +135,9 @@ class DatabaseFile:
                 raise self._unusable(f"there is no directory {self.path.parent}: make it, or name another file")
         except PermissionError as error:
             raise self._unusable(f"{error}: this process needs permission to enter the directories above it") from error
-        return self._guarded(self._open_for_writing)
+        connection = self._guarded(self._open_for_writing)
+        self._place.note_opened()
+        return connection
 
     def open_for_reading(self) -> sqlite3.Connection:
         """Open for reading what `open` has made. Raises as `open`."""
@@ -120,12 +148,19 @@ class DatabaseFile:
         return self._guarded(lambda: self._open_for_reading(timeout=0.0))
 
     def translated(self, error: Exception) -> Exception:
-        """What a caller is told of an error of an open database. One that is a fault of ours is as it was."""
+        """What a caller is told of an error of an open database. One that is a fault of ours is as it was.
+
+        What somebody must mend is logged, too.
+        """
+        if isinstance(error, UnavailableError):
+            return error
         if isinstance(error, LambdaKitError):  # the file could not be opened again
-            return UnavailableError(str(error))
+            return self._to_be_mended(str(error))
         if isinstance(error, (sqlite3.DataError, OverflowError)):
             return PayloadTooLargeError(f"more bytes than a job store in an SQLite file can keep in one piece: {error}")
         if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+            if _code(error) in _DAMAGE:
+                return self._to_be_mended(f"the job store {self.path} can't be used: {error}; {_DAMAGED}")
             return UnavailableError(f"the job store {self.path} can't be used now: {error}")
         return error
 
@@ -136,20 +171,25 @@ class DatabaseFile:
             remedy = _REMEDIES.get(_code(error))
             raise self._unusable(f"{error}; {remedy}") if remedy else self.translated(error) from error
 
+    def _to_be_mended(self, what: str) -> UnavailableError:
+        self._alarm.sound(what)
+        return UnavailableError(what, retry_after_seconds=_MENDING_SECONDS)
+
     def _unusable(self, why: str) -> ConfigurationError:
         return ConfigurationError(f"the job store {self.path} can't be used: {why}")
 
     def _open_for_writing(self) -> sqlite3.Connection:
-        return self._connected(self._busy_timeout_seconds, self._prepare)
+        return self._connected(self.busy_timeout_seconds, self._prepare)
 
     def _open_for_reading(self, timeout: float | None = None) -> sqlite3.Connection:
         def prepare(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA query_only=ON")
             connection.execute("SELECT change FROM counters").fetchone()  # reads the schema, which takes a while
 
-        return self._connected(self._busy_timeout_seconds if timeout is None else timeout, prepare)
+        return self._connected(self.busy_timeout_seconds if timeout is None else timeout, prepare)
 
     def _connected(self, timeout: float, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+        self.check_place()  # SQLite would make a file that is not there
         connection = sqlite3.connect(
             self.path, timeout=timeout, isolation_level=None, cached_statements=256, check_same_thread=False
         )
@@ -180,6 +220,7 @@ class DatabaseFile:
                 connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
             connection.execute("UPDATE counters SET change = change")  # fails for a file that may only be read
+        read_edges(connection)
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """The version of the schema in the file; 0: it is empty."""
@@ -201,12 +242,12 @@ class DatabaseFile:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Call again while the database is locked: not each lock of an opening file is one that SQLite waits for."""
-        deadline = time.monotonic() + self._busy_timeout_seconds
+        deadline = time.monotonic() + self.busy_timeout_seconds
         while True:
             try:
                 return call()
             except sqlite3.OperationalError as error:
-                if _code(error) not in _BUSY or time.monotonic() > deadline:
+                if not is_lock(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE_SECONDS)
 
@@ -224,7 +265,12 @@ def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iter
         raise
 
 
-def _code(error: sqlite3.Error) -> int:
+def is_lock(error: sqlite3.Error) -> bool:
+    """Whether another connection's lock has failed a call."""
+    return _code(error) in _BUSY
+
+
+def _code(error: Exception) -> int:
     """SQLite's primary result code; -1: the error is none of SQLite's."""
     code: int = getattr(error, "sqlite_errorcode", -1)
     return code if code < 0 else code & 0xFF

@@ -56,6 +56,7 @@ class Writer(DatabaseThread[Operations]):
         """Run calls in one transaction; returns what changed. Where one fails, each gets its own."""
         try:
             operations = self._opened()
+            self._file.check_place()
             operations.begin()
         except (sqlite3.Error, LambdaKitError) as error:
             self._failed(calls, error)
