@@ -1,4 +1,4 @@
-"""What others do to the file of a store while it is open: removal, other files in its place, damage."""
+"""What others do to the file of a store while it is open: locks, removal, other files in its place, damage."""
 # ruff: noqa: ASYNC240 - nothing else runs on the event loops of these tests
 
 import asyncio
@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from lambda_kit import ConfigurationError, Job, SqliteJobStore, UnavailableError
 from lambda_kit.core.job import Payload
+from tests.core.running_tools import until
 
 REQUEST = Payload(b"{}", "application/json")
 PAGE_BYTES = 4096
@@ -92,6 +94,54 @@ async def test_a_file_that_comes_back_is_used_again(store: SqliteJobStore, path:
         (elsewhere / file.name).rename(file)
     assert (await store.create(a_job("b"), REQUEST)).is_new
     assert {job.id for job in (await store.list_jobs()).jobs} == {"a", "b"}
+
+
+# --- locked ---
+
+
+async def test_a_call_that_waits_behind_another_one_does_not_wait_for_a_lock_twice_as_long(path: Path) -> None:
+    second_failed = threading.Event()
+
+    def wait_for_the_lock() -> bool:
+        """Whether the second call failed before one that waits for nearly twice its time, and began to later."""
+        with contextlib.closing(sqlite3.connect(path, timeout=3.8, isolation_level=None)) as witness:
+            with contextlib.suppress(sqlite3.OperationalError):
+                witness.execute("BEGIN IMMEDIATE")
+            return second_failed.is_set()
+
+    async with SqliteJobStore(path, busy_timeout_seconds=2.0) as store:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            first = asyncio.create_task(store.create(a_job("first"), REQUEST))
+            await asyncio.sleep(0)  # it is asked for
+            await until(store._writer._calls.empty)  # and begun
+            second = asyncio.create_task(store.create(a_job("second"), REQUEST))
+            await asyncio.sleep(0)
+            waited = asyncio.create_task(asyncio.to_thread(wait_for_the_lock))
+            for call in (first, second):
+                with pytest.raises(UnavailableError, match="locked"):
+                    await call
+            second_failed.set()
+            holder.execute("ROLLBACK")
+            assert await waited
+        assert (await store.create(a_job("third"), REQUEST)).is_new
+
+
+async def test_of_calls_that_wait_for_a_lock_those_whose_time_is_not_up_are_done_when_it_is_released(
+    path: Path,
+) -> None:
+    async with SqliteJobStore(path, busy_timeout_seconds=3.0) as store:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            first = asyncio.create_task(store.create(a_job("first"), REQUEST))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.5):
+                    await asyncio.shield(first)
+            later = [asyncio.create_task(store.create(a_job(f"later-{n}"), REQUEST)) for n in range(3)]
+            with pytest.raises(UnavailableError, match="locked"):
+                await first
+            holder.execute("ROLLBACK")
+        assert [created.is_new for created in await asyncio.gather(*later)] == [True] * 3
 
 
 # --- damaged ---

@@ -5,6 +5,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -31,12 +32,13 @@ _HARMLESS: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_F
 class Call(Generic[C]):
     """A function to be called on a thread, and who waits for it."""
 
-    __slots__ = ("error", "function", "future", "size", "value")
+    __slots__ = ("asked_at", "error", "function", "future", "size", "value")
 
     def __init__(self, function: Callable[[C], Any], future: "asyncio.Future[Any]", size: int) -> None:
         self.function = function
         self.future = future
         self.size = size
+        self.asked_at = time.monotonic()
         self.value: Any = None
         self.error: Exception | None = None
 

@@ -1,9 +1,11 @@
 """`Writer`: the thread that writes, with group commit."""
 
+import math
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 
-from lambda_kit.adapters.stores.sqlite_file import DatabaseFile
+from lambda_kit.adapters.stores.sqlite_file import DatabaseFile, is_lock
 from lambda_kit.adapters.stores.sqlite_thread import Call, DatabaseThread, OnChanges
 from lambda_kit.adapters.stores.sqlite_writes import Operations
 from lambda_kit.core.errors import LambdaKitError
@@ -33,6 +35,7 @@ class Writer(DatabaseThread[Operations]):
         self._make_operations = make_operations
         self._on_changes = on_changes
         self._operations: Operations | None = None
+        self._is_locked = False  # by another process, when a transaction was last begun
 
     def _connect(self) -> None:
         self._opened()
@@ -55,9 +58,7 @@ class Writer(DatabaseThread[Operations]):
     def _together(self, calls: Sequence[Call[Operations]]) -> dict[str, Change]:
         """Run calls in one transaction; returns what changed. Where one fails, each gets its own."""
         try:
-            operations = self._opened()
-            self._file.check_place()
-            operations.begin()
+            operations, calls = self._begun(calls)
         except (sqlite3.Error, LambdaKitError) as error:
             self._failed(calls, error)
             return {}
@@ -76,6 +77,41 @@ class Writer(DatabaseThread[Operations]):
             return {}
         return operations.changes
 
+    def _begun(self, calls: Sequence[Call[Operations]]) -> tuple[Operations, Sequence[Call[Operations]]]:
+        """Begin a transaction, for calls or, where another process has the file locked, for those that can still wait.
+
+        The others have failed. What waits behind them is not given all the time again: whoever asks has been waiting
+        since then.
+        """
+        while True:
+            operations = self._opened()
+            self._file.check_place()
+            try:
+                self._begin(operations, calls[0])
+            except sqlite3.Error as error:
+                self._is_locked = is_lock(error)
+                in_time = [call for call in calls if self._is_locked and self._seconds_left(call) > 0]
+                if not in_time:
+                    raise
+                late, calls = calls[: -len(in_time)], in_time
+                self._failed(late, error)
+                for call in late:
+                    self._post(call.settle)
+            else:
+                return operations, calls
+
+    def _begin(self, operations: Operations, oldest: Call[Operations]) -> None:
+        was_locked = self._is_locked
+        if was_locked:
+            _set_timeout(operations, self._seconds_left(oldest))
+        operations.begin()
+        if was_locked:
+            _set_timeout(operations, self._file.busy_timeout_seconds)
+        self._is_locked = False
+
+    def _seconds_left(self, call: Call[Operations]) -> float:
+        return max(0.0, call.asked_at + self._file.busy_timeout_seconds - time.monotonic())
+
     def _one_by_one(self, calls: Sequence[Call[Operations]]) -> dict[str, Change]:
         changes: dict[str, Change] = {}
         for call in calls:
@@ -93,3 +129,7 @@ class Writer(DatabaseThread[Operations]):
             call.settle()
         if changes:
             self._on_changes(changes)
+
+
+def _set_timeout(operations: Operations, seconds: float) -> None:
+    operations.execute(f"PRAGMA busy_timeout={math.ceil(seconds * 1000)}")
