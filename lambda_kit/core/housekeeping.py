@@ -68,6 +68,7 @@ class Housekeeping:
         self._settle_doubts = settle_doubts
         self._has_orphans = asyncio.Event()
         self._is_in_doubt = asyncio.Event()
+        self._failing: set[asyncio.Event] = set()
         self._has_named_homeless = False
         self._seen_at: float | None = None
         self._patient_until = 0.0
@@ -83,6 +84,7 @@ class Housekeeping:
             UnavailableError: if the store is away.
         """
         self._seen_at = None
+        self._failing = set()
         self._has_named_homeless = False
         self._patient_until = time.monotonic() + 2 * self._every_seconds if is_store_back else 0.0
         await self._keep_alive()
@@ -110,17 +112,16 @@ class Housekeeping:
             logger.warning("the store was not told of the end of this process: it is away (%s)", error)
 
     async def _repeat(self, work: Callable[[], Awaitable[None]], is_due: asyncio.Event, *, at_once: bool) -> None:
-        is_away = False
         if not at_once:
             await self._until_due(is_due)
         while True:
             try:
                 await work()
-                is_away = False
+                self._failing.discard(is_due)
             except UnavailableError as error:
-                if not is_away:
-                    logger.warning("the jobs can't be looked after: the store is away (%s); trying again", error)
-                is_away = True
+                level = logging.DEBUG if self._failing else logging.WARNING  # once, though all three find out
+                logger.log(level, "the jobs can't be looked after: the store is away (%s); trying again", error)
+                self._failing.add(is_due)
             except Exception:
                 logger.exception("the jobs could not be looked after; trying again")
             await self._until_due(is_due)
