@@ -10,12 +10,15 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.server import HANDLED_SIGNALS
 
 from lambda_kit.cli.early_start import EarlyStart, StartState
 
@@ -66,7 +69,6 @@ class ServiceServer(uvicorn.Server):
         self._on_started = on_started
         self._start = EarlyStart(tool_server.app, self._on_end_of_start, opens_early=opens_after is None)
         self._collects = collects
-        self._pid = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_signalled = False
         self._stop_by: float | None = None
@@ -91,7 +93,8 @@ class ServiceServer(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """The part of `run` that is on the event loop."""
-        self._pid = os.getpid()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(_leave_signals_to_child, weakref.WeakMethod(self.handle_exit)))
         self._loop = asyncio.get_running_loop()
         if self._opens_after is not None:
             self._loop.add_reader(self._opens_after, self._open_port, self._loop, self._opens_after)
@@ -126,10 +129,7 @@ class ServiceServer(uvicorn.Server):
         """Begin the end at the first signal; at the second, end."""
         # uvicorn's own raises the signal again afterwards: the process would be reported as killed by it
         del frame
-        if os.getpid() != self._pid:  # a child that a tool forked: a signal for it is not one for the service
-            signal.signal(sig, signal.SIG_DFL)
-            os.kill(os.getpid(), sig)
-        elif self._is_signalled:
+        if self._is_signalled:
             _end_at_once(sig)
         else:
             self._is_signalled = True
@@ -214,6 +214,17 @@ def _end_by_force(code: int) -> None:
         _flush()
     finally:
         os._exit(code)
+
+
+def _leave_signals_to_child(handler: "weakref.WeakMethod[Callable[..., None]]") -> None:
+    """Let signals end a child that a tool forks: one for it is not one for the service.
+
+    At once, not when a signal comes: where a handler is written in Python, one that comes just before the child waits
+    for a lock is not heard of until it has that lock.
+    """
+    for sig in HANDLED_SIGNALS:
+        if signal.getsignal(sig) == handler():
+            signal.signal(sig, signal.SIG_DFL)
 
 
 def _bound_exit(code: int) -> None:

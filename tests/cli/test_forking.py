@@ -74,7 +74,8 @@ def test_a_signal_for_a_forked_child_ends_the_child_alone(path: str, number: int
     assert httpx.get(f"{service.url}/_healtz").status_code == 200
 
 
-def test_a_pool_of_forked_processes_ends_and_the_service_goes_on(service: ServiceProcess) -> None:
-    assert post(service, "/pools", 3).json() == [3, 2, 1]
+def test_pools_of_forked_processes_end_and_the_service_goes_on(service: ServiceProcess) -> None:
+    for _ in range(20):  # the signal that ends a child comes at any moment of its life
+        assert post(service, "/pools", 3).json() == [3, 2, 1]
     assert "stopping" not in service.log
     service.assert_alive()
