@@ -81,9 +81,14 @@ class Strays:
             if job is not None and self.is_stray(job):
                 if is_wanted:
                     await self.take_up(job, live)
-                elif await self._is_pending_again(job):
-                    await self._store.request_cancel(job_id)
+                else:
+                    await self._cancel(job)
             self._doubtful.pop(job_id, None)
+
+    async def _cancel(self, job: Job) -> None:
+        async with self._taking_up:  # its caller may have come again
+            if self.is_stray(job) and await self._is_pending_again(job):
+                await self._store.request_cancel(job.id)
 
     async def _is_pending_again(self, job: Job) -> bool:
         """Give back the claim on a stray. False: it has become something else meanwhile."""
