@@ -15,10 +15,21 @@ import msgspec
 
 from lambda_kit import BadRequestError, ConfigurationError, Job, JobStatus, JobStore, LeaseLostError, UnavailableError
 from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.events import Event, EventPage, NewEvent, first_events, report_event, status_event
-from lambda_kit.core.job import Outcome, Payload, claim_job, end_job, holds_claim, reap_job, requeue_job
-from lambda_kit.core.store import Change, Claim, ClaimRequest, Created, Delivery, JobPage, Lease, OnChange, Renewal
-from lambda_kit.core.watches import Watches
+from lambda_kit.core.model.events import Event, EventPage, NewEvent, first_events, report_event, status_event
+from lambda_kit.core.model.job import Outcome, Payload
+from lambda_kit.core.model.transitions import claim_job, end_job, holds_claim, reap_job, requeue_job
+from lambda_kit.core.ports.store import (
+    Change,
+    Claim,
+    ClaimRequest,
+    Created,
+    Delivery,
+    JobPage,
+    Lease,
+    OnChange,
+    Renewal,
+)
+from lambda_kit.core.ports.subscriptions import Subscriptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,7 +99,7 @@ class JsonFilesJobStore(JobStore):
         self._clock = clock
         self._thread: ThreadPoolExecutor | None = None
         self._lock_file: IO[str] | None = None
-        self._watches = Watches()
+        self._subscriptions = Subscriptions()
         self._entries: dict[str, Entry] = {}  # in the order in which they were created
         self._alive_until: dict[str, float] = {}
         self._slots: dict[str, dict[str, float]] = {}
@@ -119,7 +130,7 @@ class JsonFilesJobStore(JobStore):
         self._entries = {entry.job.id: entry for entry in sorted(entries, key=lambda entry: entry.number)}
 
     async def stop(self) -> None:
-        self._watches.end_all()
+        self._subscriptions.end_all()
         thread, self._thread = self._thread, None
         if thread is not None:
             await asyncio.to_thread(thread.shutdown)  # once it has done what it was asked for
@@ -177,15 +188,15 @@ class JsonFilesJobStore(JobStore):
 
     # --8<-- [start:claim]
     @in_turn
-    def claim(self, job_id: str, *, owner: str, lease_seconds: float, claim_id: str | None = None) -> Claim | None:
+    def claim(self, job_id: str, *, worker_id: str, lease_seconds: float, claim_id: str | None = None) -> Claim | None:
         entry = self._find(job_id)
         if entry is None or entry.request is None:
             return None
         job, now = entry.job, self._clock()
         if job.status is JobStatus.PENDING:
-            job = claim_job(job, owner=owner, lease_seconds=lease_seconds, now=now, claim_id=claim_id)
+            job = claim_job(job, worker_id=worker_id, lease_seconds=lease_seconds, now=now, claim_id=claim_id)
             return Claim(self._change(entry, job), entry.request)
-        return Claim(job, entry.request) if claim_id is not None and holds_claim(job, owner, claim_id) else None
+        return Claim(job, entry.request) if claim_id is not None and holds_claim(job, worker_id, claim_id) else None
 
     @in_turn
     def finish(self, lease: Lease, outcome: Outcome) -> Job:
@@ -214,7 +225,9 @@ class JsonFilesJobStore(JobStore):
         entry = self._held(lease)
         if entry.job.cancel_requested:
             return self._change(entry, end_job(entry.job, None, now=self._clock()))
-        return self._change(entry, requeue_job(entry.job, is_counted=is_counted, taken_by=entry.job.taken_by))
+        return self._change(
+            entry, requeue_job(entry.job, is_counted=is_counted, assigned_worker=entry.job.assigned_worker)
+        )
 
     @in_turn
     def request_cancel(self, job_id: str) -> Job | None:
@@ -233,28 +246,31 @@ class JsonFilesJobStore(JobStore):
     # --- the processes that share the store: there is one at a time ---
 
     @in_turn
-    def keep_alive(self, owner: str, *, lease_seconds: float) -> None:
-        self._alive_until[owner] = self._clock() + lease_seconds
+    def heartbeat(self, worker_id: str, *, lease_seconds: float) -> None:
+        self._alive_until[worker_id] = self._clock() + lease_seconds
 
     @in_turn
-    def owners(self) -> list[str]:
+    def workers(self) -> list[str]:
         return list(self._alive_until)
 
     @in_turn
-    def bury(self, owner: str) -> None:
-        self._alive_until.pop(owner, None)
+    def expire_worker(self, worker_id: str) -> None:
+        self._alive_until.pop(worker_id, None)
         for held in self._slots.values():
-            for holder in [holder for holder in held if holder.startswith(f"{owner} ")]:
+            for holder in [holder for holder in held if holder.startswith(f"{worker_id} ")]:
                 del held[holder]
-        for job in [job for job in self._jobs() if job.lease_owner == owner]:
+        for job in [
+            job for job in self._jobs() if job.assigned_worker == worker_id and job.status is JobStatus.EXECUTING
+        ]:
             self._note(job, lease_expires_at=self._clock())
 
     @in_turn
-    def adopt(self, owner: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
-        living = {owner, *(other for other, until in self._alive_until.items() if until > self._clock())}
+    def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
+        living = {worker_id, *(other for other, until in self._alive_until.items() if until > self._clock())}
         waiting = [job for job in self._jobs() if job.status is JobStatus.PENDING and job.tool in tools]
         return [
-            self._note(job, taken_by=owner) for job in [job for job in waiting if job.taken_by not in living][:limit]
+            self._note(job, assigned_worker=worker_id)
+            for job in [job for job in waiting if job.assigned_worker not in living][:limit]
         ]
 
     # --- looking around ---
@@ -331,11 +347,11 @@ class JsonFilesJobStore(JobStore):
         return EventPage(events, entry.last_seq, entry.job.status.is_final)
 
     # --8<-- [start:watch]
-    def watch(self, on_change: OnChange) -> Callable[[], None]:
-        return self._watches.watch(on_change)
+    def subscribe(self, on_change: OnChange) -> Callable[[], None]:
+        return self._subscriptions.subscribe(on_change)
 
     def _tell(self, change: Change) -> None:
-        self._loop.call_soon_threadsafe(self._watches.tell, change)
+        self._loop.call_soon_threadsafe(self._subscriptions.publish, change)
 
     # --8<-- [end:watch]
 
@@ -362,7 +378,7 @@ class JsonFilesJobStore(JobStore):
 
     @in_turn
     def undelivered(
-        self, sink: str, *, limit: int = 100, holder: str | None = None, lease_seconds: float = 30.0
+        self, sink: str, *, limit: int = 100, worker_id: str | None = None, lease_seconds: float = 30.0
     ) -> list[Delivery]:
         now = self._clock()
         deliveries: list[Delivery] = []
@@ -371,12 +387,12 @@ class JsonFilesJobStore(JobStore):
             is_waiting = sink in entry.to_tell and (confirmed < entry.last_seq or entry.job.status.is_final)
             if len(deliveries) == limit or not is_waiting:
                 continue
-            owner = entry.job.taken_by
-            if holder is not None and owner != holder:
-                other, until = self._deliveries.get((sink, job_id), (holder, 0.0))
-                if self._alive_until.get(owner or "", now) > now or (other != holder and until > now):
+            home = entry.job.home
+            if worker_id is not None and home != worker_id:
+                other, until = self._deliveries.get((sink, job_id), (worker_id, 0.0))
+                if self._alive_until.get(home or "", 0.0) > now or (other != worker_id and until > now):
                     continue
-                self._deliveries[sink, job_id] = (holder, now + lease_seconds)
+                self._deliveries[sink, job_id] = (worker_id, now + lease_seconds)
             deliveries.append(Delivery(job_id, confirmed))
         return deliveries
 
@@ -393,7 +409,7 @@ class JsonFilesJobStore(JobStore):
     @in_turn
     def purge(self) -> int:
         long_ago = self._clock() - 3600.0
-        self._alive_until = {owner: until for owner, until in self._alive_until.items() if until > long_ago}
+        self._alive_until = {worker_id: until for worker_id, until in self._alive_until.items() if until > long_ago}
         return self._forget_expired()
 
     # --- inside: on the thread ---

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ivcap_service import BaseEvent, GenericErrorEvent, GenericEvent
 
-    from lambda_kit.adapters.executors.on_loop import AsyncioExecutor
-    from lambda_kit.adapters.executors.processes import ProcessExecutor
-    from lambda_kit.adapters.executors.threads import ThreadExecutor
+    from lambda_kit.adapters.executors.asyncio import AsyncioExecutor
+    from lambda_kit.adapters.executors.process.executor import ProcessExecutor
+    from lambda_kit.adapters.executors.thread import ThreadExecutor
     from lambda_kit.adapters.stores.memory import MemoryJobStore
     from lambda_kit.adapters.stores.sqlite import SqliteJobStore
-    from lambda_kit.core.context import JobContext
     from lambda_kit.core.errors import (
         BadRequestError,
         ConfigurationError,
@@ -34,16 +33,18 @@ if TYPE_CHECKING:
         UnavailableError,
         UnsupportedMediaTypeError,
     )
-    from lambda_kit.core.executor import Executor
-    from lambda_kit.core.job import Job, JobStatus, RequestInfo
-    from lambda_kit.core.options import ExecutorOpts, ToolOptions
-    from lambda_kit.core.results import BinaryResult
-    from lambda_kit.core.schema import with_schema
+    from lambda_kit.core.jobs.settings import JobSettings
+    from lambda_kit.core.model.job import Job, JobStatus
+    from lambda_kit.core.model.request_info import RequestInfo
+    from lambda_kit.core.ports.executor import Executor
+    from lambda_kit.core.ports.sink import JobSink
+    from lambda_kit.core.ports.store import JobStore
     from lambda_kit.core.service_info import Service
-    from lambda_kit.core.settings import JobSettings
-    from lambda_kit.core.sink import JobSink
-    from lambda_kit.core.store import JobStore
-    from lambda_kit.core.tool import LambdaTool
+    from lambda_kit.core.tools.context import JobContext
+    from lambda_kit.core.tools.options import ExecutorOpts, ToolOptions
+    from lambda_kit.core.tools.results import BinaryResult
+    from lambda_kit.core.tools.schema import with_schema
+    from lambda_kit.core.tools.tool import LambdaTool
     from lambda_kit.logs import getLogger, logging_init
     from lambda_kit.server import ToolServer
     from lambda_kit.version import VERSION as __version__  # noqa: N811
@@ -98,22 +99,23 @@ __all__ = [
 # Where each name lives. They are imported on first use: who only logs does not wait for a web framework.
 _HOMES = {
     "ivcap_service": ("BaseEvent", "GenericErrorEvent", "GenericEvent"),
-    "lambda_kit.adapters.executors.on_loop": ("AsyncioExecutor",),
-    "lambda_kit.adapters.executors.processes": ("ProcessExecutor",),
-    "lambda_kit.adapters.executors.threads": ("ThreadExecutor",),
-    "lambda_kit.adapters.stores.memory": ("MemoryJobStore",),
-    "lambda_kit.adapters.stores.sqlite": ("SqliteJobStore",),
-    "lambda_kit.core.context": ("JobContext",),
-    "lambda_kit.core.executor": ("Executor",),
-    "lambda_kit.core.job": ("Job", "JobStatus", "RequestInfo"),
-    "lambda_kit.core.options": ("ExecutorOpts", "ToolOptions"),
-    "lambda_kit.core.results": ("BinaryResult",),
-    "lambda_kit.core.schema": ("with_schema",),
-    "lambda_kit.core.settings": ("JobSettings",),
+    "lambda_kit.adapters.executors.asyncio": ("AsyncioExecutor",),
+    "lambda_kit.adapters.executors.process.executor": ("ProcessExecutor",),
+    "lambda_kit.adapters.executors.thread": ("ThreadExecutor",),
+    "lambda_kit.adapters.stores.memory.store": ("MemoryJobStore",),
+    "lambda_kit.adapters.stores.sqlite.store": ("SqliteJobStore",),
+    "lambda_kit.core.tools.context": ("JobContext",),
+    "lambda_kit.core.ports.executor": ("Executor",),
+    "lambda_kit.core.model.job": ("Job", "JobStatus"),
+    "lambda_kit.core.model.request_info": ("RequestInfo",),
+    "lambda_kit.core.tools.options": ("ExecutorOpts", "ToolOptions"),
+    "lambda_kit.core.tools.results": ("BinaryResult",),
+    "lambda_kit.core.tools.schema": ("with_schema",),
+    "lambda_kit.core.jobs.settings": ("JobSettings",),
     "lambda_kit.core.service_info": ("Service",),
-    "lambda_kit.core.sink": ("JobSink",),
-    "lambda_kit.core.store": ("JobStore",),
-    "lambda_kit.core.tool": ("LambdaTool",),
+    "lambda_kit.core.ports.sink": ("JobSink",),
+    "lambda_kit.core.ports.store": ("JobStore",),
+    "lambda_kit.core.tools.tool": ("LambdaTool",),
     "lambda_kit.logs": ("getLogger", "logging_init"),
     "lambda_kit.server": ("ToolServer",),
     "lambda_kit.version": ("__version__",),

@@ -71,7 +71,7 @@ class JobFilter(logging.Filter):
 
     def _job(self) -> Any:
         # looked up, not imported: a process that has not loaded it runs no job, and need not pay for it
-        current_job = getattr(sys.modules.get("lambda_kit.core.context"), "current_job", None)
+        current_job = getattr(sys.modules.get("lambda_kit.core.tools.context"), "current_job", None)
         # the context is made when it is first asked for, and what is logged by that must not ask again
         if current_job is None or getattr(self._looking, "now", False):
             return None

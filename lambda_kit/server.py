@@ -26,19 +26,19 @@ from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_controller import HttpSettings
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
 from lambda_kit.adapters.stores.urls import store_from_url, store_of_environment
-from lambda_kit.core.assembly import assign_executors, bind_tools, check_names
 from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
-from lambda_kit.core.executor import Executor
-from lambda_kit.core.in_process import run_in_process
-from lambda_kit.core.job import Job
-from lambda_kit.core.lifecycle import ToolLifecycle
-from lambda_kit.core.sealing import Sealer
-from lambda_kit.core.service import JobService
-from lambda_kit.core.settings import JobSettings
-from lambda_kit.core.sink import JobSink
-from lambda_kit.core.store import JobStore
-from lambda_kit.core.task_guard import guard_tasks
-from lambda_kit.core.tool import BoundTool, LambdaTool, concrete_tools
+from lambda_kit.core.jobs.assembly import assign_executors, bind_tools, check_names
+from lambda_kit.core.jobs.in_process import run_in_process
+from lambda_kit.core.jobs.sealing import Sealer
+from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.jobs.settings import JobSettings
+from lambda_kit.core.model.job import Job
+from lambda_kit.core.ports.executor import Executor
+from lambda_kit.core.ports.sink import JobSink
+from lambda_kit.core.ports.store import JobStore
+from lambda_kit.core.runtime.task_guard import guard_tasks
+from lambda_kit.core.tools.lifecycle import ToolLifecycle
+from lambda_kit.core.tools.tool import BoundTool, LambdaTool, concrete_tools
 
 __all__ = ["ToolServer"]
 

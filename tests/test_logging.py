@@ -18,8 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lambda_kit.core.context import JobContext, running_job
 from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.runtime.running import running_job
+from lambda_kit.core.tools.context import JobContext
 from lambda_kit.logs import JsonFormatter, getLogger, logging_init
 
 CONFIGURED = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "mine")

@@ -26,8 +26,8 @@ from lambda_kit import (
     ToolOptions,
     ToolServer,
 )
-from lambda_kit.core.events import Event
-from lambda_kit.core.job import Payload
+from lambda_kit.core.model.events import Event
+from lambda_kit.core.model.job import Payload
 from lambda_kit.testing import TestClient
 from tests.core.running_tools import Ask, a_server, a_service
 

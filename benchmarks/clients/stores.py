@@ -9,9 +9,9 @@ from benchmarks.contestants import ECHO_BODY
 from benchmarks.services.ours import EchoAsync, server
 from benchmarks.services.store_places import forget, store_at
 from lambda_kit import ConfigurationError, MissingExtraError, UnavailableError
-from lambda_kit.core.job import Job, Payload, new_job_id
-from lambda_kit.core.owner import new_owner
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.model.job import Job, Payload, new_job_id
+from lambda_kit.core.ports.store import JobStore
+from lambda_kit.core.runtime.worker_id import new_worker_id
 
 __all__ = ["main"]
 
@@ -31,10 +31,12 @@ async def _why_not_there(place: str) -> str | None:
 async def _fill(place: str, count: int) -> str:
     """Leave so many echo jobs that wait in a process which is gone: this one, soon. The id of the oldest."""
     tool = next(name for name, bound in server.tools.items() if isinstance(bound.tool, EchoAsync))
-    owner, now = new_owner(), time.time()
-    jobs = [Job(id=new_job_id(), tool=tool, requested_at=now - count + n, taken_by=owner) for n in range(count)]
+    worker_id, now = new_worker_id(), time.time()
+    jobs = [
+        Job(id=new_job_id(), tool=tool, requested_at=now - count + n, assigned_worker=worker_id) for n in range(count)
+    ]
     async with store_at(place) as store:
-        await store.keep_alive(owner, lease_seconds=_LEASE_SECONDS)
+        await store.heartbeat(worker_id, lease_seconds=_LEASE_SECONDS)
         # the stores keep jobs in the order in which they came: the oldest is the first
         await _create(store, jobs[:1])
         for start in range(1, count, _AT_ONCE):

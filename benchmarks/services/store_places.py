@@ -25,7 +25,7 @@ def store_at(place: str) -> "JobStore":
     kind, name = _split(place)
     # a driver may be missing, and then only its own store is left out
     if kind == "redis":
-        from lambda_kit.adapters.stores.redis_store import RedisJobStore  # noqa: PLC0415
+        from lambda_kit.adapters.stores.redis import RedisJobStore  # noqa: PLC0415
 
         return RedisJobStore(REDIS_URL, prefix=name)
     if kind == "postgres":

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lambda_kit.adapters.executors.main_guard import refuse_unguarded_main
+from lambda_kit.adapters.executors.process.main_guard import refuse_unguarded_main
 from lambda_kit.adapters.http.system import service_version
 from lambda_kit.cli.arguments import CustomArgs, parse_arguments
 from lambda_kit.cli.serving import configure_logging, serve_app
 from lambda_kit.cli.workers import supervise, worker_bonds
-from lambda_kit.core.description import dump_description, service_definition, tool_description
 from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
-from lambda_kit.core.tool import BoundTool
+from lambda_kit.core.tools.description import dump_description, service_definition, tool_description
+from lambda_kit.core.tools.tool import BoundTool
 from lambda_kit.version import VERSION
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from lambda_kit.cli.service_server import LONGEST_END_SECONDS, ServiceServer
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.retrying import BackOff
+from lambda_kit.core.runtime.retry import BackOff
 
 if TYPE_CHECKING:
     from lambda_kit.server import ToolServer

@@ -8,12 +8,13 @@ from typing import Any, Self
 
 import msgspec
 
-from lambda_kit.core.events import NewEvent
-from lambda_kit.core.executor import Executor, Invoke
-from lambda_kit.core.job import Outcome, RequestInfo
-from lambda_kit.core.results import encode_result
-from lambda_kit.core.run import JobSpec, ToolRun
-from lambda_kit.core.tool import BoundTool, LambdaTool
+from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.model.job import Outcome
+from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.ports.executor import Executor, Invoke
+from lambda_kit.core.tools.results import encode_result
+from lambda_kit.core.tools.run import JobSpec, ToolRun
+from lambda_kit.core.tools.tool import BoundTool, LambdaTool
 from lambda_kit.testing.executor_gate import Gate, Visit
 from lambda_kit.testing.executor_tools import Order, result_of
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import msgspec
 
-from lambda_kit.core.context import JobContext
-from lambda_kit.core.job import RequestInfo
-from lambda_kit.core.tool import LambdaTool
+from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.tools.context import JobContext
+from lambda_kit.core.tools.tool import LambdaTool
 
 __all__ = ["AsyncVisitor", "BrokenVisitor", "Hello", "Order", "Visitor", "caller", "result_of"]
 

@@ -15,10 +15,10 @@ from lambda_kit.testing.store_topics.leases import LeasePromises  # noqa: E402
 from lambda_kit.testing.store_topics.life import LifePromises  # noqa: E402
 from lambda_kit.testing.store_topics.lists import ListPromises  # noqa: E402
 from lambda_kit.testing.store_topics.outbox import OutboxPromises  # noqa: E402
-from lambda_kit.testing.store_topics.owners import OwnerPromises  # noqa: E402
 from lambda_kit.testing.store_topics.retention import RetentionPromises  # noqa: E402
 from lambda_kit.testing.store_topics.slots import SlotPromises  # noqa: E402
 from lambda_kit.testing.store_topics.watches import WatchPromises  # noqa: E402
+from lambda_kit.testing.store_topics.workers import OwnerPromises  # noqa: E402
 
 __all__ = ["JobStoreContract"]
 

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from lambda_kit.core.errors import LeaseLostError
-from lambda_kit.core.events import NewEvent
-from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
-from lambda_kit.core.store import ClaimRequest, JobStore, Lease
+from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
+from lambda_kit.core.ports.store import ClaimRequest, JobStore, Lease
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_model import ModelJob, ModelStore
 
@@ -102,7 +102,7 @@ class JobStoreMachine(RuleBasedStateMachine):
     @rule(target=leases, job_id=_IDS)
     def claim(self, job_id: str) -> Lease:
         expected = self._model.claim(job_id)
-        claim = self.await_(self._store.claim(job_id, owner="w", lease_seconds=10.0))
+        claim = self.await_(self._store.claim(job_id, worker_id="w", lease_seconds=10.0))
         assert (claim is not None) == expected
         if claim is None:
             return Lease(job_id, 1)

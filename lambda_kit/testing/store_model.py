@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
+from lambda_kit.core.ports.store import Lease
 
 __all__ = ["ModelJob", "ModelStore"]
 

@@ -444,7 +444,7 @@ def test_another_worker_takes_the_place_and_the_jobs_of_one_that_is_killed(file:
             waiting = [submit(service, "/queued", gate, n) for n in range(2, 8)]
             before = children(service.process.pid)
             # the process that runs it: the one that the lease names
-            victim = int(_lease_owner(file.parent / "jobs.db").split("/")[2])
+            victim = int(_assigned_worker(file.parent / "jobs.db").split("/")[2])
             assert victim in before
             os.kill(victim, signal.SIGKILL)
             lost = fetch(service, running)
@@ -463,12 +463,12 @@ def test_another_worker_takes_the_place_and_the_jobs_of_one_that_is_killed(file:
     assert "Traceback" not in service.log
 
 
-def _lease_owner(path: Path) -> str:
+def _assigned_worker(path: Path) -> str:
     async def read() -> str:
         async with SqliteJobStore(path) as store:
             [job] = (await store.list_jobs(statuses=[JobStatus.EXECUTING])).jobs
-            assert job.lease_owner is not None
-            return job.lease_owner
+            assert job.assigned_worker is not None
+            return job.assigned_worker
 
     return asyncio.run(read())
 

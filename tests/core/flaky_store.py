@@ -8,14 +8,14 @@ from typing import Any
 
 from lambda_kit import SqliteJobStore
 from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.store import Change, OnChange
+from lambda_kit.core.ports.store import Change, OnChange
 
 __all__ = ["FlakyStore"]
 
 _METHODS = (
     "create", "discard", "get", "find_by_key", "get_result", "claim", "renew", "finish", "release", "request_cancel",
-    "reap", "keep_alive", "owners", "bury", "adopt", "list_jobs", "append_events", "read_events", "acquire_slot",
-    "release_slot", "register_sink", "undelivered", "mark_delivered", "purge",
+    "reap", "heartbeat", "workers", "expire_worker", "adopt", "list_jobs", "append_events", "read_events",
+    "acquire_slot", "release_slot", "register_sink", "undelivered", "mark_delivered", "purge",
 )  # fmt: skip
 
 
@@ -58,9 +58,9 @@ class FlakyStore(SqliteJobStore):
 
         return call
 
-    def watch(self, on_change: OnChange) -> Callable[[], None]:
+    def subscribe(self, on_change: OnChange) -> Callable[[], None]:
         self._told.append(on_change)
-        return super().watch(lambda change: None if self.is_deaf else on_change(change))
+        return super().subscribe(lambda change: None if self.is_deaf else on_change(change))
 
     def hear_again(self) -> None:
         """End the deafness, and say so."""

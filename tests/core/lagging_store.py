@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from lambda_kit import Job, MemoryJobStore
-from lambda_kit.core.job import Outcome, Payload
-from lambda_kit.core.store import Claim, Created, Lease
+from lambda_kit.core.model.job import Outcome, Payload
+from lambda_kit.core.ports.store import Claim, Created, Lease
 
 __all__ = ["HeldStore", "LaggingStore"]
 

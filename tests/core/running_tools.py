@@ -23,9 +23,9 @@ from lambda_kit import (
     ThreadExecutor,
     ToolServer,
 )
-from lambda_kit.core.events import Event
-from lambda_kit.core.job import Payload
-from lambda_kit.core.submission import Submission
+from lambda_kit.core.jobs.submission import Submission
+from lambda_kit.core.model.events import Event
+from lambda_kit.core.model.job import Payload
 
 LONG_SECONDS = 20.0
 

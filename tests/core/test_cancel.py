@@ -19,8 +19,8 @@ from lambda_kit import (
     MemoryJobStore,
     ThreadExecutor,
 )
-from lambda_kit.core.job import Payload
-from lambda_kit.core.submission import Submission
+from lambda_kit.core.jobs.submission import Submission
+from lambda_kit.core.model.job import Payload
 from tests.core.running_tools import (
     LONG_SECONDS,
     QUICK,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lambda_kit import AsyncioExecutor, JobContext, JobFailedError, JobSettings, JobStatus, LambdaTool, ThreadExecutor
-from lambda_kit.core.job import FINAL_STATUSES
+from lambda_kit.core.model.job import FINAL_STATUSES
 from tests.core.lagging_store import HeldStore, LaggingStore
 from tests.core.running_tools import (
     LONG_SECONDS,

@@ -17,8 +17,8 @@ from lambda_kit import (
     LambdaTool,
     MemoryJobStore,
 )
-from lambda_kit.core.context import current_job
-from lambda_kit.core.job import Progress
+from lambda_kit.core.model.job import Progress
+from lambda_kit.core.tools.context import current_job
 from tests.core.running_tools import Ask, a_server, the_job, until
 
 

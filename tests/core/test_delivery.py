@@ -10,11 +10,11 @@ import pytest
 
 from lambda_kit import Job, JobContext, JobFailedError, JobSink, LambdaTool, MemoryJobStore
 from lambda_kit.core import delivery
-from lambda_kit.core.delivery import SinkDispatcher
 from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.events import Event, NewEvent
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Delivery, Lease
+from lambda_kit.core.jobs.outbox_relay import SinkDispatcher
+from lambda_kit.core.model.events import Event, NewEvent
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Delivery, Lease
 from lambda_kit.testing.clock import ManualClock
 from tests.core.running_tools import LONG_SECONDS, QUICK, Ask, NotedSink, a_server, jobs_of, the_job, until
 
@@ -227,7 +227,7 @@ async def dispatching(sink: JobSink, store: MemoryJobStore, **options: Any) -> A
     before = asyncio.all_tasks()
     async with asyncio.timeout(LONG_SECONDS):
         await dispatcher.start()
-        unwatch = store.watch(lambda _: dispatcher.wake())
+        unwatch = store.subscribe(lambda _: dispatcher.wake())
         try:
             yield dispatcher
         finally:
@@ -239,7 +239,7 @@ async def dispatching(sink: JobSink, store: MemoryJobStore, **options: Any) -> A
 async def make(store: MemoryJobStore, job_id: str, *, reports: int = 0) -> Lease:
     """A job that executes: it has two events and what it reports."""
     await store.create(Job(id=job_id, tool="t", requested_at=0.0), Payload(b"{}", "application/json"))
-    claim = await store.claim(job_id, owner="me", lease_seconds=1e6)
+    claim = await store.claim(job_id, worker_id="me", lease_seconds=1e6)
     assert claim is not None
     lease = Lease(job_id, claim.job.lease_token)
     await store.append_events(lease, [NewEvent("urn:x", b"{}", float(n)) for n in range(reports)])

@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, RootModel, create_model
 
-from lambda_kit.core.description import dump_description, service_definition, tool_description
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.path_title import path_title
-from lambda_kit.core.schema import with_schema
 from lambda_kit.core.service_info import Service
+from lambda_kit.core.tools.description import dump_description, service_definition, tool_description
+from lambda_kit.core.tools.path_title import path_title
+from lambda_kit.core.tools.schema import with_schema
 from tests.golden import tools
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -8,9 +8,9 @@ import pytest
 
 from lambda_kit import Job, JobContext, JobFailedError, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
 from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.job import Outcome
-from lambda_kit.core.store import Lease
-from lambda_kit.core.threads import DaemonPool
+from lambda_kit.core.model.job import Outcome
+from lambda_kit.core.ports.store import Lease
+from lambda_kit.core.runtime.threads import DaemonPool
 from tests.core.running_tools import LONG_SECONDS, Ask, AsyncDoor, ThreadDoor, a_server, statuses, the_job, until
 
 
@@ -171,7 +171,7 @@ class SelfCancelling(ThreadExecutor):
 
 
 async def test_a_submit_that_is_cancelled_by_itself_loses_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambda_kit.core.scheduler._AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("lambda_kit.core.jobs.scheduler._AGAIN_SECONDS", 0.01)
     door = ThreadDoor()
     async with asyncio.timeout(LONG_SECONDS), a_server(door, executor=SelfCancelling()) as server:
         first = asyncio.create_task(server.run_tool(door, Ask(text="first")))

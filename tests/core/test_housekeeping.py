@@ -6,8 +6,8 @@ from collections.abc import Collection
 import pytest
 
 from lambda_kit import Job, JobSettings, JobStatus, MemoryJobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.owner import is_certainly_dead, new_owner
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.runtime.worker_id import is_certainly_dead, new_worker_id
 from tests.core.running_tools import LONG_SECONDS, a_server
 from tests.core.test_store_away import Steps
 
@@ -22,34 +22,36 @@ class SlowToBury(MemoryJobStore):
         super().__init__()
         self.was_looked_through = asyncio.Event()
 
-    async def adopt(self, owner: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
+    async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
         try:
-            return await super().adopt(owner, tools=tools, limit=limit)
+            return await super().adopt(worker_id, tools=tools, limit=limit)
         finally:
             self.was_looked_through.set()
 
-    async def bury(self, owner: str) -> None:
+    async def expire_worker(self, worker_id: str) -> None:
         await self.was_looked_through.wait()
-        await super().bury(owner)
+        await super().expire_worker(worker_id)
 
 
 def a_dead_process() -> str:
-    host, machine, pid, _, nonce = new_owner().split("/")
-    owner = "/".join([host, machine, pid, "1", nonce])  # which had that number before this one
-    if not is_certainly_dead(owner):
+    host, machine, pid, _, nonce = new_worker_id().split("/")
+    worker_id = "/".join([host, machine, pid, "1", nonce])  # which had that number before this one
+    if not is_certainly_dead(worker_id):
         pytest.skip("there is no /proc here that tells")
-    return owner
+    return worker_id
 
 
 async def test_the_jobs_of_a_process_that_is_found_dead_are_taken_up_at_once() -> None:
     store, dead = SlowToBury(), a_dead_process()
     ended: asyncio.Queue[str] = asyncio.Queue()
-    await store.keep_alive(dead, lease_seconds=1000.0)
+    await store.heartbeat(dead, lease_seconds=1000.0)
     for job_id in ("waits", "runs"):
-        job = Job(id=job_id, tool="steps", requested_at=0.0, taken_by=dead, max_attempts=2)
+        job = Job(id=job_id, tool="steps", requested_at=0.0, assigned_worker=dead, max_attempts=2)
         await store.create(job, REQUEST)
-    await store.claim("runs", owner=dead, lease_seconds=1000.0)
-    store.watch(lambda change: ended.put_nowait(str(change.job_id)) if change.status is JobStatus.SUCCEEDED else None)
+    await store.claim("runs", worker_id=dead, lease_seconds=1000.0)
+    store.subscribe(
+        lambda change: ended.put_nowait(str(change.job_id)) if change.status is JobStatus.SUCCEEDED else None
+    )
     async with asyncio.timeout(LONG_SECONDS), a_server(Steps, store=store, settings=RARELY):
         assert {await ended.get(), await ended.get()} == {"waits", "runs"}
     job_that_ran = await store.get("runs")

@@ -6,7 +6,8 @@ import uuid
 import pytest
 
 from lambda_kit import IllegalTransitionError, Job, JobStatus, RequestInfo
-from lambda_kit.core.job import FINAL_STATUSES, FailureKind, check_transition, new_job_id
+from lambda_kit.core.model.job import FINAL_STATUSES, FailureKind, new_job_id
+from lambda_kit.core.model.transitions import check_transition
 
 LEGAL = {
     ("pending", "executing"),

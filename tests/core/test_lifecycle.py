@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lambda_kit import ConfigurationError, LambdaTool
-from lambda_kit.core.lifecycle import ToolLifecycle
-from lambda_kit.core.tool import BoundTool
+from lambda_kit.core.tools.lifecycle import ToolLifecycle
+from lambda_kit.core.tools.tool import BoundTool
 from tests.core.running_tools import LONG_SECONDS, Ask, a_server, until
 
 

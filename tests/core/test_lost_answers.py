@@ -9,7 +9,7 @@ import pytest
 from lambda_kit import JobContext, JobSettings, JobStatus, LambdaTool, ToolOptions
 from lambda_kit.core import retrying
 from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.job import Failure, FailureKind
+from lambda_kit.core.model.job import Failure, FailureKind
 from tests.core.flaky_store import FlakyStore
 from tests.core.running_tools import (
     LONG_SECONDS,
@@ -55,7 +55,7 @@ class Counts(LambdaTool):
 @pytest.mark.parametrize("has_to_wait", [False, True])
 @pytest.mark.parametrize(
     "method",
-    ["claim", "renew", "finish", "append_events", "keep_alive", "acquire_slot", "release_slot", "purge", "reap"],
+    ["claim", "renew", "finish", "append_events", "heartbeat", "acquire_slot", "release_slot", "purge", "reap"],
 )
 async def test_a_job_runs_once_though_an_answer_is_lost(store: FlakyStore, method: str, has_to_wait: bool) -> None:
     tool = Counts()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_kit.core.owner import is_certainly_dead, new_owner
+from lambda_kit.core.runtime.worker_id import is_certainly_dead, new_worker_id
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,23 +18,23 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no pr
 
 NAMES_ITSELF = """
 import sys
-from lambda_kit.core.owner import new_owner
-print(new_owner(), flush=True)
+from lambda_kit.core.runtime.worker_id import new_worker_id
+print(new_worker_id(), flush=True)
 sys.stdin.read()
 """
 
 ENDS_ITS_MAIN_THREAD = """
 import ctypes, sys, threading
-from lambda_kit.core.owner import new_owner
-print(new_owner(), flush=True)
+from lambda_kit.core.runtime.worker_id import new_worker_id
+print(new_worker_id(), flush=True)
 threading.Thread(target=sys.stdin.read).start()
 ctypes.CDLL(None).pthread_exit(None)
 """
 
 HAS_NO_FILES_LEFT = """
 import os, resource, sys
-from lambda_kit.core.owner import is_certainly_dead, new_owner
-owners = [new_owner(), *sys.argv[1:]]
+from lambda_kit.core.runtime.worker_id import is_certainly_dead, new_worker_id
+workers = [new_worker_id(), *sys.argv[1:]]
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
 files = []
@@ -43,17 +43,17 @@ try:
         files.append(os.open(os.devnull, os.O_RDONLY))
 except OSError:
     pass
-said = [is_certainly_dead(owner) for owner in owners]
-nameless = new_owner()
+said = [is_certainly_dead(worker_id) for worker_id in workers]
+nameless = new_worker_id()
 for file in files:
     os.close(file)
-print(said, is_certainly_dead(nameless), is_certainly_dead(new_owner()))
+print(said, is_certainly_dead(nameless), is_certainly_dead(new_worker_id()))
 """
 
 ASKS = """
 import sys
-from lambda_kit.core.owner import is_certainly_dead
-print(*(is_certainly_dead(owner) for owner in sys.argv[1:]))
+from lambda_kit.core.runtime.worker_id import is_certainly_dead
+print(*(is_certainly_dead(worker_id) for worker_id in sys.argv[1:]))
 """
 
 
@@ -82,33 +82,33 @@ def a_process(code: str = NAMES_ITSELF) -> "Iterator[tuple[subprocess.Popen[str]
 
 
 def test_a_process_is_dead_when_it_has_ended_and_not_before() -> None:
-    with a_process() as (process, owner):
-        assert not is_certainly_dead(owner)
+    with a_process() as (process, worker_id):
+        assert not is_certainly_dead(worker_id)
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert is_certainly_dead(owner)  # though nobody has asked for its exit code
+        assert is_certainly_dead(worker_id)  # though nobody has asked for its exit code
         process.wait()
-        assert is_certainly_dead(owner)
+        assert is_certainly_dead(worker_id)
 
 
 def test_a_process_whose_number_is_that_of_another_one_now_is_dead() -> None:
-    host, machine, pid, _, nonce = new_owner().split("/")
+    host, machine, pid, _, nonce = new_worker_id().split("/")
     assert is_certainly_dead(f"{host}/{machine}/{pid}/1/{nonce}")
 
 
 def test_a_process_lives_while_one_of_its_threads_does() -> None:
-    with a_process(ENDS_ITS_MAIN_THREAD) as (process, owner):
+    with a_process(ENDS_ITS_MAIN_THREAD) as (process, worker_id):
         until = time.monotonic() + 30
         while ") Z " not in Path(f"/proc/{process.pid}/stat").read_text():
             assert time.monotonic() < until
         assert process.poll() is None
-        assert not is_certainly_dead(owner)
+        assert not is_certainly_dead(worker_id)
 
 
 def test_a_process_that_can_open_no_file_calls_nobody_dead() -> None:
-    with a_process() as (_, owner):
+    with a_process() as (_, worker_id):
         # neither itself, nor the other; and what it called itself then is nobody's who can be called dead
-        assert said_by(python(HAS_NO_FILES_LEFT, owner)) == "[False, False] False False"
+        assert said_by(python(HAS_NO_FILES_LEFT, worker_id)) == "[False, False] False False"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount /proc")
@@ -132,7 +132,7 @@ def test_a_process_of_another_user_that_proc_hides_is_not_dead() -> None:
      ("{machine}", "²", "1"), ("{machine}", "9" * 30, "1"), ("{machine}", "-1", "1"), ("{machine}", "1/2", "1")],
 )  # fmt: skip
 def test_a_name_that_does_not_say_enough_is_nobody_who_is_dead(machine: str, pid: str, start: str) -> None:
-    facts = dict(zip(("host", "machine", "pid"), new_owner().split("/"), strict=False))
+    facts = dict(zip(("host", "machine", "pid"), new_worker_id().split("/"), strict=False))
     assert not is_certainly_dead("/".join(["host", machine.format(**facts), pid.format(**facts), start, "nonce"]))
 
 

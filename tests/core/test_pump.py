@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from lambda_kit import Job, MemoryJobStore
-from lambda_kit.core.events import Event, NewEvent
-from lambda_kit.core.job import Payload
-from lambda_kit.core.pump import EventPump
-from lambda_kit.core.store import Lease
+from lambda_kit.core.jobs.event_buffer import EventPump
+from lambda_kit.core.model.events import Event, NewEvent
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 
 
 class SlowStore(MemoryJobStore):
@@ -36,7 +36,7 @@ def event(text: str) -> NewEvent:
 
 async def claimed(store: MemoryJobStore) -> Lease:
     await store.create(Job(id="a", tool="t", requested_at=0.0), Payload(b"{}", "application/json"))
-    claim = await store.claim("a", owner="w", lease_seconds=10)
+    claim = await store.claim("a", worker_id="w", lease_seconds=10)
     assert claim is not None
     return Lease("a", claim.job.lease_token)
 
@@ -63,14 +63,14 @@ async def test_events_of_many_threads_all_arrive_each_threads_in_order() -> None
     bodies = [event.body.decode().split(":") for event in await reported(store)]
     assert len(bodies) == 1600
     for number in range(8):
-        assert [int(n) for owner, n in bodies if owner == str(number)] == list(range(200))
+        assert [int(n) for worker_id, n in bodies if worker_id == str(number)] == list(range(200))
 
 
 async def test_events_arrive_while_the_tool_runs_not_only_at_its_end() -> None:
     store = MemoryJobStore()
     pump = EventPump(store, await claimed(store), asyncio.get_running_loop())
     changed = asyncio.Event()
-    store.watch(lambda _job_id: changed.set())
+    store.subscribe(lambda _job_id: changed.set())
     await asyncio.to_thread(pump.put, event("x"))
     async with asyncio.timeout(10):
         await changed.wait()

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
 
 from lambda_kit import BinaryResult
-from lambda_kit.core.job import Failure, FailureKind, Payload
-from lambda_kit.core.results import decode_result, encode_result
-from lambda_kit.core.schema import request_decoder
+from lambda_kit.core.model.job import Failure, FailureKind, Payload
+from lambda_kit.core.tools.results import decode_result, encode_result
+from lambda_kit.core.tools.schema import request_decoder
 
 JSON, TEXT, BYTES = "application/json", "text/plain; charset=utf-8", "application/octet-stream"
 

@@ -22,13 +22,13 @@ from lambda_kit import (
     ToolOptions,
 )
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
-from lambda_kit.core.assembly import assign_executors, bind_tools
-from lambda_kit.core.executor import JobHost
-from lambda_kit.core.job import Payload
-from lambda_kit.core.scheduler import Scheduler
-from lambda_kit.core.service import JobService
-from lambda_kit.core.shared_places import SharedPlaces
-from lambda_kit.core.submission import Submission
+from lambda_kit.core.jobs.assembly import assign_executors, bind_tools
+from lambda_kit.core.jobs.scheduler import Scheduler
+from lambda_kit.core.jobs.semaphore import SharedPlaces
+from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.jobs.submission import Submission
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.executor import JobHost
 from tests.core.running_tools import LONG_SECONDS, Ask, jobs_of, until
 
 
@@ -368,7 +368,7 @@ async def test_of_a_job_that_is_refused_at_once_nothing_is_left(error: Exception
 
 
 async def test_an_executor_that_fails_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambda_kit.core.scheduler._AGAIN_SECONDS", 3600.0)
+    monkeypatch.setattr("lambda_kit.core.jobs.scheduler._AGAIN_SECONDS", 3600.0)
     doors, executor = Doors(), MoodyExecutor(2)
     tools = Waits("failing", doors, executor="moody"), Waits("good", doors, executor="thread")
     async with serving(doors, *tools, executors=(executor, ThreadExecutor(1))) as service:
@@ -382,7 +382,7 @@ async def test_an_executor_that_fails_does_not_hold_up_the_others(monkeypatch: p
 
 
 async def test_after_a_failure_and_a_restart_jobs_are_handed_over_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambda_kit.core.scheduler._AGAIN_SECONDS", 3600.0)
+    monkeypatch.setattr("lambda_kit.core.jobs.scheduler._AGAIN_SECONDS", 3600.0)
     doors, executor = Doors(), MoodyExecutor(1)
     async with serving(doors, Waits("a", doors), executors=(executor,), grace_seconds=0.05) as service:
         executor.is_open = False

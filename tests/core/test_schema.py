@@ -21,8 +21,8 @@ from pydantic import BaseModel, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from lambda_kit.core.errors import RequestValidationError
-from lambda_kit.core.schema import is_request_model, json_schema, request_decoder, with_schema
 from lambda_kit.core.service_info import Service
+from lambda_kit.core.tools.schema import is_request_model, json_schema, request_decoder, with_schema
 
 URI = "urn:test:schema.1"
 OTHER = "urn:test:another.1"

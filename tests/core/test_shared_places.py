@@ -6,7 +6,7 @@ import pytest
 
 from lambda_kit import MemoryJobStore
 from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.shared_places import SharedPlaces
+from lambda_kit.core.jobs.semaphore import SharedPlaces
 
 
 class PausingStore(MemoryJobStore):
@@ -38,7 +38,7 @@ class PausingStore(MemoryJobStore):
 
 def new_places(store: PausingStore) -> SharedPlaces:
     places = SharedPlaces(store, lease_seconds=1000)
-    places.owner = "me"
+    places.worker_id = "me"
     return places
 
 
@@ -74,7 +74,7 @@ async def test_a_place_that_could_not_be_given_back_is_given_back_later() -> Non
     places.release(place)
     await places.stop()
     other = new_places(store)
-    other.owner = "other"
+    other.worker_id = "other"
     assert await other.acquire("tool", 1) is None
     await places.renew()
     await acquired(other, 1)
@@ -87,7 +87,7 @@ async def test_a_place_that_was_taken_without_an_answer_is_given_back() -> None:
     with pytest.raises(UnavailableError):
         await places.acquire("tool", 1)
     other = new_places(store)
-    other.owner = "other"
+    other.worker_id = "other"
     assert await other.acquire("tool", 1) is None
     await places.renew()
     await acquired(other, 1)

@@ -3,8 +3,8 @@
 import pytest
 
 from lambda_kit import Job, JobStatus
-from lambda_kit.core.job import FINAL_STATUSES
-from lambda_kit.core.statistics import BUCKET_BOUNDS_SECONDS, Histogram, JobStatistics
+from lambda_kit.core.jobs.statistics import BUCKET_BOUNDS_SECONDS, Histogram, JobStatistics
+from lambda_kit.core.model.job import FINAL_STATUSES
 
 
 def job(status: JobStatus = JobStatus.SUCCEEDED, *, waited: float | None = 0.0, ran: float = 0.0) -> Job:

@@ -11,9 +11,9 @@ import pytest
 from lambda_kit import AsyncioExecutor, Job, JobContext, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
 from lambda_kit.core import retrying
 from lambda_kit.core.errors import JobNotFoundError, QueueFullError, UnavailableError
-from lambda_kit.core.events import NewEvent
-from lambda_kit.core.job import Outcome, Payload
-from lambda_kit.core.store import Claim, Created, Lease
+from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.model.job import Outcome, Payload
+from lambda_kit.core.ports.store import Claim, Created, Lease
 from lambda_kit.testing import TestClient
 from tests.core.running_tools import (
     LONG_SECONDS,
@@ -148,7 +148,7 @@ async def test_an_outage_is_one_warning_however_many_jobs_wait_for_its_end(caplo
 async def test_events_that_were_dropped_are_counted_once_though_the_store_was_away() -> None:
     store = AwayStore(append_events=1)
     await store.create(Job(id="job", tool="t", requested_at=0.0), Payload(b"{}", "application/json"))
-    claim = await store.claim("job", owner="me", lease_seconds=1e6)
+    claim = await store.claim("job", worker_id="me", lease_seconds=1e6)
     assert claim is not None
     lease = Lease("job", claim.job.lease_token)
     with pytest.raises(UnavailableError):

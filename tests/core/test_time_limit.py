@@ -21,7 +21,7 @@ from lambda_kit import (
     ToolOptions,
 )
 from lambda_kit.core.errors import BadRequestError
-from lambda_kit.core.job import FailureKind
+from lambda_kit.core.model.job import FailureKind
 from tests.core.lagging_store import HeldStore
 from tests.core.running_tools import (
     LONG_SECONDS,

@@ -9,8 +9,8 @@ import pytest
 
 from lambda_kit import Job, JobSettings, JobSink, JobStatus, QueueFullError, ToolOptions
 from lambda_kit.core.errors import StoreError
-from lambda_kit.core.events import Event
-from lambda_kit.core.job import Payload
+from lambda_kit.core.model.events import Event
+from lambda_kit.core.model.job import Payload
 from tests.core.flaky_store import FlakyStore
 from tests.core.running_tools import LONG_SECONDS, Ask, AsyncDoor, a_server, a_submission, statuses, until
 
@@ -45,7 +45,7 @@ async def test_after_an_absence_of_the_store_neither_takes_the_others_jobs(open_
         await silent.wait()
         reaped = stores[0].calls["reap"]
         stores[0].is_away = False  # one is quicker
-        await until(lambda: stores[0].calls["owners"] > 0 and stores[0].calls["purge"] > 0)
+        await until(lambda: stores[0].calls["workers"] > 0 and stores[0].calls["purge"] > 0)
         stores[1].is_away = False
         await until(lambda: stores[0].calls["reap"] > reaped)
         for door in doors:
@@ -95,7 +95,7 @@ async def test_each_event_is_told_once_by_who_knows_the_authorization(open_store
 async def test_what_one_could_not_tell_before_its_end_the_other_tells(
     open_store: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lambda_kit.core.delivery._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("lambda_kit.core.jobs.outbox_relay._LOOK_SECONDS", 0.1)
     away, there, door = Told(), Told(), AsyncDoor()
     away.is_away = True
     door.door.set()

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from lambda_kit import Job, JobContext, JobStatus, LambdaTool, MemoryJobStore, ToolServer
-from lambda_kit.core.store import OnChange
+from lambda_kit.core.ports.store import OnChange
 from tests.core.running_tools import LONG_SECONDS, Ask, a_server, jobs_of, until
 
 WAIT = {"prefer": "wait=300"}
@@ -50,9 +50,9 @@ class SharedStore(MemoryJobStore):
     async def stop(self) -> None:
         """Each server ends its own watch."""
 
-    def watch(self, on_change: OnChange) -> Callable[[], None]:
+    def subscribe(self, on_change: OnChange) -> Callable[[], None]:
         self.watched += 1
-        return super().watch(on_change)
+        return super().subscribe(on_change)
 
 
 @asynccontextmanager

@@ -17,9 +17,9 @@ import pytest
 from pydantic import BaseModel, field_serializer
 
 from lambda_kit import LambdaTool
-from lambda_kit.core.run import JobSpec, ToolRun
-from lambda_kit.core.tool import BoundTool
-from lambda_kit.core.watchdog import LoopWatchdog
+from lambda_kit.core.runtime.watchdog import LoopWatchdog
+from lambda_kit.core.tools.run import JobSpec, ToolRun
+from lambda_kit.core.tools.tool import BoundTool
 
 LONG_SECONDS = 20.0
 
@@ -392,7 +392,7 @@ def test_the_thread_ends_when_the_loop_is_closed_before_it_gives_its_sign(log) -
 
 SUSPENDED = """
     import asyncio, logging, os, signal, threading
-    from lambda_kit.core.watchdog import LoopWatchdog
+    from lambda_kit.core.runtime.watchdog import LoopWatchdog
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
 

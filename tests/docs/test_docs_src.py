@@ -32,7 +32,7 @@ from docs_src.test_fit_line import (  # noqa: F401 - shown as an example of a te
 )
 from lambda_kit import JobContext, JobFailedError, JobStatus, MemoryJobStore, ToolServer
 from lambda_kit.core import errors
-from lambda_kit.core.store import Change
+from lambda_kit.core.ports.store import Change
 from lambda_kit.testing import TestClient
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +136,7 @@ async def test_a_walk_stops_when_it_is_cancelled(caplog: pytest.LogCaptureFixtur
             running.put_nowait(change.job_id)
 
     async with server:
-        stop_watching = store.watch(on_change)
+        stop_watching = store.subscribe(on_change)
         walk = asyncio.create_task(server.run_tool(simulation.RandomWalk, {"steps": 10**9}))
         async with asyncio.timeout(30):
             await server.cancel(await running.get())

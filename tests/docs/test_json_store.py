@@ -13,8 +13,8 @@ import pytest
 from docs_src import greet
 from docs_src.json_store import JsonFilesJobStore
 from lambda_kit import ConfigurationError, Job, JobStatus, ToolServer, UnavailableError
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 from lambda_kit.testing import JobStoreContract, ManualClock, TestClient
 from lambda_kit.testing.store_machine import JobStoreMachine, job_store_machine_test
 from tests.support.service_command import ROOT
@@ -61,9 +61,9 @@ async def test_another_process_finds_all_that_was_written(tmp_path: Path) -> Non
     async with JsonFilesJobStore(tmp_path) as store:
         await store.register_sink("sink")
         for job_id in ("waits", "runs", "ended"):
-            await store.create(a_job(job_id, request_digest=b"\x00\xff", taken_by="me"), REQUEST)
+            await store.create(a_job(job_id, request_digest=b"\x00\xff", assigned_worker="me"), REQUEST)
         for job_id in ("runs", "ended"):
-            assert await store.claim(job_id, owner="me", lease_seconds=1000.0)
+            assert await store.claim(job_id, worker_id="me", lease_seconds=1000.0)
         await store.finish(Lease("ended", 1), RESULT)
         before = {job.id: job for job in (await store.list_jobs()).jobs}
         told = await store.undelivered("sink")
@@ -83,7 +83,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
 import asyncio, sys
 from docs_src.json_store import JsonFilesJobStore
 from lambda_kit import Job
-from lambda_kit.core.job import Payload
+from lambda_kit.core.model.job import Payload
 
 async def main():
     async with JsonFilesJobStore(sys.argv[1]) as store:
@@ -139,11 +139,11 @@ async def test_a_write_that_failed_has_changed_nothing(tmp_path: Path, monkeypat
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", no_space)
             with pytest.raises(UnavailableError, match="No space left on device"):
-                await store.claim("job", owner="me", lease_seconds=10.0)
+                await store.claim("job", worker_id="me", lease_seconds=10.0)
         job = await store.get("job")
         assert job is not None
         assert job.status is JobStatus.PENDING
-        assert await store.claim("job", owner="me", lease_seconds=10.0)
+        assert await store.claim("job", worker_id="me", lease_seconds=10.0)
 
 
 def test_a_service_keeps_its_jobs_there(tmp_path: Path) -> None:

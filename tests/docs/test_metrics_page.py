@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
-from lambda_kit.core.statistics import BUCKET_BOUNDS_SECONDS
+from lambda_kit.core.jobs.statistics import BUCKET_BOUNDS_SECONDS
 from tests.support.metrics_source import FixedNumbers, ready
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -15,8 +15,8 @@ import pytest
 
 from lambda_kit import Job, JobSettings, JobStore, MemoryJobStore, SqliteJobStore, UnavailableError
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
-from lambda_kit.core.job import Payload
+from lambda_kit.adapters.stores.redis import RedisJobStore
+from lambda_kit.core.model.job import Payload
 from lambda_kit.testing import ManualClock, TestClient
 from tests.docs.troubles import Warnings, answer, greeter, refused, served, shows
 from tests.support.postgres_schema import POSTGRES_URL, database, new_schema
@@ -52,9 +52,9 @@ def no_such_form() -> None:
 
 @refused("PostgresJobStore needs the extra 'postgres', which is not installed")
 def no_driver() -> None:
-    modules = {"asyncpg": None, "lambda_kit.adapters.stores.postgres_database": None}
+    modules = {"asyncpg": None, "lambda_kit.adapters.stores.postgres.database": None}
     with mock.patch.dict(sys.modules, modules):
-        del sys.modules["lambda_kit.adapters.stores.postgres_database"]
+        del sys.modules["lambda_kit.adapters.stores.postgres.database"]
         PostgresJobStore("postgresql://db.example.com/jobs")
 
 
@@ -192,7 +192,7 @@ def a_worker_that_is_gone() -> str:
 
     async def leave_a_job_behind() -> None:
         await store.create(Job(id="my-job", tool="greet", requested_at=clock()), Payload(b"{}", "application/json"))
-        await store.claim("my-job", owner="a-process-that-is-gone", lease_seconds=10)
+        await store.claim("my-job", worker_id="a-process-that-is-gone", lease_seconds=10)
 
     asyncio.run(leave_a_job_behind())
     clock.advance(11)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lambda_kit import Job, JobSink, ProcessExecutor, Service, ToolServer
-from lambda_kit.core.events import Event
-from lambda_kit.core.job import Payload
+from lambda_kit.core.model.events import Event
+from lambda_kit.core.model.job import Payload
 
 LONG_SECONDS = 30.0
 

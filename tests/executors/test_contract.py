@@ -3,8 +3,8 @@
 import pytest
 
 from lambda_kit import AsyncioExecutor, ConfigurationError, Executor, ThreadExecutor
-from lambda_kit.adapters.executors.processes import ProcessExecutor
-from lambda_kit.core.tool import concrete_tools
+from lambda_kit.adapters.executors.process.executor import ProcessExecutor
+from lambda_kit.core.tools.tool import concrete_tools
 from lambda_kit.testing import ExecutorContract
 from lambda_kit.testing.executor_topics.cancel import CancelPromises
 from lambda_kit.testing.executor_topics.kill import KillPromises

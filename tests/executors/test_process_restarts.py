@@ -12,7 +12,7 @@ import pytest
 
 from lambda_kit import JobFailedError, LambdaTool
 from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.job import Failure, FailureKind, Payload
+from lambda_kit.core.model.job import Failure, FailureKind, Payload
 from lambda_kit.testing.executor_jobs import Stage
 from tests.executors.process_tools import Order
 from tests.executors.processes import LONG_SECONDS, a_server, an_executor, until, workers_here

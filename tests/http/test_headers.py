@@ -20,7 +20,7 @@ from lambda_kit.adapters.http.headers import (
 )
 from lambda_kit.adapters.http.prefer import WaitPreference, parse_prefer, wait_preference
 from lambda_kit.core.errors import BadRequestError
-from lambda_kit.core.job import JOB_URN_PREFIX, new_job_id
+from lambda_kit.core.model.job import JOB_URN_PREFIX, new_job_id
 
 # what a server can get in a header, and with a bias towards what means something in one
 ANY_VALUE = st.text(st.characters(max_codepoint=0xFF)) | st.text(" \t,;=\"\\'aW0.-:/\x00\n\xe9")

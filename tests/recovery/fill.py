@@ -8,22 +8,22 @@ import sys
 import time
 
 from lambda_kit import Job
-from lambda_kit.core.job import Payload
-from lambda_kit.core.owner import new_owner
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.runtime.worker_id import new_worker_id
 from tests.recovery.service import the_store
 
 CALLERS = 32
 
 
 async def main(count: int) -> None:
-    owner = new_owner()
+    worker_id = new_worker_id()
     numbers = iter(range(count))
     async with the_store() as store:
-        await store.keep_alive(owner, lease_seconds=1000.0)
+        await store.heartbeat(worker_id, lease_seconds=1000.0)
 
         async def create() -> None:
             for n in numbers:
-                job = Job(id=f"waits-{n}", tool="free", requested_at=time.time(), taken_by=owner)
+                job = Job(id=f"waits-{n}", tool="free", requested_at=time.time(), assigned_worker=worker_id)
                 await store.create(job, Payload(b'{"text": "waits"}', "application/json"))
 
         await asyncio.gather(*(create() for _ in range(CALLERS)))

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from lambda_kit import JobContext, JobSettings, JobStore, LambdaTool, Service, ToolOptions, ToolServer
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
+from lambda_kit.adapters.stores.redis import RedisJobStore
 from lambda_kit.adapters.stores.urls import store_from_url
 from tests.support.gate import pass_gate, pass_gate_async
 

@@ -13,9 +13,9 @@ import redis.asyncio
 
 from lambda_kit import Job, JobStatus, JobStore, SqliteJobStore
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Change
+from lambda_kit.adapters.stores.redis import RedisJobStore
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Change
 from tests.support.postgres_schema import POSTGRES_URL, database, new_schema
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_jobs import new_prefix
@@ -31,7 +31,7 @@ class Told:
 
     def __init__(self, store: JobStore) -> None:
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
-        store.watch(self._changes.put_nowait)
+        store.subscribe(self._changes.put_nowait)
 
     async def until(self, *wanted: Change) -> list[Change]:
         """Wait for one of these; returns what was told until then."""
@@ -195,24 +195,26 @@ async def test_a_job_whose_id_is_too_long_for_a_notification_is_heard_of_all_the
 
 async def test_notifications_that_are_refused_for_a_while_end_nothing(lines: Lines) -> None:
     with PostgresServer() as server:
-        owner = await asyncpg.connect(server.url)
-        await owner.execute("CREATE ROLE service LOGIN PASSWORD 'sesame'; GRANT CREATE ON DATABASE postgres TO service")
+        worker_id = await asyncpg.connect(server.url)
+        await worker_id.execute(
+            "CREATE ROLE service LOGIN PASSWORD 'sesame'; GRANT CREATE ON DATABASE postgres TO service"
+        )
         url = f"postgresql://service:sesame@127.0.0.1:{server.port}/postgres"
         async with PostgresJobStore(url) as store, PostgresJobStore(url) as other:
             told, told_by_other = Told(store), Told(other)
             await create(other, "before")
             await told.until_job("before")
-            await owner.execute("REVOKE EXECUTE ON FUNCTION pg_notify FROM PUBLIC")
+            await worker_id.execute("REVOKE EXECUTE ON FUNCTION pg_notify FROM PUBLIC")
             await create(other, "meanwhile")
             await lines.until(DEAF)
             for _ in range(2):  # each time that it has subscribed again
                 await told_by_other.until(Change(None))
             assert len([line for line in lines.warnings if DEAF in line]) <= 2, "one for each store"
-            await owner.execute("GRANT EXECUTE ON FUNCTION pg_notify TO PUBLIC")
+            await worker_id.execute("GRANT EXECUTE ON FUNCTION pg_notify TO PUBLIC")
             await lines.until("are heard of again")
             await create(other, "after")
             await told.until_job("after")
-        await owner.close()
+        await worker_id.close()
 
 
 # --- SQLite ---

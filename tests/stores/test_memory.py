@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lambda_kit import Job, JobStatus, MemoryJobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 from lambda_kit.testing import JobStoreContract, ManualClock
 from lambda_kit.testing.store_machine import JobStoreMachine, job_store_machine_test
 from lambda_kit.testing.store_topics.events import EventPromises
@@ -45,7 +45,7 @@ def a_job(job_id: str, **members: object) -> Job:
 
 async def finish(store: MemoryJobStore, job_id: str, **members: object) -> Job:
     await store.create(a_job(job_id, **members), REQUEST)
-    claim = await store.claim(job_id, owner="w", lease_seconds=10)
+    claim = await store.claim(job_id, worker_id="w", lease_seconds=10)
     assert claim is not None
     return await store.finish(Lease(job_id, claim.job.lease_token), RESULT)
 
@@ -77,7 +77,7 @@ async def test_reading_a_job_makes_it_no_younger() -> None:
 async def test_what_counts_is_when_a_job_ended_not_when_it_was_made() -> None:
     store = MemoryJobStore()
     await store.create(a_job("slow", keep_finished=2), REQUEST)
-    slow = await store.claim("slow", owner="w", lease_seconds=10)
+    slow = await store.claim("slow", worker_id="w", lease_seconds=10)
     assert slow is not None
     await finish(store, "a", keep_finished=2)
     await finish(store, "b", keep_finished=2)
@@ -90,7 +90,7 @@ async def test_pending_and_executing_jobs_are_never_evicted() -> None:
     for n in range(20):
         await store.create(a_job(f"waits-{n}", keep_finished=1), REQUEST)
         await store.create(a_job(f"runs-{n}", keep_finished=1), REQUEST)
-        await store.claim(f"runs-{n}", owner="w", lease_seconds=10)
+        await store.claim(f"runs-{n}", worker_id="w", lease_seconds=10)
     for n in range(20):
         await finish(store, f"done-{n}", keep_finished=1)
     alive = {f"{what}-{n}" for what in ("waits", "runs") for n in range(20)}

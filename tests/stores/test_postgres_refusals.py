@@ -10,8 +10,8 @@ import pytest
 from lambda_kit import ConfigurationError, Job, JobStatus, UnavailableError
 from lambda_kit.adapters.stores import postgres_database
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 from tests.support.postgres_server import PostgresServer
 
 REQUEST = Payload(b"{}", "application/json")
@@ -26,8 +26,8 @@ def cluster() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-async def owner(cluster: PostgresServer) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A connection of the server's owner. There is a user without rights, `worker`, and no schema."""
+async def worker_id(cluster: PostgresServer) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection of the server's worker_id. There is a user without rights, `worker`, and no schema."""
     connection = await asyncpg.connect(cluster.url)
     await connection.execute(f"CREATE ROLE worker LOGIN PASSWORD '{OLD}'")
     yield connection
@@ -57,12 +57,12 @@ LET_IN = "ALTER ROLE worker PASSWORD 'the-old-one'"
     [
         (SHUT_OUT, LET_IN, "password authentication failed"),
         (
-            "ALTER SCHEMA lambda_kit OWNER TO owner",
+            "ALTER SCHEMA lambda_kit OWNER TO worker_id",
             "ALTER SCHEMA lambda_kit OWNER TO worker",
             "permission denied for schema lambda_kit",
         ),
         (
-            "ALTER TABLE lambda_kit.jobs OWNER TO owner",
+            "ALTER TABLE lambda_kit.jobs OWNER TO worker_id",
             "ALTER TABLE lambda_kit.jobs OWNER TO worker",
             "permission denied for table jobs",
         ),
@@ -71,20 +71,20 @@ LET_IN = "ALTER ROLE worker PASSWORD 'the-old-one'"
     ],
 )
 async def test_what_is_refused_later_than_at_the_start_is_away_and_nothing_is_lost(
-    owner: "asyncpg.Connection[asyncpg.Record]",
+    worker_id: "asyncpg.Connection[asyncpg.Record]",
     url: str,
     refuse: str,
     allow: str,
     said: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await owner.execute("CREATE SCHEMA lambda_kit AUTHORIZATION worker")
+    await worker_id.execute("CREATE SCHEMA lambda_kit AUTHORIZATION worker")
     async with PostgresJobStore(url) as store:
         await store.create(Job(id="a", tool="greet", requested_at=0.0), REQUEST)
-        claim = await store.claim("a", owner="w", lease_seconds=100)
+        claim = await store.claim("a", worker_id="w", lease_seconds=100)
         assert claim is not None
         lease = Lease("a", claim.job.lease_token)
-        await owner.execute(refuse)
+        await worker_id.execute(refuse)
         async with asyncio.timeout(LONG_SECONDS):
             while said not in "".join(errors(caplog)):  # connections that were cut are found first
                 with pytest.raises(UnavailableError):
@@ -93,7 +93,7 @@ async def test_what_is_refused_later_than_at_the_start_is_away_and_nothing_is_lo
             with pytest.raises(UnavailableError, match=said) as caught:
                 await store.finish(lease, REQUEST)
             assert OLD not in str(caught.value)
-        await owner.execute(allow)
+        await worker_id.execute(allow)
         assert (await store.finish(lease, REQUEST)).status is JobStatus.SUCCEEDED
     assert len(errors(caplog)) == 1
     assert OLD not in caplog.text
@@ -131,12 +131,12 @@ async def test_a_statement_that_is_wrong_is_not_hidden(cluster: PostgresServer, 
     ],
 )
 async def test_a_start_that_is_refused_says_what_to_do_without_waiting_for_its_own_connection(
-    owner: "asyncpg.Connection[asyncpg.Record]", url: str, prepare: str, said: str, monkeypatch: pytest.MonkeyPatch
+    worker_id: "asyncpg.Connection[asyncpg.Record]", url: str, prepare: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_database, "_CALL_SECONDS", 3600.0)  # how long calls under way are waited for
-    await owner.execute(prepare)
+    await worker_id.execute(prepare)
     async with asyncio.timeout(LONG_SECONDS):
         with pytest.raises(ConfigurationError, match=said):
             await PostgresJobStore(url).start()
-        while await owner.fetchval("SELECT true FROM pg_stat_activity WHERE usename = 'worker'"):
+        while await worker_id.fetchval("SELECT true FROM pg_stat_activity WHERE usename = 'worker'"):
             pass

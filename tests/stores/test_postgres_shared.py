@@ -13,8 +13,8 @@ import pytest
 from lambda_kit import ConfigurationError, Job, JobStatus, MissingExtraError
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
 from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Change, Created, Lease
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Change, Created, Lease
 from lambda_kit.testing import ManualClock
 from tests.support.postgres_schema import POSTGRES_URL, database, new_schema
 
@@ -30,7 +30,7 @@ def new_job(job_id: str, ttl_seconds: float = 3600.0) -> Job:
 
 async def finish(store: PostgresJobStore, job: Job, result: Payload = RESULT) -> None:
     await store.create(job, REQUEST)
-    claim = await store.claim(job.id, owner="w", lease_seconds=10)
+    claim = await store.claim(job.id, worker_id="w", lease_seconds=10)
     assert claim is not None
     await store.finish(Lease(job.id, claim.job.lease_token), result)
 
@@ -64,7 +64,7 @@ class Told:
     def __init__(self, store: PostgresJobStore) -> None:
         self.changes: list[Change] = []
         self._changed = asyncio.Event()
-        store.watch(self._add)
+        store.subscribe(self._add)
 
     def _add(self, change: Change) -> None:
         self.changes.append(change)
@@ -83,7 +83,7 @@ async def test_a_change_is_told_to_the_other_store_and_once_to_its_own(stores: l
     await one.create(new_job("a"), REQUEST)
     await told_other.until(Change("a", JobStatus.PENDING))
     assert await other.get("a") is not None
-    claim = await other.claim("a", owner="w", lease_seconds=10)
+    claim = await other.claim("a", worker_id="w", lease_seconds=10)
     assert claim is not None
     await told_one.until(Change("a", JobStatus.EXECUTING))
     await one.request_cancel("a")
@@ -108,7 +108,7 @@ async def test_of_two_stores_that_claim_one_wins_each_job(stores: list[PostgresJ
     for n, name in enumerate(names):
         await stores[n % 2].create(new_job(name), REQUEST)
     claims = await asyncio.gather(
-        *(store.claim(name, owner="w", lease_seconds=10) for name in names for store in stores)
+        *(store.claim(name, worker_id="w", lease_seconds=10) for name in names for store in stores)
     )
     assert sorted(claim.job.id for claim in claims if claim is not None) == sorted(names)
 
@@ -116,7 +116,7 @@ async def test_of_two_stores_that_claim_one_wins_each_job(stores: list[PostgresJ
 async def test_what_one_store_remembers_of_a_job_does_not_overwrite_the_other(stores: list[PostgresJobStore]) -> None:
     one, other = stores
     await one.create(new_job("a"), REQUEST)
-    claim = await one.claim("a", owner="w", lease_seconds=10)
+    claim = await one.claim("a", worker_id="w", lease_seconds=10)
     assert claim is not None
     lease = Lease("a", claim.job.lease_token)
     await asyncio.gather(
@@ -187,7 +187,7 @@ def test_a_log_without_room_and_a_pool_without_connections_are_refused() -> None
 
 
 def test_without_the_driver_the_text_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "lambda_kit.adapters.stores.postgres_database")
+    monkeypatch.delitem(sys.modules, "lambda_kit.adapters.stores.postgres.database")
     monkeypatch.setitem(sys.modules, "asyncpg", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'lambda-kit\[postgres\]'"):
         PostgresJobStore(POSTGRES_URL)
@@ -198,7 +198,7 @@ async def test_bodies_of_50_mb_are_kept(stores: list[PostgresJobStore]) -> None:
     request = Payload(os.urandom(1000) * 50_000, "application/octet-stream")
     result = Payload(request.content[::-1], "application/octet-stream")
     await one.create(new_job("a"), request)
-    claim = await other.claim("a", owner="w", lease_seconds=10)
+    claim = await other.claim("a", worker_id="w", lease_seconds=10)
     assert claim is not None
     assert claim.request == request
     await other.finish(Lease("a", claim.job.lease_token), result)
@@ -226,7 +226,7 @@ async def test_more_jobs_than_a_batch_are_purged_and_nothing_is_left_of_them(sch
 async def test_watches_and_calls_share_few_connections(schema: str) -> None:
     async with PostgresJobStore(POSTGRES_URL, schema=schema, max_connections=3) as store, database() as connection:
         for _ in range(1000):
-            store.watch(lambda _: None)
+            store.subscribe(lambda _: None)
         await asyncio.gather(*(store.create(new_job(f"job-{n}"), REQUEST) for n in range(100)))
         count = await connection.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%' || $1 || '%' AND pid <> pg_backend_pid()",

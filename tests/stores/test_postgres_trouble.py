@@ -12,8 +12,8 @@ import pytest
 from lambda_kit import ConfigurationError, Job, JobStatus, UnavailableError
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
 from lambda_kit.core.errors import LeaseLostError
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Change, Lease
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Change, Lease
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from tests.support.service_process import free_port
 
@@ -46,7 +46,7 @@ class Missed:
 
     def __init__(self, store: PostgresJobStore) -> None:
         self._count = asyncio.Semaphore(0)
-        store.watch(self._add)
+        store.subscribe(self._add)
 
     def _add(self, change: Change) -> None:
         if change.job_id is None:
@@ -63,7 +63,7 @@ async def write(store: PostgresJobStore, job_id: str) -> None:
     while True:
         try:
             await store.create(Job(id=job_id, tool="greet", requested_at=0.0), REQUEST)
-            claim = claim or await store.claim(job_id, owner="w", lease_seconds=100, claim_id="c")
+            claim = claim or await store.claim(job_id, worker_id="w", lease_seconds=100, claim_id="c")
             assert claim is not None
             await store.finish(Lease(job_id, claim.job.lease_token), Payload(job_id.encode(), "text/plain"))
         except UnavailableError:
@@ -125,7 +125,7 @@ async def test_connections_that_are_cut_are_made_again(server: PostgresServer, s
         )
         await connection.close()
         await missed.next()
-        store.watch(lambda change: changed.set() if change.job_id == "again" else None)
+        store.subscribe(lambda change: changed.set() if change.job_id == "again" else None)
         await write(other, "again")
         async with asyncio.timeout(LONG_SECONDS):
             await changed.wait()
@@ -159,7 +159,7 @@ async def test_what_is_refused_is_an_error_of_configuration_without_the_password
 ) -> None:
     caplog.set_level(logging.DEBUG)
     password = "s3cret!" if wrong == "password" else PASSWORD
-    user = "somebody" if wrong == "user" else "owner"
+    user = "somebody" if wrong == "user" else "worker_id"
     name = "nowhere" if wrong == "database" else "postgres"
     store = PostgresJobStore(f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{server.port}/{name}")
     with pytest.raises(ConfigurationError) as error:

@@ -10,9 +10,9 @@ from typing import ClassVar
 import pytest
 
 from lambda_kit import JobStatus
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
-from lambda_kit.core.events import NewEvent
-from lambda_kit.core.store import Change
+from lambda_kit.adapters.stores.redis import RedisJobStore
+from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.ports.store import Change
 from lambda_kit.testing import JobStoreContract, ManualClock
 from lambda_kit.testing.store_machine import JobStoreMachine, job_store_machine_test
 from lambda_kit.testing.store_topics.events import EventPromises
@@ -91,8 +91,8 @@ async def test_a_change_is_told_to_the_other_processes_and_once_to_each(
 ) -> None:
     one, other = stores
     mine, theirs = Watcher(), Watcher()
-    one.watch(mine)
-    other.watch(theirs)
+    one.subscribe(mine)
+    other.subscribe(theirs)
     lease = await claimed(one)
     await other.request_cancel("job-1")
     await one.append_events(lease, [NewEvent("urn:x", b"{}", 0.0)])
@@ -132,7 +132,7 @@ async def test_what_a_process_remembers_of_a_job_is_not_taken_for_what_is(
     await one.create(a_job("again"), REQUEST)
     await other.discard("again")
     await other.create(a_job("again", tool="other"), RESULT)
-    claim_ = await one.claim("again", owner="w", lease_seconds=60)
+    claim_ = await one.claim("again", worker_id="w", lease_seconds=60)
     assert claim_ is not None
     assert (claim_.job.tool, claim_.request) == ("other", RESULT)
 
@@ -141,7 +141,7 @@ async def test_of_many_claims_of_two_processes_one_wins(stores: tuple[RedisJobSt
     for n in range(20):
         await stores[n % 2].create(a_job(f"job-{n}"), REQUEST)
         claims = await asyncio.gather(
-            *(stores[m % 2].claim(f"job-{n}", owner=f"w-{m}", lease_seconds=10) for m in range(10))
+            *(stores[m % 2].claim(f"job-{n}", worker_id=f"w-{m}", lease_seconds=10) for m in range(10))
         )
         assert sum(claim is not None for claim in claims) == 1
 
@@ -161,7 +161,7 @@ async def test_stores_of_other_prefixes_are_other_stores(prefix: str) -> None:
     watcher = Watcher()
     with new_prefix() as another:
         async with RedisJobStore(REDIS_URL, prefix=another) as other, RedisJobStore(REDIS_URL, prefix=prefix) as store:
-            other.watch(watcher)
+            other.subscribe(watcher)
             await store.create(a_job(), REQUEST)
             assert await other.get("job-1") is None
             await other.create(a_job("job-2"), REQUEST)
@@ -175,7 +175,7 @@ async def test_a_write_whose_caller_has_gone_is_told_to_those_who_watch_its_own_
 ) -> None:
     store, _ = stores
     told: asyncio.Queue[Change] = asyncio.Queue()
-    store.watch(told.put_nowait)
+    store.subscribe(told.put_nowait)
     create = asyncio.create_task(store.create(a_job(), REQUEST))
     for _ in range(turns):  # of the event loop, in which it is begun, and sent
         await asyncio.sleep(0)

@@ -8,9 +8,9 @@ import pytest
 import redis
 
 from lambda_kit import BadRequestError, ConfigurationError, JobStatus, MissingExtraError, UnavailableError
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.adapters.stores.redis import RedisJobStore
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 from lambda_kit.testing import ManualClock
 from tests.support.redis_jobs import REQUEST, RESULT, a_job, claim, claimed, new_prefix
 from tests.support.redis_server import REDIS_URL
@@ -72,7 +72,7 @@ async def test_jobs_that_are_forgotten_leave_no_keys(prefix: str) -> None:
     async with RedisJobStore(REDIS_URL, prefix=prefix, clock=clock) as store:
         await store.register_sink("sink")
         for n in range(300):
-            lease = await claimed(store, f"job-{n}", ttl_seconds=10.0, idempotency_key=f"k-{n}", taken_by="w")
+            lease = await claimed(store, f"job-{n}", ttl_seconds=10.0, idempotency_key=f"k-{n}", assigned_worker="w")
             await store.undelivered("sink", holder="h")
             await store.finish(lease, RESULT)
         clock.advance(11)
@@ -94,10 +94,10 @@ async def test_a_request_is_kept_until_the_job_has_ended(store: RedisJobStore, p
 async def test_large_requests_and_results_are_kept(store: RedisJobStore, size: int) -> None:
     request, result = (Payload(letter * size, "application/octet-stream") for letter in (b"q", b"r"))
     await store.create(a_job(), request)
-    claim = await store.claim("job-1", owner="w", lease_seconds=60, claim_id="c")
+    claim = await store.claim("job-1", worker_id="w", lease_seconds=60, claim_id="c")
     assert claim is not None
     assert claim.request == request
-    again = await store.claim("job-1", owner="w", lease_seconds=60, claim_id="c")
+    again = await store.claim("job-1", worker_id="w", lease_seconds=60, claim_id="c")
     assert again == claim
     await store.finish(Lease("job-1", claim.job.lease_token), result)
     assert await store.get_result("job-1") == result

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from lambda_kit import ConfigurationError, JobStatus, UnavailableError
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
-from lambda_kit.core.job import Payload
+from lambda_kit.adapters.stores.redis import RedisJobStore
+from lambda_kit.core.model.job import Payload
 from tests.support.redis_jobs import REQUEST, RESULT, a_job, claimed
 from tests.support.redis_server import RedisServer
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import ConfigurationError, JobStatus, UnavailableError
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Change
+from lambda_kit.adapters.stores.redis import RedisJobStore
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Change
 from tests.core.running_tools import until
 from tests.support.missing_service import missing_service
 from tests.support.redis_jobs import REQUEST, RESULT, a_job, claimed
@@ -27,9 +27,9 @@ ROOT = Path(__file__).parents[2]
 
 WRITER = """
 import asyncio, sys
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
-from lambda_kit.core.job import Job, Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.adapters.stores.redis import RedisJobStore
+from lambda_kit.core.model.job import Job, Payload
+from lambda_kit.core.ports.store import Lease
 
 async def main():
     async with RedisJobStore(sys.argv[1]) as store:
@@ -37,7 +37,7 @@ async def main():
             for n in range(1_000_000):
                 job_id = f"{worker}-{n}"
                 await store.create(Job(id=job_id, tool="t", requested_at=0.0), Payload(b"{}", "application/json"))
-                claim = await store.claim(job_id, owner="w", lease_seconds=60)
+                claim = await store.claim(job_id, worker_id="w", lease_seconds=60)
                 await store.finish(Lease(job_id, claim.job.lease_token), Payload(job_id.encode(), "text/plain"))
                 print(job_id, flush=True)
         await asyncio.gather(*(write(worker) for worker in range(8)))
@@ -58,7 +58,7 @@ class Watch:
     def __init__(self, store: RedisJobStore, wanted: Change) -> None:
         self._wanted = wanted
         self._was_told = asyncio.Event()
-        store.watch(self)
+        store.subscribe(self)
 
     def __call__(self, change: Change) -> None:
         if change == self._wanted:

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from lambda_kit import ExecutorOpts, LambdaTool, Service, SqliteJobStore, ToolOptions, ToolServer
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
-from lambda_kit.core.store import JobStore
+from lambda_kit.adapters.stores.redis import RedisJobStore
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.testing import ManualClock, TestClient
 from tests.support.postgres_schema import POSTGRES_URL, database, new_schema
 from tests.support.redis_jobs import new_prefix

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from lambda_kit import Job, JobContext, LambdaTool, Service, ToolServer
-from lambda_kit.core.events import Event, EventKind
+from lambda_kit.core.model.events import Event, EventKind
 from lambda_kit.testing import TestClient
 from tests.support.store_opener import opener
 

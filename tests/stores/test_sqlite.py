@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import Job, JobStatus, SqliteJobStore, UnavailableError
-from lambda_kit.core.events import NewEvent
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Change, Lease
+from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Change, Lease
 from lambda_kit.testing import JobStoreContract, ManualClock
 from lambda_kit.testing.store_machine import JobStoreMachine, job_store_machine_test
 from lambda_kit.testing.store_topics.events import EventPromises
@@ -147,7 +147,7 @@ async def test_more_than_one_transaction_takes_on_is_reaped_and_purged(path: Pat
     names = [f"job-{n}" for n in range(1100)]
     async with SqliteJobStore(path, clock=clock) as store:
         await asyncio.gather(*(store.create(a_job(name), REQUEST) for name in names))
-        await asyncio.gather(*(store.claim(name, owner="w", lease_seconds=10) for name in names))
+        await asyncio.gather(*(store.claim(name, worker_id="w", lease_seconds=10) for name in names))
         clock.advance(11)
         assert {job.id for job in await store.reap()} == set(names)
         assert await store.counts() == {("greet", JobStatus.ERROR): 1100}
@@ -162,7 +162,7 @@ async def test_more_than_one_transaction_takes_on_is_reaped_and_purged(path: Pat
 
 async def test_what_another_process_changes_is_told(store: SqliteJobStore, other: SqliteJobStore) -> None:
     told: asyncio.Queue[Change] = asyncio.Queue()
-    end = store.watch(told.put_nowait)
+    end = store.subscribe(told.put_nowait)
 
     async def next_told() -> Change:
         async with asyncio.timeout(LONG_SECONDS):
@@ -170,7 +170,7 @@ async def test_what_another_process_changes_is_told(store: SqliteJobStore, other
 
     await other.create(a_job("a"), REQUEST)
     assert await next_told() == Change("a", JobStatus.PENDING)
-    await other.claim("a", owner="w", lease_seconds=10)
+    await other.claim("a", worker_id="w", lease_seconds=10)
     assert await next_told() == Change("a", JobStatus.EXECUTING)
     await other.append_events(Lease("a", 1), [NewEvent("urn:x", b"{}", 0.0)])
     assert await next_told() == Change("a", JobStatus.EXECUTING)
@@ -187,7 +187,7 @@ async def test_what_another_process_changes_is_told(store: SqliteJobStore, other
     end()
     await other.create(a_job("c"), REQUEST)
     again: asyncio.Queue[Change] = asyncio.Queue()
-    store.watch(again.put_nowait)
+    store.subscribe(again.put_nowait)
     await other.create(a_job("d"), REQUEST)
     async with asyncio.timeout(LONG_SECONDS):
         assert await again.get() == Change("d", JobStatus.PENDING)
@@ -209,7 +209,7 @@ async def test_of_a_burst_nothing_is_missed(store: SqliteJobStore, other: Sqlite
         if change.job_id == "last":
             last_told.set()
 
-    store.watch(note)
+    store.subscribe(note)
     await asyncio.gather(*(make(name) for name in names))
     await other.create(a_job("last"), REQUEST)
     async with asyncio.timeout(LONG_SECONDS):
@@ -224,7 +224,7 @@ async def test_50_mb_go_in_and_out(store: SqliteJobStore) -> None:
     request = Payload(b"\x00request!" * 5_600_000, "application/octet-stream")
     result = Payload(b"a result\xff" * 5_600_000, "application/octet-stream")
     await store.create(a_job("big"), request)
-    claim = await store.claim("big", owner="w", lease_seconds=10)
+    claim = await store.claim("big", worker_id="w", lease_seconds=10)
     assert claim is not None
     assert claim.request == request
     finish = asyncio.create_task(store.finish(Lease("big", 1), result))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import ConfigurationError, Job, SqliteJobStore, UnavailableError
-from lambda_kit.core.job import Payload
+from lambda_kit.core.model.job import Payload
 from tests.core.running_tools import until
 
 REQUEST = Payload(b"{}", "application/json")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import Job, JobStatus, SqliteJobStore
-from lambda_kit.core.job import Payload
+from lambda_kit.core.model.job import Payload
 from tests.support import sqlite_process
 
 REQUEST = Payload(b"{}", "application/json")
@@ -46,7 +46,7 @@ async def test_four_processes_write_to_one_file_and_no_update_is_lost(path: Path
     races = [f"race-{n}" for n in range(1, 501)]
     async with SqliteJobStore(path, event_log_size=1_000_000) as store:
         await store.create(a_job(shared), REQUEST)
-        await store.claim(shared, owner="w", lease_seconds=1e6)
+        await store.claim(shared, worker_id="w", lease_seconds=1e6)
         await asyncio.gather(*(store.create(a_job(job_id), REQUEST) for job_id in races))
         command = [sys.executable, sqlite_process.__file__, "share", str(path)]
         processes = [

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from lambda_kit import Job, PayloadTooLargeError, SqliteJobStore, UnavailableError
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 
 REQUEST = Payload(b"{}", "application/json")
 BIG = Payload(b"x" * 100_000, "application/octet-stream")
@@ -48,7 +48,7 @@ async def goes_on(store: SqliteJobStore, acknowledged: set[str]) -> None:
     assert await ids(store) == acknowledged
     assert (await store.create(a_job("more"), BIG)).is_new
     for job_id in sorted(acknowledged):
-        claim = await store.claim(job_id, owner="w", lease_seconds=60)
+        claim = await store.claim(job_id, worker_id="w", lease_seconds=60)
         assert claim is not None
         assert claim.request == BIG
         await store.finish(Lease(job_id, claim.job.lease_token), REQUEST)
@@ -106,7 +106,7 @@ async def test_what_is_too_large_for_a_row_is_refused(tmp_path: Path, connection
         assert isinstance(refused, PayloadTooLargeError)
         assert not isinstance(created, BaseException)
         assert await ids(store) == {"small"}
-        claim = await store.claim("small", owner="w", lease_seconds=60)
+        claim = await store.claim("small", worker_id="w", lease_seconds=60)
         assert claim is not None
         with pytest.raises(PayloadTooLargeError):
             await store.finish(Lease("small", 1), larger)

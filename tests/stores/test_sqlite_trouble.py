@@ -14,8 +14,8 @@ import pytest
 
 from lambda_kit import ConfigurationError, Job, SqliteJobStore, UnavailableError
 from lambda_kit.adapters.stores import sqlite_file
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Change
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Change
 
 REQUEST = Payload(b"{}", "application/json")
 NOBODY = 65534
@@ -185,7 +185,7 @@ async def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: p
 async def test_a_lock_that_is_held_for_too_long_is_told_and_forgotten(path: Path) -> None:
     async with SqliteJobStore(path, busy_timeout_seconds=0.05) as store:
         told: list[Change] = []
-        store.watch(told.append)
+        store.subscribe(told.append)
         await store.create(a_job("a"), REQUEST)
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")

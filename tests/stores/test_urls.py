@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from lambda_kit import ConfigurationError, LambdaTool, MemoryJobStore, Service, SqliteJobStore, ToolServer
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
+from lambda_kit.adapters.stores.redis import RedisJobStore
 from lambda_kit.adapters.stores.urls import store_from_url
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.ports.store import JobStore
 from tests.support.service_command import ROOT
 
 PASSWORD = "open/sesame@1"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import Job, JobStatus, JobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Change
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Change
 from tests.support.store_opener import Opener, opener
 
 REQUEST = Payload(b"{}", "application/json")
@@ -33,7 +33,7 @@ def broken(_: Change) -> None:
 
 def queue_of(store: JobStore) -> "asyncio.Queue[Change]":
     changes: asyncio.Queue[Change] = asyncio.Queue()
-    store.watch(changes.put_nowait)
+    store.subscribe(changes.put_nowait)
     return changes
 
 
@@ -54,7 +54,7 @@ async def bring_to_its_end(store: JobStore, job_id: str) -> None:
 async def test_a_watch_that_fails_harms_neither_the_store_nor_the_other_watches(
     store: JobStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store.watch(broken)
+    store.subscribe(broken)
     told = queue_of(store)
     for job_id in ("one", "two"):
         await bring_to_its_end(store, job_id)
@@ -67,7 +67,7 @@ async def test_a_watch_that_fails_harms_neither_the_store_nor_the_other_watches(
 async def test_a_watch_that_fails_does_not_keep_another_process_from_being_heard(
     store: JobStore, new_store: Opener
 ) -> None:
-    store.watch(broken)
+    store.subscribe(broken)
     told = queue_of(store)
     async with new_store() as other:
         for job_id in ("one", "two"):

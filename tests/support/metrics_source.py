@@ -1,8 +1,8 @@
 """Numbers for what shows them, without a service that makes them."""
 
-from lambda_kit.core.executor import ExecutorStats
-from lambda_kit.core.scheduler import Load
-from lambda_kit.core.statistics import JobStatistics
+from lambda_kit.core.jobs.scheduler import Load
+from lambda_kit.core.jobs.statistics import JobStatistics
+from lambda_kit.core.ports.executor import ExecutorStats
 
 __all__ = ["FixedNumbers", "ready"]
 

@@ -8,8 +8,8 @@ import sys
 
 from lambda_kit import Job
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 
 
 async def write(store: PostgresJobStore, name: str) -> None:
@@ -19,7 +19,7 @@ async def write(store: PostgresJobStore, name: str) -> None:
         job_id = f"{name}-{number}"
         await store.create(Job(id=job_id, tool="greet", requested_at=0.0), Payload(b"{}", "application/json"))
         print("created", job_id, flush=True)
-        claim = await store.claim(job_id, owner=name, lease_seconds=10)
+        claim = await store.claim(job_id, worker_id=name, lease_seconds=10)
         assert claim is not None
         await store.finish(Lease(job_id, claim.job.lease_token), Payload(job_id.encode(), "text/plain"))
         print("finished", job_id, flush=True)

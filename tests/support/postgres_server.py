@@ -30,7 +30,7 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self.url = f"postgresql://owner:{_QUOTED_PASSWORD}@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql://worker_id:{_QUOTED_PASSWORD}@127.0.0.1:{self.port}/postgres"
         self._programs = _programs()
         self._folder = Path(tempfile.mkdtemp(prefix="lambda-kit-postgres-"))
         self._data = self._folder / "data"
@@ -45,7 +45,7 @@ class PostgresServer:
             password_file = self._folder / "password"
             password_file.write_text(PASSWORD)
             password_file.chmod(0o644)
-            self._run("initdb", "-U", "owner", "-A", "scram-sha-256", f"--pwfile={password_file}", "-E", "UTF8")
+            self._run("initdb", "-U", "worker_id", "-A", "scram-sha-256", f"--pwfile={password_file}", "-E", "UTF8")
             self.start()
         except BaseException:
             shutil.rmtree(self._folder)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lambda_kit import Job
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.adapters.stores.redis import RedisJobStore
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 from tests.support.redis_server import forget_redis_keys, need_redis
 
 __all__ = ["REQUEST", "RESULT", "a_job", "claim", "claimed", "new_prefix"]
@@ -38,6 +38,6 @@ async def claimed(store: RedisJobStore, job_id: str = "job-1", **members: object
 
 async def claim(store: RedisJobStore, job_id: str = "job-1") -> Lease:
     """Take a job that waits."""
-    claim = await store.claim(job_id, owner="w", lease_seconds=60)
+    claim = await store.claim(job_id, worker_id="w", lease_seconds=60)
     assert claim is not None
     return Lease(job_id, claim.job.lease_token)

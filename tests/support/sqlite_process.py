@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from lambda_kit import Job, LambdaKitError, SqliteJobStore
-from lambda_kit.core.events import NewEvent
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 
 CALLERS = 8
 SHARED = "shared"
@@ -22,7 +22,7 @@ BODY = Payload(b"x" * 500, "application/json")
 
 async def run_job(store: SqliteJobStore, job_id: str) -> None:
     await store.create(Job(id=job_id, tool="greet", requested_at=time.time()), BODY)
-    claim = await store.claim(job_id, owner="w", lease_seconds=60)
+    claim = await store.claim(job_id, worker_id="w", lease_seconds=60)
     assert claim is not None
     await store.finish(Lease(job_id, claim.job.lease_token), BODY)
 
@@ -44,7 +44,7 @@ async def share(path: str, name: str, seconds: str) -> None:
             told["finished"].append(mark)
             await store.append_events(Lease(SHARED, 1), [NewEvent("urn:x", mark.encode(), 0.0)])
             told["reported"].append(mark)
-            if await store.claim(f"race-{n}", owner=name, lease_seconds=60) is not None:
+            if await store.claim(f"race-{n}", worker_id=name, lease_seconds=60) is not None:
                 told["claimed"].append(f"race-{n}")
             slowest = max(slowest, time.monotonic() - before)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from docs_src.json_store import JsonFilesJobStore
 from lambda_kit import JobStore, MemoryJobStore, SqliteJobStore
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
+from lambda_kit.adapters.stores.redis import RedisJobStore
 from tests.support.postgres_schema import POSTGRES_URL, new_schema
 from tests.support.redis_jobs import new_prefix
 from tests.support.redis_server import REDIS_URL

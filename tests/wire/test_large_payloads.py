@@ -12,8 +12,8 @@ import pytest
 
 from lambda_kit import Job, JobStatus, PayloadTooLargeError
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.core.job import Payload
-from lambda_kit.core.store import Lease
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.store import Lease
 from tests.support.postgres_schema import POSTGRES_URL, new_schema
 from tests.support.redis_jobs import new_prefix
 from tests.support.redis_server import REDIS_URL, RedisServer
@@ -30,7 +30,7 @@ LIMIT = 51_000_000
 _TOOLS = '''
 from lambda_kit import BinaryResult
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
-from lambda_kit.adapters.stores.redis_store import RedisJobStore
+from lambda_kit.adapters.stores.redis import RedisJobStore
 
 class Echo(LambdaTool):
     """Say it again"""

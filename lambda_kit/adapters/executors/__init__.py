@@ -1,1 +1,1 @@
-"""Where jobs run: implementations of `lambda_kit.core.executor.Executor`."""
+"""Where jobs run: implementations of `lambda_kit.core.ports.executor.Executor`."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from lambda_kit.adapters.executors.on_loop import AsyncioExecutor
-from lambda_kit.adapters.executors.processes import ProcessExecutor
-from lambda_kit.adapters.executors.threads import ThreadExecutor
-from lambda_kit.core.executor import Executor
+from lambda_kit.adapters.executors.asyncio import AsyncioExecutor
+from lambda_kit.adapters.executors.process.executor import ProcessExecutor
+from lambda_kit.adapters.executors.thread import ThreadExecutor
+from lambda_kit.core.ports.executor import Executor
 
 __all__ = ["OWN_POOLS", "built_in_executors"]
 

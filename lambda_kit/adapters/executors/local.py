@@ -5,8 +5,8 @@ import logging
 from abc import abstractmethod
 
 from lambda_kit.core.errors import ConfigurationError, QueueFullError
-from lambda_kit.core.executor import Executor, ExecutorStats, JobHost, Run
-from lambda_kit.core.job import Outcome
+from lambda_kit.core.model.job import Outcome
+from lambda_kit.core.ports.executor import Executor, ExecutorStats, JobHost, Run
 
 __all__ = ["LocalExecutor"]
 

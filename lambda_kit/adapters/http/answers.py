@@ -15,9 +15,9 @@ from lambda_kit.adapters.http.problems import (
     problem_body,
     problem_of_job,
 )
-from lambda_kit.core.job import Job
-from lambda_kit.core.tool import BoundTool
-from lambda_kit.core.waiting import Settled
+from lambda_kit.core.jobs.waiting import WaitResult
+from lambda_kit.core.model.job import Job
+from lambda_kit.core.tools.tool import BoundTool
 from lambda_kit.version import VERSION
 
 __all__ = [
@@ -74,7 +74,7 @@ def json_answer(content: Any, status: int = 200, fields: Iterable[tuple[bytes, b
 
 
 def job_answer(
-    settled: Settled,
+    settled: WaitResult,
     tool: BoundTool | None,
     wants: WaitPreference,
     scope: Scope,

@@ -14,9 +14,9 @@ from litestar.types import Receive, Scope, Send
 from lambda_kit.adapters.http.answers import VERSION_FIELD, rfc3339
 from lambda_kit.adapters.http.waiting import until_gone
 from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.events import Event, EventKind, EventPage
-from lambda_kit.core.job import Job
-from lambda_kit.core.service import JobService
+from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.model.events import Event, EventKind, EventPage
+from lambda_kit.core.model.job import Job
 
 __all__ = ["EventStream"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from lambda_kit.core.errors import BadRequestError
-from lambda_kit.core.job import JOB_URN_PREFIX
+from lambda_kit.core.model.job import JOB_URN_PREFIX
 
 __all__ = [
     "JSON_MEDIA_TYPE",

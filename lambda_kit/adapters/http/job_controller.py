@@ -14,8 +14,8 @@ from lambda_kit.adapters.http.headers import parse_job_id, shown
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.tool_controller import HttpSettings, poll
 from lambda_kit.core.errors import BadRequestError, JobConflictError
-from lambda_kit.core.job import Job, JobStatus
-from lambda_kit.core.service import JobService
+from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.model.job import Job, JobStatus
 
 __all__ = ["job_controller", "job_list_controller"]
 

@@ -7,8 +7,8 @@ import ivcap_service
 
 from lambda_kit.adapters.http.components import JOB_RECORD, PROBLEM
 from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE
-from lambda_kit.core.schema import json_schema
-from lambda_kit.core.tool import BoundTool
+from lambda_kit.core.tools.schema import json_schema
+from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["collect", "describe_tool", "list_jobs", "liveness", "metrics", "readiness", "run_tool", "status"]
 

@@ -24,7 +24,7 @@ from lambda_kit.core.errors import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
-from lambda_kit.core.job import FailureKind, Job
+from lambda_kit.core.model.job import FailureKind, Job
 from lambda_kit.version import VERSION
 
 __all__ = [

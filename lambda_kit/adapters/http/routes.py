@@ -12,7 +12,7 @@ from lambda_kit.adapters.http.problems import on_exception
 from lambda_kit.adapters.http.system import health_handlers, version_response_header
 from lambda_kit.adapters.http.tool_controller import HttpSettings, tool_controller
 from lambda_kit.core.errors import LambdaKitError, ToolDefinitionError
-from lambda_kit.core.service import JobService
+from lambda_kit.core.jobs.service import JobService
 
 __all__ = ["EXCEPTION_HANDLERS", "check_paths", "job_list_routes", "job_routes", "metrics_routes"]
 

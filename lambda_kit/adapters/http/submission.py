@@ -18,9 +18,10 @@ from lambda_kit.adapters.http.headers import (
     parse_time_limit,
 )
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
-from lambda_kit.core.job import Payload, RequestInfo
-from lambda_kit.core.submission import Submission
-from lambda_kit.core.tool import BoundTool
+from lambda_kit.core.jobs.submission import Submission
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["read_submission"]
 

@@ -17,10 +17,10 @@ from lambda_kit.adapters.http.prefer import wait_preference
 from lambda_kit.adapters.http.quick_route import quick_post
 from lambda_kit.adapters.http.submission import read_submission
 from lambda_kit.adapters.http.waiting import QUICK_SECONDS, wait_while_connected
-from lambda_kit.core.description import tool_description
 from lambda_kit.core.errors import ToolDefinitionError
-from lambda_kit.core.service import JobService
-from lambda_kit.core.tool import BoundTool
+from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.tools.description import tool_description
+from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["HttpSettings", "poll", "tool_controller"]
 

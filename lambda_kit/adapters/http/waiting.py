@@ -7,8 +7,8 @@ from litestar import Request
 from litestar.types import Receive
 
 from lambda_kit.core.errors import NotServingError
-from lambda_kit.core.service import JobService
-from lambda_kit.core.waiting import Settled
+from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.jobs.waiting import WaitResult
 
 __all__ = ["QUICK_SECONDS", "until_gone", "wait_while_connected"]
 
@@ -17,8 +17,8 @@ QUICK_SECONDS = 1.0
 
 
 async def wait_while_connected(
-    service: JobService, settled: Settled, seconds: float, request: Request[Any, Any, Any]
-) -> Settled:
+    service: JobService, settled: WaitResult, seconds: float, request: Request[Any, Any, Any]
+) -> WaitResult:
     """Go on waiting for a job's end, at most so many seconds, and not for a client that went away.
 
     Args:

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from lambda_kit.core.errors import MissingExtraError
-from lambda_kit.core.scheduler import Load
-from lambda_kit.core.statistics import JobStatistics
+from lambda_kit.core.jobs.scheduler import Load
+from lambda_kit.core.jobs.statistics import JobStatistics
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.metrics.exposition import Exposition

@@ -1,1 +1,1 @@
-"""Where jobs are kept: implementations of `lambda_kit.core.store.JobStore`."""
+"""Where jobs are kept: implementations of `lambda_kit.core.ports.store.JobStore`."""

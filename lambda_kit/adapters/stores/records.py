@@ -9,9 +9,9 @@ import re
 import msgspec
 
 from lambda_kit.core.errors import BadRequestError, LeaseLostError
-from lambda_kit.core.events import Event
-from lambda_kit.core.job import Job, JobStatus
-from lambda_kit.core.store import Lease
+from lambda_kit.core.model.events import Event
+from lambda_kit.core.model.job import Job, JobStatus
+from lambda_kit.core.ports.store import Lease
 
 __all__ = [
     "SILENT_SECONDS",

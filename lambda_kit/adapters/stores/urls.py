@@ -5,7 +5,7 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.ports.store import JobStore
 
 __all__ = ["store_from_url", "store_of_environment"]
 
@@ -36,7 +36,7 @@ def store_from_url(url: str) -> JobStore:
 
         return SqliteJobStore(_sqlite_path(url))
     if scheme in ("redis", "rediss") and separator:
-        from lambda_kit.adapters.stores.redis_store import RedisJobStore  # noqa: PLC0415
+        from lambda_kit.adapters.stores.redis import RedisJobStore  # noqa: PLC0415
 
         return RedisJobStore(url)
     if scheme in ("postgresql", "postgres") and separator:

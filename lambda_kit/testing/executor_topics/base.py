@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 
-from lambda_kit.core.executor import Executor
+from lambda_kit.core.ports.executor import Executor
 from lambda_kit.testing.executor_jobs import Stage
 from lambda_kit.testing.executor_tools import AsyncVisitor, Visitor
 

@@ -3,8 +3,8 @@
 
 import asyncio
 
-from lambda_kit.core.executor import Executor
-from lambda_kit.core.job import Payload
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.executor import Executor
 from lambda_kit.testing.executor_jobs import until
 from lambda_kit.testing.executor_topics.base import ExecutorPromises
 

@@ -6,7 +6,7 @@ import asyncio
 import pytest
 
 from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.executor import Executor
+from lambda_kit.core.ports.executor import Executor
 from lambda_kit.testing.executor_jobs import LONG_SECONDS
 from lambda_kit.testing.executor_topics.base import ExecutorPromises
 

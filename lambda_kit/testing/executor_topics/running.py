@@ -6,8 +6,8 @@ import asyncio
 import msgspec
 import pytest
 
-from lambda_kit.core.executor import Executor
-from lambda_kit.core.job import Failure, FailureKind
+from lambda_kit.core.model.job import Failure, FailureKind
+from lambda_kit.core.ports.executor import Executor
 from lambda_kit.testing.executor_jobs import until
 from lambda_kit.testing.executor_tools import Hello, caller
 from lambda_kit.testing.executor_topics.base import ExecutorPromises

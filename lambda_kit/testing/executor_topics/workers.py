@@ -7,8 +7,8 @@ import os
 import pytest
 
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.executor import Executor
-from lambda_kit.core.job import Failure, FailureKind
+from lambda_kit.core.model.job import Failure, FailureKind
+from lambda_kit.core.ports.executor import Executor
 from lambda_kit.testing.executor_jobs import Stage
 from lambda_kit.testing.executor_tools import BrokenVisitor
 from lambda_kit.testing.executor_topics.base import ExecutorPromises

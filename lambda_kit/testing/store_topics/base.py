@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from lambda_kit.core.events import Event, NewEvent
-from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
-from lambda_kit.core.store import ClaimRequest, JobStore, Lease
+from lambda_kit.core.model.events import Event, NewEvent
+from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
+from lambda_kit.core.ports.store import ClaimRequest, JobStore, Lease
 from lambda_kit.testing.clock import ManualClock
 
 __all__ = ["FAILURE", "REQUEST", "RESULT", "StorePromises", "new_event"]
@@ -77,7 +77,7 @@ class StorePromises:
 
     async def claim(self, store: JobStore, job_id: str = "job-1") -> Lease:
         """Claim a job that must be pending."""
-        claim = await store.claim(job_id, owner="worker-1", lease_seconds=self.time_unit_seconds)
+        claim = await store.claim(job_id, worker_id="worker-1", lease_seconds=self.time_unit_seconds)
         assert claim is not None, f"{job_id} can't be claimed"
         return Lease(job_id, claim.job.lease_token)
 

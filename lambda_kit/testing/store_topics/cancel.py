@@ -5,8 +5,8 @@ import asyncio
 
 import pytest
 
-from lambda_kit.core.job import FINAL_STATUSES, JobStatus
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.model.job import FINAL_STATUSES, JobStatus
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.testing.store_topics.base import RESULT, StorePromises
 
 __all__ = ["CancelPromises"]
@@ -23,7 +23,7 @@ class CancelPromises(StorePromises):
         assert job.status is JobStatus.CANCELLED
         assert job.finished_at is not None
         assert job.expires_at == pytest.approx(job.finished_at + job.ttl_seconds)
-        assert await store.claim("job-1", owner="w", lease_seconds=10) is None
+        assert await store.claim("job-1", worker_id="w", lease_seconds=10) is None
         assert await store.queue_positions(["job-1"]) == {}
 
     async def test_an_executing_job_is_asked_to_end(self, store: JobStore) -> None:
@@ -68,7 +68,7 @@ class CancelPromises(StorePromises):
     async def test_a_race_of_cancel_and_claim_has_one_story(self, store: JobStore, order: int) -> None:
         for n in range(25):
             job_id = (await self.pending(store, f"job-{n}")).id
-            racers = [store.claim(job_id, owner="w", lease_seconds=10), store.request_cancel(job_id)]
+            racers = [store.claim(job_id, worker_id="w", lease_seconds=10), store.request_cancel(job_id)]
             await asyncio.gather(*(racers if order == 0 else reversed(racers)))
             job = await self.existing(store, job_id)
             was_claimed = job.attempt == 1

@@ -6,8 +6,9 @@ import asyncio
 import pytest
 
 from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.job import JobStatus, RequestInfo
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.model.job import JobStatus
+from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import REQUEST, RESULT, StorePromises
 
@@ -55,7 +56,7 @@ class CreatePromises(StorePromises):
     async def test_a_second_create_does_not_replace_the_request(self, store: JobStore) -> None:
         await self.pending(store)
         await store.create(self.new_job(), RESULT)
-        claim = await store.claim("job-1", owner="w", lease_seconds=1)
+        claim = await store.claim("job-1", worker_id="w", lease_seconds=1)
         assert claim is not None
         assert claim.request == REQUEST
 
@@ -205,7 +206,7 @@ class CreatePromises(StorePromises):
         assert await store.get_result("b") is None
         assert await store.find_by_key("key-b") is None
         assert await store.read_events("b") is None
-        assert await store.claim("b", owner="w", lease_seconds=1) is None
+        assert await store.claim("b", worker_id="w", lease_seconds=1) is None
         assert await store.request_cancel("b") is None
         assert [job.id for job in (await store.list_jobs()).jobs] == ["c", "a"]
         assert await store.counts() == {("greet", JobStatus.PENDING): 2}
@@ -219,7 +220,7 @@ class CreatePromises(StorePromises):
         created = await store.create(self.new_job(tool="other"), RESULT)
         assert created.is_new
         assert await self.statuses(store) == [JobStatus.PENDING]
-        claim = await store.claim("job-1", owner="w", lease_seconds=1)
+        claim = await store.claim("job-1", worker_id="w", lease_seconds=1)
         assert claim is not None
         assert claim.request == RESULT
 

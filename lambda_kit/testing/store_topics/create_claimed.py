@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.job import Job, JobStatus
-from lambda_kit.core.store import Change, Created, JobStore, Lease
+from lambda_kit.core.model.job import Job, JobStatus
+from lambda_kit.core.ports.store import Change, Created, JobStore, Lease
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import REQUEST, RESULT, StorePromises
 
@@ -34,7 +34,7 @@ class CreateClaimedPromises(StorePromises):
         job = created.job
         assert await store.get("job-1") == job
         assert (job.status, job.attempt, job.lease_token) == (JobStatus.EXECUTING, 1, 1)
-        assert (job.lease_owner, job.taken_by, job.claim_id) == ("worker-1", "worker-1", "c1")
+        assert (job.assigned_worker, job.claim_id) == ("worker-1", "c1")
         assert job.started_at is not None
         assert job.lease_expires_at == pytest.approx(job.started_at + self.time_unit_seconds)
         if self.has_manual_clock:
@@ -60,7 +60,7 @@ class CreateClaimedPromises(StorePromises):
             told.append(change)
             was_told.set()
 
-        store.watch(on_change)
+        store.subscribe(on_change)
         await self.made(store)
         async with asyncio.timeout(30):
             await was_told.wait()
@@ -74,11 +74,11 @@ class CreateClaimedPromises(StorePromises):
 
     async def test_nobody_else_can_claim_it(self, store: JobStore) -> None:
         await self.made(store)
-        assert await store.claim("job-1", owner="worker-2", lease_seconds=10) is None
+        assert await store.claim("job-1", worker_id="worker-2", lease_seconds=10) is None
 
     async def test_its_claim_can_be_made_again(self, store: JobStore) -> None:
         job = (await self.made(store)).job
-        claim = await store.claim("job-1", owner="worker-1", lease_seconds=10, claim_id="c1")
+        claim = await store.claim("job-1", worker_id="worker-1", lease_seconds=10, claim_id="c1")
         assert claim is not None
         assert claim.request == REQUEST
         assert claim.job == job
@@ -86,9 +86,9 @@ class CreateClaimedPromises(StorePromises):
     async def test_handed_back_it_waits_in_the_queue_of_its_process(self, store: JobStore) -> None:
         lease = await self.leased(store)
         released = await store.release(lease)
-        assert (released.status, released.taken_by) == (JobStatus.PENDING, "worker-1")
+        assert (released.status, released.assigned_worker) == (JobStatus.PENDING, "worker-1")
         assert await store.queue_positions(["job-1"]) == {"job-1": 1}
-        claim = await store.claim("job-1", owner="worker-2", lease_seconds=10)
+        claim = await store.claim("job-1", worker_id="worker-2", lease_seconds=10)
         assert claim is not None
         assert claim.request == REQUEST
         assert (claim.job.attempt, claim.job.lease_token) == (1, lease.token + 1)

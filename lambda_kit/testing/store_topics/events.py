@@ -6,9 +6,9 @@ import asyncio
 import pytest
 
 from lambda_kit.core.errors import LeaseLostError
-from lambda_kit.core.events import STATUS_SCHEMA, EventKind, EventPage
-from lambda_kit.core.job import JobStatus, Progress
-from lambda_kit.core.store import JobStore, Lease
+from lambda_kit.core.model.events import STATUS_SCHEMA, EventKind, EventPage
+from lambda_kit.core.model.job import JobStatus, Progress
+from lambda_kit.core.ports.store import JobStore, Lease
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import FAILURE, RESULT, StorePromises, new_event
 

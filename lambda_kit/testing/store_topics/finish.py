@@ -6,8 +6,8 @@ import asyncio
 import pytest
 
 from lambda_kit.core.errors import LeaseLostError
-from lambda_kit.core.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
-from lambda_kit.core.store import JobStore, Lease
+from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
+from lambda_kit.core.ports.store import JobStore, Lease
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import FAILURE, REQUEST, RESULT, StorePromises, new_event
 
@@ -62,7 +62,7 @@ class FinishPromises(StorePromises):
 
     async def test_the_end_holds_no_lease(self, store: JobStore) -> None:
         job = await store.finish(await self.claimed(store), RESULT)
-        assert (job.lease_owner, job.lease_expires_at) == (None, None)
+        assert job.lease_expires_at is None
 
     async def test_there_is_no_result_before_the_end(self, store: JobStore) -> None:
         await self.pending(store)
@@ -116,9 +116,9 @@ class FinishPromises(StorePromises):
         job = await store.release(lease)
         assert job == await store.get("job-1")
         assert (job.status, job.attempt) == (JobStatus.PENDING, 0)
-        assert (job.lease_owner, job.lease_expires_at, job.started_at) == (None, None, None)
+        assert (job.lease_expires_at, job.started_at) == (None, None)
         await self._refused(store, lease, job)
-        claim = await store.claim("job-1", owner="worker-2", lease_seconds=10)
+        claim = await store.claim("job-1", worker_id="worker-2", lease_seconds=10)
         assert claim is not None
         assert (claim.job.attempt, claim.request) == (1, REQUEST)
 

@@ -1,7 +1,7 @@
 """Promises of `start` and `stop`."""
 # ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.testing.store_topics.base import RESULT, StorePromises
 
 __all__ = ["LifePromises"]

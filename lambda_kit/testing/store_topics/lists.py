@@ -6,8 +6,8 @@ from collections.abc import Collection
 import pytest
 
 from lambda_kit.core.errors import BadRequestError
-from lambda_kit.core.job import JobStatus
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.model.job import JobStatus
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import FAILURE, RESULT, StorePromises
 

@@ -1,7 +1,7 @@
 """Promises of `register_sink`, `undelivered` and `mark_delivered`."""
 # ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import RESULT, StorePromises, new_event
 
@@ -31,8 +31,8 @@ class OutboxPromises(StorePromises):
         for job_id in ("job-1", "job-2"):
             await self.pending(store, job_id)
 
-        async def given(holder: str, sink: str = "a", limit: int = 100) -> list[str]:
-            deliveries = await store.undelivered(sink, holder=holder, lease_seconds=unit, limit=limit)
+        async def given(worker_id: str, sink: str = "a", limit: int = 100) -> list[str]:
+            deliveries = await store.undelivered(sink, worker_id=worker_id, lease_seconds=unit, limit=limit)
             return [delivery.job_id for delivery in deliveries]
 
         assert await given("one", limit=1) == ["job-1"]
@@ -48,28 +48,28 @@ class OutboxPromises(StorePromises):
     async def test_a_living_process_alone_is_given_its_jobs(self, store: JobStore, clock: ManualClock) -> None:
         unit = self.time_unit_seconds
         await store.register_sink("a")
-        for owner in ("one", "two"):
-            await store.keep_alive(owner, lease_seconds=unit)
-            await self.pending(store, f"of-{owner}", taken_by=owner)
+        for worker_id in ("one", "two"):
+            await store.heartbeat(worker_id, lease_seconds=unit)
+            await self.pending(store, f"of-{worker_id}", home=worker_id)
 
-        async def given(holder: str) -> list[str]:
-            deliveries = await store.undelivered("a", holder=holder, lease_seconds=10 * unit)
+        async def given(worker_id: str) -> list[str]:
+            deliveries = await store.undelivered("a", worker_id=worker_id, lease_seconds=10 * unit)
             return [delivery.job_id for delivery in deliveries]
 
         assert [await given("one"), await given("two"), await given("three")] == [["of-one"], ["of-two"], []]
-        await store.bury("one")
+        await store.expire_worker("one")
         assert [await given("three"), await given("two")] == [["of-one"], ["of-two"]]
         await self.pass_time(clock, 1.1)
-        await store.keep_alive("three", lease_seconds=unit)
+        await store.heartbeat("three", lease_seconds=unit)
         assert await given("three") == ["of-one", "of-two"]  # the other is silent
         assert await store.undelivered("a", limit=1) != []
 
     async def test_the_jobs_of_one_that_has_ended_are_its_own_as_well(self, store: JobStore) -> None:
         await store.register_sink("a")
-        await store.keep_alive("worker-1", lease_seconds=self.time_unit_seconds)
+        await store.heartbeat("worker-1", lease_seconds=self.time_unit_seconds)
         await self.finished(store)
-        assert await store.undelivered("a", holder="two") == []
-        assert len(await store.undelivered("a", holder="worker-1")) == 1
+        assert await store.undelivered("a", worker_id="two") == []
+        assert len(await store.undelivered("a", worker_id="worker-1")) == 1
 
     async def test_a_sink_that_nobody_registered_is_told_nothing(self, store: JobStore) -> None:
         await store.register_sink("a")

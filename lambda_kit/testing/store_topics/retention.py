@@ -3,8 +3,8 @@
 
 import pytest
 
-from lambda_kit.core.job import FINAL_STATUSES, JobStatus
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.model.job import FINAL_STATUSES, JobStatus
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import RESULT, StorePromises
 
@@ -26,7 +26,7 @@ class RetentionPromises(StorePromises):
         assert await store.get("job-1") is None
         assert await store.get_result("job-1") is None
         assert await store.request_cancel("job-1") is None
-        assert await store.claim("job-1", owner="w", lease_seconds=10) is None
+        assert await store.claim("job-1", worker_id="w", lease_seconds=10) is None
 
     @pytest.mark.parametrize("status", [JobStatus.PENDING, JobStatus.EXECUTING])
     async def test_a_job_that_is_not_final_never_expires(

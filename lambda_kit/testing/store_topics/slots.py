@@ -3,7 +3,7 @@
 
 import asyncio
 
-from lambda_kit.core.store import JobStore
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import StorePromises
 

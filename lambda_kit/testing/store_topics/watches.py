@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from lambda_kit.core.job import Progress
-from lambda_kit.core.store import Change, JobStore
+from lambda_kit.core.model.job import Progress
+from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import RESULT, StorePromises, new_event
 
@@ -44,7 +44,7 @@ class WatchPromises(StorePromises):
 
     async def test_every_kind_of_change_is_told(self, store: JobStore, clock: ManualClock) -> None:
         watcher = _Watcher()
-        store.watch(watcher)
+        store.subscribe(watcher)
 
         async def told_of(change: Callable[[], Awaitable[object]]) -> None:
             watcher.forget()
@@ -66,7 +66,7 @@ class WatchPromises(StorePromises):
 
     async def test_who_watches_is_told_that_a_job_was_discarded(self, store: JobStore) -> None:
         watcher = _Watcher()
-        store.watch(watcher)
+        store.subscribe(watcher)
         await self.pending(store)
         await watcher.until("job-1")
         watcher.forget()
@@ -76,7 +76,7 @@ class WatchPromises(StorePromises):
 
     async def test_the_change_can_be_read_when_it_is_told(self, store: JobStore) -> None:
         watcher = _Watcher()
-        store.watch(watcher)
+        store.subscribe(watcher)
         for n in range(5):
             await self.finished(store, f"job-{n}")
         await self.pending(store, "last")
@@ -86,14 +86,14 @@ class WatchPromises(StorePromises):
     async def test_each_watcher_is_told(self, store: JobStore) -> None:
         watchers = [_Watcher() for _ in range(3)]
         for watcher in watchers:
-            store.watch(watcher)
+            store.subscribe(watcher)
         await self.pending(store)
         assert [await watcher.next() for watcher in watchers] == ["job-1"] * 3
 
     async def test_a_watch_that_was_ended_is_told_nothing(self, store: JobStore) -> None:
         ended, goes_on = _Watcher(), _Watcher()
-        end = store.watch(ended)
-        store.watch(goes_on)
+        end = store.subscribe(ended)
+        store.subscribe(goes_on)
         end()
         await self.pending(store)
         await goes_on.next()
@@ -102,8 +102,8 @@ class WatchPromises(StorePromises):
 
     async def test_the_same_function_can_watch_twice(self, store: JobStore) -> None:
         watcher = _Watcher()
-        end = store.watch(watcher)
-        store.watch(watcher)
+        end = store.subscribe(watcher)
+        store.subscribe(watcher)
         end()
         await self.pending(store)
         assert await watcher.next() == "job-1"
@@ -111,23 +111,23 @@ class WatchPromises(StorePromises):
     async def test_nothing_is_told_of_a_refused_change(self, store: JobStore) -> None:
         await self.finished(store, "ended")
         watcher = _Watcher()
-        store.watch(watcher)
+        store.subscribe(watcher)
         await self.pending(store, "before")
         await watcher.until("before")
         watcher.forget()
         await store.create(self.new_job("before"), RESULT)
-        await store.claim("ended", owner="w", lease_seconds=10)
+        await store.claim("ended", worker_id="w", lease_seconds=10)
         await store.request_cancel("ended")
         await self.pending(store, "after")
         assert await watcher.next() == "after"
 
     async def test_a_stop_ends_the_watches(self, store: JobStore) -> None:
         watcher = _Watcher()
-        store.watch(watcher)
+        store.subscribe(watcher)
         await store.stop()
         await store.start()
         again = _Watcher()
-        store.watch(again)
+        store.subscribe(again)
         await self.pending(store)
         await again.next()
         assert watcher.told.empty()
@@ -135,7 +135,7 @@ class WatchPromises(StorePromises):
     @pytest.mark.parametrize("count", [200])
     async def test_watch_then_read_misses_nothing(self, store: JobStore, count: int) -> None:
         changed = asyncio.Event()
-        end = store.watch(lambda _job_id: changed.set())
+        end = store.subscribe(lambda _job_id: changed.set())
         lease = await self.claimed(store)
 
         async def report() -> None:
@@ -169,9 +169,9 @@ class WatchPromises(StorePromises):
         def broken(_change: Change) -> None:
             raise RuntimeError("this watch is broken")
 
-        store.watch(broken)
+        store.subscribe(broken)
         watcher = _Watcher()
-        store.watch(watcher)
+        store.subscribe(watcher)
         for job_id in ("one", "two"):
             await self.pending(store, job_id)
             await watcher.until(job_id)

@@ -1,0 +1,308 @@
+"""One place for a worker process, and the worker that fills it now."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from os import getpid
+from typing import Any
+
+from lambda_kit.adapters.executors.process.worker_backoff import Backoff
+from lambda_kit.adapters.executors.process.worker_call import Call
+from lambda_kit.adapters.executors.process.worker_links import WorkerLinks
+from lambda_kit.adapters.executors.process.worker_logging import handle_logged
+from lambda_kit.adapters.executors.process.worker_messages import (
+    AskReady,
+    Bye,
+    Cancel,
+    Done,
+    Exit,
+    Logged,
+    Plan,
+    Readiness,
+    Reported,
+    RunJob,
+    SetUp,
+    ToServer,
+)
+from lambda_kit.adapters.executors.process.worker_pool import (
+    LiveWorker,
+    OneWorkerPool,
+    ended_event,
+    first_of,
+    how_it_ended,
+)
+from lambda_kit.adapters.executors.process.worker_process import serve
+from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.runtime.threads import DaemonPool
+
+__all__ = ["WorkerSlot"]
+
+logger = logging.getLogger("lambda_kit.executor")
+
+_NOT_STARTED = "a worker process ended while it started; what it wrote to stderr may say why"
+_FREQUENT_REASON = ", for example that the file which starts the server does so without 'if __name__ == \"__main__\":'"
+_SECONDS_FOR_LAST_WORDS = 2.0
+"""For how long the link of a worker that has ended is read on: a process that it has left may keep it open."""
+_SECONDS_TO_EXIT = 3.0
+"""For how long a worker may take to end after it has torn its tools down."""
+_SECONDS_TO_TEAR_DOWN = 15.0
+"""For how long a stop waits for a worker: `teardown` of a tool has 10 s."""
+
+
+class WorkerSlot:
+    """Keeps one worker process alive: when it ends, another one takes its place.
+
+    Args:
+        name: The executor's, for the log.
+        plan: What the workers have to do.
+        links: Where the workers connect to.
+        threads: For what blocks; they must last longer than the workers.
+        on_free: Called when a worker is up, or has finished a job: it can take one, unless it is to end.
+        on_lost: Called when a worker has ended that should not have.
+        on_no_start: Called when a worker could not be started, which is tried again after a pause.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        links: WorkerLinks,
+        threads: DaemonPool[Any],
+        *,
+        on_free: Callable[["WorkerSlot"], None],
+        on_lost: Callable[[], None],
+        on_no_start: Callable[[], None],
+    ) -> None:
+        self.is_renewing = False
+        """Whether a worker is being replaced that has run as many jobs as it may."""
+        self.trouble: str | None = None
+        """Why there is no worker, where its start has failed."""
+        self._name = name
+        self._plan = plan
+        self._links = links
+        self._threads = threads
+        self._on_free = on_free
+        self._on_lost = on_lost
+        self._on_no_start = on_no_start
+        self._backoff = Backoff()
+        self._pool = OneWorkerPool()
+        self._worker: LiveWorker | None = None
+        self._call: Call | None = None
+        self._readiness: asyncio.Future[str | None] | None = None
+        self._is_stopping = False
+        self._first: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # --- for the executor ---
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a worker that takes jobs, though it may be busy."""
+        return self._worker is not None and self._worker.has_set_up and not self._worker.is_leaving
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a job can be run now."""
+        return self.is_up and self._call is None
+
+    @property
+    def has_place(self) -> bool:
+        """Whether its worker is free, or busy with a job that is still waited for."""
+        return self.is_up and (self._call is None or not self._call.outcome.done())
+
+    async def start(self) -> None:
+        """Start a worker and wait until it is up.
+
+        Raises:
+            ConfigurationError: if it can't be set up.
+        """
+        self._first = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._keep_up())
+        await self._first
+
+    def run(self, call: Call) -> None:
+        """Have the worker run a job. One that can't be sent there ends at once."""
+        assert self._worker is not None  # noqa: S101 - for the type checker: it is free
+        try:
+            self._worker.link.send(RunJob(call.run.spec()))
+        except Exception as error:  # noqa: BLE001 - no memory, for example; the slot is as free as before
+            call.lose(f"the job could not be sent to it: {type(error).__name__}: {error}")
+            return
+        self._call, call.slot = call, self
+
+    def interrupt(self, call: Call) -> None:
+        """Ask a job to stop."""
+        if self._worker is not None and self._call is call:
+            self._worker.link.send(Cancel(call.run.job_id))
+
+    def kill(self, call: Call) -> None:
+        """End a job with its worker."""
+        if self._worker is not None and self._call is call:
+            self._end_by_force()
+
+    async def why_not_ready(self) -> str | None:
+        """Which tool is not ready, as the worker, which is free, says."""
+        assert self._worker is not None  # noqa: S101 - for the type checker: it is free
+        if self._readiness is None:
+            self._readiness = asyncio.get_running_loop().create_future()
+            self._worker.link.send(AskReady())
+        return await asyncio.shield(self._readiness)
+
+    def retire(self) -> None:
+        """Start no other worker after this one."""
+        self._is_stopping = True
+
+    async def stop(self) -> None:
+        """End the worker, its tools torn down, and what belongs to it."""
+        self._is_stopping = True
+        if self._task is not None:
+            if self._worker is not None and self._worker.has_set_up:
+                self._worker.is_leaving = True
+                self._worker.link.send(Exit())
+                await asyncio.wait({self._task}, timeout=_SECONDS_TO_TEAR_DOWN)
+            if self._worker is not None:
+                self._end_by_force()
+                await asyncio.wait({self._task}, timeout=_SECONDS_TO_EXIT)
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        if self._first is not None:
+            self._first.cancel()
+        await self._threads.call(self._pool.close)
+        self._task = self._first = None
+
+    # --- the life of the workers ---
+
+    async def _keep_up(self) -> None:
+        while not self._is_stopping:
+            try:
+                await asyncio.sleep(await self._live())
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is said, and tried again
+                self.is_renewing = False
+                self.trouble = str(error) if isinstance(error, ConfigurationError) else repr(error)
+            if self._first is not None and not self._first.done():
+                self._first.set_exception(ConfigurationError(self.trouble))
+                return
+            pause_seconds = self._backoff.after_failed_start()
+            text = "executor '%s': no worker process can be started: %s; trying again in %g s"
+            logger.error(text, self._name, self.trouble, pause_seconds)
+            self._on_no_start()
+            await asyncio.sleep(pause_seconds)
+
+    async def _live(self) -> float:
+        """The life of one worker. Returns for how many seconds to wait before the next one is started."""
+        token, linked = self._links.expect()
+        try:
+            task = await self._threads.call(lambda: self._pool.schedule(serve, self._links.address, token, getpid()))
+            ended = ended_event(task)
+            await first_of(linked, asyncio.ensure_future(ended.wait()))
+            if not linked.done():
+                await self._threads.call(self._pool.renew)
+                is_first = self._first is not None and not self._first.done()
+                raise ConfigurationError(_NOT_STARTED + (_FREQUENT_REASON if is_first else ""))
+            self._worker = worker = LiveWorker(linked.result())
+        finally:
+            if self._worker is None and linked.done():  # just now, while this was given up
+                linked.result().close()
+            self._links.forget(token)
+        try:
+            worker.link.send(self._plan)
+            await self._accompany(worker, ended)
+        finally:
+            self._worker = None
+            try:
+                pause_seconds = await self._bury(worker, task)
+            finally:  # not before: its end would be cut short, maybe while it holds a lock of its pool
+                worker.link.close()
+        if worker.setup_error is not None:
+            raise ConfigurationError(f"{worker.setup_error} (in a worker process)")
+        return pause_seconds
+
+    async def _accompany(self, worker: LiveWorker, ended: asyncio.Event) -> None:
+        listening = asyncio.ensure_future(self._listen(worker))
+        try:
+            await first_of(listening, asyncio.ensure_future(ended.wait()))
+            await asyncio.wait({listening}, timeout=_SECONDS_FOR_LAST_WORDS)  # what it has sent is on its way
+        finally:
+            listening.cancel()
+            await asyncio.wait({listening})
+
+    async def _listen(self, worker: LiveWorker) -> None:
+        try:
+            while (message := await worker.link.receive()) is not None:
+                self._take(worker, message)
+        except Exception:
+            logger.exception("executor '%s': worker process %d can't be understood", self._name, worker.link.pid)
+
+    def _take(self, worker: LiveWorker, message: ToServer) -> None:
+        call = self._call
+        if isinstance(message, Reported):
+            if call is not None and call.run.job_id == message.job_id:
+                call.run.emit(message.event)
+        elif isinstance(message, Logged):
+            handle_logged(message)
+        elif isinstance(message, Done):
+            worker.is_leaving = worker.is_leaving or message.is_last
+            self.is_renewing = message.is_last
+            self._call = None
+            worker.has_finished_job = True
+            self._backoff.reset()
+            if call is not None:
+                call.end(message.outcome)
+            self._on_free(self)
+        elif isinstance(message, SetUp):
+            self._has_set_up(worker, message.error)
+        elif isinstance(message, Readiness):
+            self._answer(message.reason)
+        elif isinstance(message, Bye):
+            worker.is_leaving = worker.has_said_bye = True
+            worker.deadline = asyncio.get_running_loop().call_later(_SECONDS_TO_EXIT, worker.kill)
+
+    def _has_set_up(self, worker: LiveWorker, error: str | None) -> None:
+        worker.setup_error = error
+        if error is None:
+            worker.up_since = asyncio.get_running_loop().time()
+            self.trouble = None
+            self.is_renewing = False
+            if self._first is not None and not self._first.done():
+                self._first.set_result(None)
+            self._on_free(self)
+
+    def _answer(self, reason: str | None) -> None:
+        if self._readiness is not None and not self._readiness.done():
+            self._readiness.set_result(reason)
+        self._readiness = None
+
+    def _end_by_force(self) -> None:
+        if self._is_stopping:
+            self._pool.no_more()
+        if self._worker is not None:
+            self._worker.kill()
+
+    async def _bury(self, worker: LiveWorker, task: "Future[None]") -> float:
+        """Make sure that a worker has ended, and say what became of its job. Returns the pause, in seconds."""
+        was_wanted = worker.has_set_up and not worker.is_leaving
+        pause_seconds = self._backoff.after_death(worker) if was_wanted else 0.0
+        if worker.deadline is not None:
+            worker.deadline.cancel()
+        if self._is_stopping:
+            self._pool.no_more()
+        exit_code = await self._threads.call(worker.exit_code)
+        how = how_it_ended(exit_code)
+        if was_wanted:
+            self._on_lost()
+            text = "executor '%s': its worker process %d %s; starting another in %.2g s"
+            logger.warning(text, self._name, worker.link.pid, how, pause_seconds)
+        elif not worker.has_set_up and worker.setup_error is None:
+            error = task.exception() if task.done() and not task.cancelled() else None
+            worker.setup_error = f"it {how} while its tools were being set up{f': {error!r}' if error else ''}"
+        self._answer("a worker process has just ended" if was_wanted else None)
+        call, self._call = self._call, None
+        if call is not None:
+            call.lose(f"the process that ran the job {how}")
+        if worker.has_set_up and not worker.has_said_bye:
+            task.cancel()  # else it may last for ever: pebble takes no notice of an exit code of 0
+        elif exit_code != 0:  # its task may have ended, and pebble takes the death of an idle process for the pool's
+            await self._threads.call(self._pool.renew)
+        return pause_seconds

@@ -1,0 +1,5 @@
+"""`PostgresJobStore`. Needs the extra ``postgres``."""
+
+from lambda_kit.adapters.stores.postgres.store.store import PostgresJobStore
+
+__all__ = ["PostgresJobStore"]

@@ -1,0 +1,155 @@
+"""The part of `PostgresJobStore` that looks at many jobs, and what is kept beside the jobs."""
+
+from abc import ABC
+from collections.abc import Callable, Collection
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from lambda_kit.adapters.stores.postgres.changes import Changes
+from lambda_kit.adapters.stores.postgres.rows import Rows, record_of
+from lambda_kit.adapters.stores.postgres.sql import Statements
+from lambda_kit.adapters.stores.records import SILENT_SECONDS, cursor_number, decode_event, new_cursor
+from lambda_kit.core.model.events import EventPage
+from lambda_kit.core.model.job import Job, JobStatus
+from lambda_kit.core.ports.store import Change, Delivery, JobPage, JobStore, OnChange
+
+if TYPE_CHECKING:
+    from lambda_kit.adapters.stores.postgres.database import Database
+
+__all__ = ["PostgresShared"]
+
+_ABOVE_ALL = 2**63 - 1
+_PURGE_BATCH = 500
+
+
+class PostgresShared(JobStore, ABC):
+    """Lists, logs, watches, slots, the outbox and the processes that live.
+
+    Args:
+        database: Where it all is.
+        schema: The name of the schema there.
+        event_log_size: How many events are kept of each job.
+        clock: Gives the time in seconds since the epoch.
+    """
+
+    def __init__(self, database: "Database", *, schema: str, event_log_size: int, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._sql = Statements(database.quoted_schema)
+        self._changes = Changes(database, f"lambda_kit {schema}", self._heard)
+        self._clock = clock
+        self._rows = Rows(database, self._sql, self._changes, clock, event_log_size)
+
+    def _heard(self, change: Change) -> None:
+        self._rows.forget(change.job_id)
+
+    async def start(self) -> None:
+        await self.stop()
+        try:
+            await self._database.open()
+            await self._changes.open()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        await self._database.close()  # first: what is under way is told of when it has ended
+        await self._rows.close()
+        await self._changes.close()
+
+    # --- the processes that share the store ---
+
+    async def heartbeat(self, worker_id: str, *, lease_seconds: float) -> None:
+        await self._database.rows(self._sql.heartbeat, worker_id, self._clock() + lease_seconds)
+
+    async def workers(self) -> list[str]:
+        return [row["worker_id"] for row in await self._database.rows(self._sql.workers)]
+
+    async def expire_worker(self, worker_id: str) -> None:
+        await self._database.rows(self._sql.expire_worker, worker_id, self._clock())
+        self._changes.publish(Change(None))  # it may have died between a change and telling others of it
+
+    async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
+        rows = await self._database.rows(self._sql.adopt, worker_id, list(tools), self._clock(), limit)
+        adopted = [self._rows.remember_row(row) for row in rows]
+        return [known.job for known in sorted(adopted, key=attrgetter("number"))]
+
+    # --- looking around ---
+
+    async def list_jobs(
+        self,
+        *,
+        tool: str | None = None,
+        statuses: Collection[JobStatus] = (),
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> JobPage:
+        below = _ABOVE_ALL if cursor is None else cursor_number(cursor)
+        wanted = [str(status) for status in statuses]
+        rows = await self._database.rows(self._sql.list, below, self._clock(), tool, wanted, limit + 1)
+        next_cursor = new_cursor(rows[limit - 1]["number"]) if len(rows) > limit else None
+        return JobPage([record_of(row) for row in rows[:limit]], next_cursor)
+
+    async def counts(self) -> dict[tuple[str, JobStatus], int]:
+        rows = await self._database.rows(self._sql.counts, self._clock())
+        return {(row["tool"], JobStatus(row["status"])): row["count"] for row in rows}
+
+    async def queue_positions(self, job_ids: Collection[str]) -> dict[str, int]:
+        rows = await self._database.rows(self._sql.positions, list(job_ids))
+        return {row["id"]: row["place"] for row in rows}
+
+    # --- events ---
+
+    async def read_events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> EventPage | None:
+        rows = await self._database.rows(self._sql.page, job_id, min(after, _ABOVE_ALL), limit, self._clock())
+        if not rows:
+            return None
+        events = [decode_event(row["event"]) for row in rows if row["event"] is not None]
+        return EventPage(events, rows[0]["last_seq"], JobStatus(rows[0]["status"]).is_final)
+
+    def subscribe(self, on_change: OnChange) -> Callable[[], None]:
+        return self._changes.subscribe(on_change)
+
+    # --- slots ---
+
+    async def acquire_slot(self, name: str, holder: str, *, limit: int, lease_seconds: float) -> bool:
+        now = self._clock()
+        row = await self._database.row(self._sql.acquire_slot, name, holder, limit, now, now + lease_seconds)
+        return row is not None and bool(row[0])
+
+    async def release_slot(self, name: str, holder: str) -> None:
+        await self._database.rows(self._sql.release_slot, name, holder)
+
+    # --- the outbox ---
+
+    async def register_sink(self, sink: str) -> None:
+        await self._database.rows(self._sql.register_sink, sink)
+
+    async def undelivered(
+        self, sink: str, *, limit: int = 100, worker_id: str | None = None, lease_seconds: float = 30.0
+    ) -> list[Delivery]:
+        now = self._clock()
+        if worker_id is None:
+            rows = await self._database.rows(self._sql.undelivered, sink, limit)
+        else:
+            rows = await self._database.rows(
+                self._sql.lease_undelivered, sink, limit, worker_id, now, now + lease_seconds
+            )
+        return [Delivery(row["id"], row["after_seq"]) for row in rows]
+
+    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
+        if is_complete:
+            await self._database.rows(self._sql.delivered, sink, job_id)
+        else:
+            await self._database.rows(self._sql.confirm, sink, job_id, after_seq)
+
+    # --- retention ---
+
+    async def purge(self) -> int:
+        count = 0
+        await self._database.rows(self._sql.forget_owners, self._clock() - SILENT_SECONDS)
+        while True:
+            row = await self._database.row(self._sql.purge, self._clock(), _PURGE_BATCH)
+            gone = 0 if row is None else int(row[0])
+            count += gone
+            if gone < _PURGE_BATCH:
+                return count

@@ -1,0 +1,315 @@
+"""The tables of `PostgresJobStore`, and its statements. ``@`` stands for the schema."""
+
+__all__ = ["MIGRATIONS", "Statements"]
+
+# Each entry brings the schema from the version before to the next one; entries are never changed, only added.
+MIGRATIONS = (
+    """
+CREATE TABLE @jobs (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE,
+    idempotency_key text COLLATE "C",
+    version bigint NOT NULL DEFAULT 1,
+    record bytea NOT NULL,
+    tool text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    assigned_worker text COLLATE "C",
+    home text COLLATE "C",
+    lease_token bigint NOT NULL,
+    lease_expires_at double precision,
+    expires_at double precision,
+    cancel_requested boolean NOT NULL,
+    last_seq bigint NOT NULL,
+    event_count bigint NOT NULL,
+    batch_token bigint NOT NULL,
+    batch bigint NOT NULL,
+    request_type text,
+    request bytea,
+    result bytea
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+-- Bodies are mostly compressed or small: they are kept as they are.
+ALTER TABLE @jobs ALTER request SET STORAGE EXTERNAL, ALTER result SET STORAGE EXTERNAL;
+CREATE UNIQUE INDEX jobs_by_key ON @jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX jobs_pending ON @jobs (tool, number) WHERE status = 'pending';
+CREATE INDEX jobs_executing ON @jobs (tool, lease_expires_at) WHERE status = 'executing';
+CREATE INDEX jobs_expiring ON @jobs (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE @events (job bigint, seq bigint, event bytea NOT NULL, PRIMARY KEY (job, seq));
+CREATE TABLE @sinks (sink text COLLATE "C" PRIMARY KEY);
+CREATE TABLE @outbox (
+    sink text COLLATE "C",
+    job bigint,
+    after_seq bigint NOT NULL DEFAULT 0,
+    holder text COLLATE "C",
+    leased_until double precision NOT NULL DEFAULT 0,
+    PRIMARY KEY (sink, job)
+);
+CREATE INDEX outbox_job ON @outbox (job);
+CREATE TABLE @workers (worker_id text COLLATE "C" PRIMARY KEY, alive_until double precision NOT NULL);
+CREATE TABLE @slots (
+    name text COLLATE "C",
+    holder text COLLATE "C",
+    expires_at double precision NOT NULL,
+    PRIMARY KEY (name, holder)
+);
+
+-- Each statement in a function sees what was committed before it began: also by the last holder of the lock.
+-- Far from the limit many are let in at once: fewer than there are connections can be on their way unseen, and "far" is
+-- farther than that. Near the limit NULL is returned: ask again with is_near, one at a time then, with none on its way.
+CREATE FUNCTION @admits(wanted text, most bigint, is_near boolean) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    lock_key bigint := hashtextextended('@jobs ' || wanted, 0);
+    unfinished bigint;
+BEGIN
+    IF is_near THEN
+        PERFORM pg_advisory_xact_lock(lock_key);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(lock_key);
+    END IF;
+    SELECT count(*) INTO unfinished FROM (
+        SELECT FROM @jobs WHERE tool = wanted AND status = 'pending'
+        UNION ALL
+        SELECT FROM @jobs WHERE tool = wanted AND status = 'executing'
+        LIMIT most
+    ) AS jobs;
+    IF is_near OR unfinished < most - current_setting('max_connections')::bigint THEN
+        RETURN unfinished < most;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION @acquire_slot(wanted text, by_holder text, most bigint, at double precision, until double precision)
+RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('@slots ' || wanted, 0));
+    DELETE FROM @slots WHERE name = wanted AND expires_at <= at;
+    UPDATE @slots SET expires_at = until WHERE name = wanted AND holder = by_holder;
+    IF FOUND THEN
+        RETURN true;
+    END IF;
+    INSERT INTO @slots
+        SELECT wanted, by_holder, until WHERE (SELECT count(*) FROM @slots WHERE name = wanted) < most;
+    RETURN FOUND;
+END $$;
+""",
+)
+
+_STATE = "j.number, j.version, j.record, j.lease_expires_at, j.assigned_worker, j.last_seq, j.event_count, j.batch_token, j.batch"
+
+# Columns are arrays, with an entry for each job; the events say by `n` which of these they belong to.
+_CREATE = """
+WITH {gate} given AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::double precision[],
+        $9::bigint[], $10::bigint[], $11::bytea[], $12::text[], $13::bytea[]
+    ) WITH ORDINALITY AS given (
+        id, idempotency_key, tool, status, assigned_worker, home, lease_token, lease_expires_at,
+        last_seq, event_count, record, request_type, request, n
+    )
+), new AS (
+    INSERT INTO @jobs (
+        id, idempotency_key, tool, status, assigned_worker, home, lease_token, lease_expires_at,
+        last_seq, event_count, record, request_type, request, cancel_requested, batch_token, batch
+    )
+    SELECT id, idempotency_key, tool, status, assigned_worker, home, lease_token, lease_expires_at,
+        last_seq, event_count, record, request_type, request, false, 0, 0
+    FROM given {is_open} ORDER BY n
+    ON CONFLICT DO NOTHING
+    RETURNING number, id
+), event AS (
+    INSERT INTO @events
+    SELECT number, seq, event
+    FROM unnest($14::bigint[], $15::bigint[], $16::bytea[]) AS log (n, seq, event)
+        JOIN given USING (n) JOIN new USING (id)
+), delivery AS (
+    INSERT INTO @outbox (sink, job) SELECT sink, number FROM @sinks, new
+)
+SELECT {answer}
+"""
+_GATE = "gate AS MATERIALIZED (SELECT @admits($17, $18, $19) AS is_open),"
+
+# A row is changed if it is as it was read; nothing else in the statement is done for it if it is not. So what the
+# statement sees of its log is what was there when the row was read.
+_WRITE = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::bigint[], $2::bigint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+        $8::double precision[], $9::double precision[], $10::boolean[], $11::bigint[], $12::bigint[], $13::bigint[],
+        $14::bigint[], $15::bigint[], $16::bytea[]
+    ) WITH ORDINALITY AS given (
+        number, version, record, status, assigned_worker, home, lease_token, lease_expires_at, expires_at,
+        cancel_requested, last_seq, event_count, batch_token, batch, excess, result, n
+    )
+), changed AS (
+    UPDATE @jobs AS j SET version = j.version + 1, record = g.record, status = g.status, assigned_worker = g.assigned_worker,
+        home = g.home, lease_token = g.lease_token, lease_expires_at = g.lease_expires_at,
+        expires_at = g.expires_at, cancel_requested = g.cancel_requested, last_seq = g.last_seq,
+        event_count = g.event_count, batch_token = g.batch_token, batch = g.batch {bodies}
+    FROM given AS g WHERE j.number = g.number AND j.version = g.version
+    RETURNING j.number, g.n, g.excess {answer}
+), trimmed AS (
+    DELETE FROM @events AS e USING changed AS c, LATERAL (
+        SELECT seq FROM @events WHERE job = c.number ORDER BY seq LIMIT c.excess
+    ) AS oldest
+    WHERE c.excess > 0 AND e.job = c.number AND e.seq = oldest.seq
+), event AS (
+    INSERT INTO @events
+    SELECT number, seq, event
+    FROM unnest($17::bigint[], $18::bigint[], $19::bytea[]) AS log (n, seq, event) JOIN changed USING (n)
+)
+SELECT * FROM changed
+"""
+
+_FORGET = """), events AS (
+    DELETE FROM @events USING gone WHERE job = number
+), deliveries AS (
+    DELETE FROM @outbox USING gone WHERE job = number
+)
+SELECT count(*) FROM gone
+"""
+
+
+class Statements:
+    """The statements for one schema.
+
+    Args:
+        schema: Its name, quoted.
+    """
+
+    def __init__(self, schema: str) -> None:
+        def statement(sql: str) -> str:
+            return sql.replace("@state", _STATE).replace("@forget", _FORGET).replace("@", schema + ".")
+
+        self.create = statement(_CREATE.format(gate="", is_open="", answer="id, number FROM new"))
+        self.create_gated = statement(
+            _CREATE.format(
+                gate=_GATE,
+                is_open=", gate WHERE is_open",
+                answer="is_open, (SELECT number FROM new) AS number FROM gate",
+            )
+        )
+        self.change = statement(_WRITE.format(bodies="", answer=""))
+        self.claim = statement(_WRITE.format(bodies="", answer=", j.request_type, j.request"))
+        self.end = statement(
+            _WRITE.format(bodies=", request_type = NULL, request = NULL, result = g.result", answer="")
+        )
+        self.read = statement("SELECT @state FROM @jobs AS j WHERE id = $1 AND (expires_at > $2) IS NOT FALSE")
+        self.read_by_key = statement(
+            "SELECT @state FROM @jobs AS j WHERE idempotency_key = $1 AND (expires_at > $2) IS NOT FALSE"
+        )
+        self.read_conflict = statement("""
+            SELECT @state FROM (
+                SELECT 1 AS choice, * FROM @jobs WHERE id = $1
+                UNION ALL
+                SELECT 2, * FROM @jobs WHERE idempotency_key = $2
+            ) AS j WHERE (expires_at > $3) IS NOT FALSE ORDER BY choice LIMIT 1
+        """)
+        self.request = statement("SELECT version, request_type, request FROM @jobs WHERE number = $1")
+        self.result = statement(
+            "SELECT record, result FROM @jobs WHERE id = $1 AND result IS NOT NULL AND (expires_at > $2) IS NOT FALSE"
+        )
+        self.discard = statement(
+            "WITH gone AS (DELETE FROM @jobs WHERE number = $1 AND version = $2 RETURNING number @forget"
+        )
+        self.forget_expired = statement("""
+            WITH gone AS (
+                DELETE FROM @jobs WHERE expires_at <= $3 AND number IN (
+                    SELECT number FROM @jobs WHERE id = $1
+                    UNION ALL
+                    SELECT number FROM @jobs WHERE idempotency_key = $2
+                ) RETURNING number @forget
+        """)
+        self.purge = statement(
+            "WITH gone AS (DELETE FROM @jobs WHERE number IN (SELECT number FROM @jobs WHERE expires_at <= $1"
+            " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING number @forget"
+        )
+        self.renew = statement("""
+            WITH held AS (
+                SELECT number FROM @jobs AS j JOIN unnest($1::text[], $2::bigint[]) AS lease (id, token)
+                    ON j.id = lease.id AND j.lease_token = lease.token
+                WHERE j.status = 'executing' ORDER BY number FOR UPDATE OF j
+            )
+            UPDATE @jobs AS j SET lease_expires_at = $3, version = version + 1 FROM held
+            WHERE j.number = held.number RETURNING j.id, j.lease_token, j.cancel_requested, j.version
+        """)
+        self.lost = statement(
+            "SELECT @state FROM @jobs AS j WHERE status = 'executing' AND lease_expires_at <= $1"
+            " ORDER BY number LIMIT $2"
+        )
+        self.heartbeat = statement(
+            "INSERT INTO @workers VALUES ($1, $2) ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until"
+        )
+        self.workers = statement("SELECT worker_id FROM @workers")
+        self.forget_owners = statement("DELETE FROM @workers WHERE alive_until <= $1")
+        self.expire_worker = statement("""
+            WITH dead AS (
+                DELETE FROM @workers WHERE worker_id = $1
+            ), places AS (
+                DELETE FROM @slots WHERE starts_with(holder, $1 || ' ')
+            ), held AS (
+                SELECT number FROM @jobs WHERE status = 'executing' AND assigned_worker = $1 ORDER BY number FOR UPDATE
+            )
+            UPDATE @jobs AS j SET lease_expires_at = $2, version = version + 1 FROM held WHERE j.number = held.number
+        """)
+        self.adopt = statement("""
+            WITH orphans AS (
+                SELECT number FROM @jobs AS j
+                WHERE status = 'pending' AND tool = ANY ($2::text[]) AND (
+                    assigned_worker IS NULL
+                    OR assigned_worker <> $1
+                    AND assigned_worker NOT IN (SELECT worker_id FROM @workers WHERE alive_until > $3)
+                )
+                ORDER BY number LIMIT $4 FOR UPDATE OF j SKIP LOCKED
+            )
+            UPDATE @jobs AS j SET assigned_worker = $1, version = version + 1 FROM orphans WHERE j.number = orphans.number
+            RETURNING @state
+        """)
+        self.list = statement("""
+            SELECT number, record, lease_expires_at, assigned_worker FROM @jobs
+            WHERE number < $1 AND (expires_at > $2) IS NOT FALSE AND ($3::text IS NULL OR tool = $3)
+                AND (cardinality($4::text[]) = 0 OR status = ANY ($4))
+            ORDER BY number DESC LIMIT $5
+        """)
+        self.counts = statement(
+            "SELECT tool, status, count(*) FROM @jobs WHERE (expires_at > $1) IS NOT FALSE GROUP BY tool, status"
+        )
+        self.positions = statement("""
+            SELECT id, place FROM (
+                SELECT id, row_number() OVER (PARTITION BY tool ORDER BY number) AS place FROM @jobs
+                WHERE status = 'pending' AND tool IN (SELECT tool FROM @jobs WHERE id = ANY ($1::text[]))
+            ) AS queue WHERE id = ANY ($1)
+        """)
+        self.page = statement("""
+            SELECT last_seq, status, event FROM @jobs AS j
+            LEFT JOIN LATERAL (
+                SELECT seq, event FROM @events WHERE job = j.number AND seq > $2 ORDER BY seq LIMIT $3
+            ) AS e ON true
+            WHERE id = $1 AND (expires_at > $4) IS NOT FALSE ORDER BY seq
+        """)
+        self.acquire_slot = statement("SELECT @acquire_slot($1, $2, $3, $4, $5)")
+        self.release_slot = statement("DELETE FROM @slots WHERE name = $1 AND holder = $2")
+        self.register_sink = statement("INSERT INTO @sinks VALUES ($1) ON CONFLICT DO NOTHING")
+        self.undelivered = statement("""
+            SELECT id, after_seq FROM @outbox AS o JOIN @jobs AS j ON o.job = j.number
+            WHERE sink = $1 AND (after_seq < last_seq OR expires_at IS NOT NULL) ORDER BY number LIMIT $2
+        """)
+        self.lease_undelivered = statement("""
+            WITH waiting AS (
+                SELECT o.job, j.id, after_seq, assigned_worker FROM @outbox AS o JOIN @jobs AS j ON o.job = j.number
+                WHERE sink = $1 AND (after_seq < last_seq OR expires_at IS NOT NULL)
+                    AND (assigned_worker = $3 OR (
+                        (assigned_worker NOT IN (SELECT worker_id FROM @workers WHERE alive_until > $4)) IS NOT FALSE
+                        AND (holder IS NULL OR holder = $3 OR leased_until <= $4)
+                    ))
+                ORDER BY o.job LIMIT $2 FOR UPDATE OF o SKIP LOCKED
+            ), leased AS (
+                UPDATE @outbox AS o SET holder = $3, leased_until = $5 FROM waiting
+                WHERE o.sink = $1 AND o.job = waiting.job AND waiting.assigned_worker IS DISTINCT FROM $3
+            )
+            SELECT id, after_seq FROM waiting ORDER BY job
+        """)
+        self.delivered = statement(
+            "DELETE FROM @outbox USING @jobs AS j WHERE sink = $1 AND job = number AND j.id = $2"
+        )
+        self.confirm = statement(
+            "UPDATE @outbox SET after_seq = greatest(after_seq, $3) FROM @jobs AS j"
+            " WHERE sink = $1 AND job = number AND j.id = $2"
+        )

@@ -1,0 +1,179 @@
+"""The Lua scripts of `RedisJobStore` that look at many jobs, or at none. See `redis_lua` for the keys."""
+
+from lambda_kit.adapters.stores.redis.lua import Script
+
+__all__ = [
+    "ACQUIRE_SLOT",
+    "ADOPT",
+    "BURY",
+    "CHECK",
+    "COUNT",
+    "LIST",
+    "MARK_DELIVERED",
+    "PLACES",
+    "PURGE",
+    "UNDELIVERED",
+]
+
+CHECK = Script("""
+redis.call('SET', base .. 'layout', ARGV[1], 'NX')
+return redis.call('GET', base .. 'layout')
+""")
+
+BURY = Script("""
+redis.call('ZREM', base .. 'alive', ARGV[1])
+for _, id in ipairs(redis.call('ZRANGE', base .. 'leases', 0, -1)) do
+  if redis.call('HGET', key('job', id), 'lo') == ARGV[1] then
+    redis.call('HSET', key('job', id), 'le', ARGV[2])
+    redis.call('ZADD', base .. 'leases', ARGV[2], id)
+  end
+end
+for _, name in ipairs(redis.call('SMEMBERS', base .. 'slots')) do
+  for _, holder in ipairs(redis.call('ZRANGE', key('slots', name), 0, -1)) do
+    if string.sub(holder, 1, #ARGV[1] + 1) == ARGV[1] .. ' ' then redis.call('ZREM', key('slots', name), holder) end
+  end
+end
+""")
+
+ADOPT = Script("""
+local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local orphans = {}
+for i = 4, #ARGV do
+  for _, worker_id in ipairs(redis.call('SMEMBERS', key('queues', ARGV[i]))) do
+    local until_ = tonumber(redis.call('ZSCORE', base .. 'alive', worker_id) or '-inf')
+    if worker_id ~= me and (worker_id == '' or not until_ or until_ <= now) then
+      local ids = redis.call('ZRANGE', queue(ARGV[i], worker_id), 0, limit - 1, 'WITHSCORES')
+      for k = 1, #ids, 2 do orphans[#orphans + 1] = {ids[k], tonumber(ids[k + 1])} end
+    end
+  end
+end
+table.sort(orphans, function(a, b) return a[2] < b[2] end)
+local adopted = {}
+for i = 1, math.min(limit, #orphans) do
+  local job = load(orphans[i][1])
+  if job then
+    remove(job)
+    job.tb = me
+    redis.call('HSET', key('job', job.id), 'tb', me)
+    add(job)
+    adopted[#adopted + 1] = state(job.id)
+  end
+end
+return adopted
+""")
+
+LIST = Script("""
+local below, limit = ARGV[1], tonumber(ARGV[2])
+local tools = ARGV[3] ~= '' and {ARGV[3]} or redis.call('SMEMBERS', base .. 'tools')
+local found = {}
+for _, tool in ipairs(tools) do
+  for i = 4, #ARGV do
+    local ids = redis.call('ZREVRANGEBYSCORE', key('is', ARGV[i] .. ':' .. tool), below, '-inf', 'WITHSCORES',
+      'LIMIT', 0, limit)
+    for k = 1, #ids, 2 do found[#found + 1] = {ids[k], tonumber(ids[k + 1])} end
+  end
+end
+table.sort(found, function(a, b) return a[2] > b[2] end)
+local answer = {}
+for i = 1, math.min(limit, #found) do answer[i] = {found[i][2], state(found[i][1])} end
+return answer
+""")
+
+COUNT = Script("""
+local counts = {}
+for _, tool in ipairs(redis.call('SMEMBERS', base .. 'tools')) do
+  for i = 2, #ARGV do
+    local name = ARGV[i] .. ':' .. tool
+    local count = redis.call('ZCARD', key('is', name)) - redis.call('ZCOUNT', key('expiry', name), '-inf', ARGV[1])
+    if count > 0 then counts[#counts + 1] = {tool, ARGV[i], count} end
+  end
+end
+return counts
+""")
+
+PLACES = Script("""
+local places = {}
+for i = 1, #ARGV do
+  local job = load(ARGV[i])
+  local place = job and job.le == '' and job.exp == ''
+    and redis.call('ZRANK', key('is', job.st .. ':' .. job.tool), job.id)
+  places[i] = place and place + 1 or 0
+end
+return places
+""")
+
+ACQUIRE_SLOT = Script("""
+local slots, holder = key('slots', ARGV[1]), ARGV[2]
+redis.call('ZREMRANGEBYSCORE', slots, '-inf', ARGV[3])
+if not redis.call('ZSCORE', slots, holder) and redis.call('ZCARD', slots) >= tonumber(ARGV[5]) then return 0 end
+redis.call('ZADD', slots, ARGV[4], holder)
+redis.call('SADD', base .. 'slots', ARGV[1])
+return 1
+""")
+
+UNDELIVERED = Script("""
+local sink, now, limit, holder, until_ = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local ready, given = key('ready', sink), key('given', sink)
+local answer, start = {}, 0
+while #answer < limit do
+  local ids = redis.call('ZRANGE', ready, start, start + limit - 1)
+  if #ids == 0 then break end
+  start = start + #ids
+  for _, id in ipairs(ids) do
+    local job = load(id)
+    local is_free = job and not is_expired(job, now)
+    if is_free and holder ~= '' and job.tb ~= holder then
+      local alive = tonumber(redis.call('ZSCORE', base .. 'alive', job.tb) or '-inf') or 0
+      is_free = alive <= now
+    end
+    if is_free and holder ~= '' and job.tb ~= holder then
+      local lease = redis.call('HGET', given, id)
+      local ends, other = string.match(lease or '', '^(%S+) (.*)$')
+      is_free = not ends or other == holder or tonumber(ends) <= now
+      if is_free then redis.call('HSET', given, id, until_ .. ' ' .. holder) end
+    end
+    if is_free then answer[#answer + 1] = {id, redis.call('HGET', key('confirmed', sink), id)} end
+    if #answer == limit then break end
+  end
+end
+return answer
+""")
+
+MARK_DELIVERED = Script("""
+local sink, id, seq, is_complete = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
+local confirmed = redis.call('HGET', key('confirmed', sink), id)
+if not confirmed then return end
+local job = load(id)
+if is_complete or not job then
+  redis.call('HDEL', key('confirmed', sink), id)
+  redis.call('HDEL', key('given', sink), id)
+  redis.call('ZREM', key('ready', sink), id)
+  return
+end
+seq = math.max(seq, tonumber(confirmed))
+redis.call('HSET', key('confirmed', sink), id, seq)
+if seq >= tonumber(job.seq) and job.exp == '' then redis.call('ZREM', key('ready', sink), id) end
+""")
+
+PURGE = Script("""
+local now, limit, gone = ARGV[1], tonumber(ARGV[2]), 0
+redis.call('ZREMRANGEBYSCORE', base .. 'alive', '-inf', ARGV[3])
+for _, tool in ipairs(redis.call('SMEMBERS', base .. 'tools')) do
+  for i = 4, #ARGV do
+    local name = ARGV[i] .. ':' .. tool
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('expiry', name), '-inf', now, 'LIMIT', 0, limit - gone)) do
+      local job = load(id)
+      if job and is_expired(job, now) and job.st == ARGV[i] and job.tool == tool then
+        forget(job)
+      else -- Redis has expired it, and there may be another of that id
+        redis.call('ZREM', key('is', name), id)
+        redis.call('ZREM', key('expiry', name), id)
+        if not job then forget_deliveries(id) end
+      end
+      gone = gone + 1
+    end
+    if gone >= limit then return gone end
+  end
+end
+return gone
+""")

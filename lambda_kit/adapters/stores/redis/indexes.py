@@ -1,0 +1,187 @@
+"""What a `RedisJobStore` keeps beside the single job: indexes, queues, slots and the outbox."""
+
+import importlib
+import time
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from cachetools import LRUCache
+
+from lambda_kit.adapters.stores import redis_index_scripts as scripts
+from lambda_kit.adapters.stores.records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
+from lambda_kit.adapters.stores.redis.known import STATE, Known, known_job
+from lambda_kit.adapters.stores.redis.scripts import READ_BY_KEY
+from lambda_kit.core.errors import ConfigurationError, MissingExtraError
+from lambda_kit.core.model.job import FINAL_STATUSES, Job, JobStatus
+from lambda_kit.core.ports.store import Delivery, JobPage, JobStore, OnChange
+
+if TYPE_CHECKING:
+    from lambda_kit.adapters.stores.redis.session import RedisSession
+
+__all__ = ["RedisIndexes"]
+
+_KNOWN_JOBS = 10_000
+_BATCH = 100
+
+
+class RedisIndexes(JobStore):
+    """The half of `RedisJobStore` that finds jobs, and knows who waits for what. Arguments as there."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "lambda_kit",
+        max_connections: int = 4,
+        timeout_seconds: float = 5.0,
+        event_log_size: int = 10_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        for name, value in (("event_log_size", event_log_size), ("max_connections", max_connections)):
+            if value < 1:
+                raise ValueError(f"{name}={value}: must be at least 1")
+        if not prefix or any(character in prefix for character in "{} \r\n"):
+            raise ConfigurationError(f"prefix={prefix!r}: must not be empty, nor have braces or white space")
+        self._event_log_size = event_log_size
+        self._clock = clock
+        # what this object saw last of jobs that wait or run: most changes need no reading first
+        self._known: LRUCache[str, Known] = LRUCache(_KNOWN_JOBS)
+        self._session: RedisSession = _session_class()(
+            url,
+            f"{{{prefix}}}:",
+            max_connections=max_connections,
+            timeout_seconds=timeout_seconds,
+            on_gap=self._known.clear,
+        )
+        self._run = self._session.run
+
+    async def start(self) -> None:
+        await self._session.start()
+
+    async def stop(self) -> None:
+        await self._session.stop()
+        self._known.clear()
+
+    # --- looking for one ---
+
+    async def get(self, job_id: str) -> Job | None:
+        return self._unless_expired(await self._read(job_id))
+
+    async def find_by_key(self, idempotency_key: str) -> Job | None:
+        state = await self._run(READ_BY_KEY, idempotency_key)
+        return None if state is None else self._unless_expired(known_job(state))
+
+    # --- the processes that share the store ---
+
+    async def heartbeat(self, worker_id: str, *, lease_seconds: float) -> None:
+        until = repr(self._clock() + lease_seconds).encode()
+        await self._session.command(b"ZADD", self._session.key("alive"), until, worker_id.encode())
+
+    async def workers(self) -> list[str]:
+        names = await self._session.command(b"ZRANGE", self._session.key("alive"), b"0", b"-1")
+        return [worker_id.decode() for worker_id in names]
+
+    async def expire_worker(self, worker_id: str) -> None:
+        await self._run(scripts.BURY, worker_id, self._clock())
+
+    async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
+        states = await self._run(scripts.ADOPT, worker_id, self._clock(), limit, *tools)
+        adopted = [known for state in states if (known := known_job(state)) is not None]
+        self._known.update((known.job.id, known) for known in adopted)
+        return [known.job for known in adopted]
+
+    # --- looking around ---
+
+    async def list_jobs(
+        self,
+        *,
+        tool: str | None = None,
+        statuses: Collection[JobStatus] = (),
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> JobPage:
+        below = "+inf" if cursor is None else f"({cursor_number(cursor)}"
+        names = [status.value for status in statuses or JobStatus]
+        found: list[Known] = []
+        while True:
+            entries = await self._run(scripts.LIST, below, limit + 1, tool or "", *names)
+            now = self._clock()
+            found += [
+                known
+                for number, state in entries
+                if (known := known_job(state)) is not None
+                and known.number == number  # else another job of that id, later
+                and not is_expired(known.job, now)
+            ]
+            if len(found) > limit:
+                return JobPage([known.job for known in found[:limit]], new_cursor(found[limit - 1].number))
+            if len(entries) <= limit:
+                return JobPage([known.job for known in found], next_cursor=None)
+            below = f"({entries[-1][0]}"
+
+    async def counts(self) -> dict[tuple[str, JobStatus], int]:
+        counts = await self._run(scripts.COUNT, self._clock(), *(status.value for status in JobStatus))
+        return {(tool.decode(), JobStatus(status.decode())): count for tool, status, count in counts}
+
+    async def queue_positions(self, job_ids: Collection[str]) -> dict[str, int]:
+        places = await self._run(scripts.PLACES, *job_ids)
+        return {job_id: place for job_id, place in zip(job_ids, places, strict=True) if place}
+
+    # --- watches ---
+
+    def subscribe(self, on_change: OnChange) -> Callable[[], None]:
+        return self._session.subscribe(on_change)
+
+    # --- slots ---
+
+    async def acquire_slot(self, name: str, holder: str, *, limit: int, lease_seconds: float) -> bool:
+        now = self._clock()
+        return bool(await self._run(scripts.ACQUIRE_SLOT, name, holder, now, now + lease_seconds, limit))
+
+    async def release_slot(self, name: str, holder: str) -> None:
+        await self._session.command(b"ZREM", self._session.key("slots", name), holder.encode())
+
+    # --- the outbox ---
+
+    async def register_sink(self, sink: str) -> None:
+        await self._session.command(b"SADD", self._session.key("sinks"), sink.encode())
+
+    async def undelivered(
+        self, sink: str, *, limit: int = 100, worker_id: str | None = None, lease_seconds: float = 30.0
+    ) -> list[Delivery]:
+        now = self._clock()
+        found = await self._run(scripts.UNDELIVERED, sink, now, limit, worker_id or "", repr(now + lease_seconds))
+        return [Delivery(job_id.decode(), int(after)) for job_id, after in found]
+
+    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
+        await self._run(scripts.MARK_DELIVERED, sink, job_id, after_seq, "1" if is_complete else "0")
+
+    # --- retention ---
+
+    async def purge(self) -> int:
+        finals = [status.value for status in FINAL_STATUSES]
+        gone = 0
+        while True:
+            now = self._clock()
+            batch: int = await self._run(scripts.PURGE, now, _BATCH, now - SILENT_SECONDS, *finals)
+            gone += batch
+            if batch < _BATCH:
+                return gone
+
+    # --- inside ---
+
+    async def _read(self, job_id: str) -> Known | None:
+        return known_job(await self._session.command(b"HMGET", self._session.key("job", job_id), *STATE))
+
+    def _unless_expired(self, known: Known | None) -> Job | None:
+        return None if known is None or is_expired(known.job, self._clock()) else known.job
+
+
+def _session_class() -> "type[RedisSession]":
+    try:
+        importlib.import_module("redis")
+    except ImportError:
+        raise MissingExtraError("The Redis job store", "redis") from None
+    from lambda_kit.adapters.stores.redis.session import RedisSession  # noqa: PLC0415 - only who uses it pays for it
+
+    return RedisSession

@@ -1,0 +1,93 @@
+"""Who is let in: how many jobs may be unfinished, and when to come back (docs/wire.md, Backpressure)."""
+
+import time
+
+from lambda_kit.core.errors import QueueFullError
+from lambda_kit.core.jobs.runner import JobRunner
+from lambda_kit.core.jobs.scheduler import Scheduler
+from lambda_kit.core.jobs.statistics import JobStatistics
+from lambda_kit.core.ports.executor import ExecutorStats
+from lambda_kit.core.tools.tool import BoundTool
+
+__all__ = ["Admission", "max_unfinished"]
+
+_ESTIMATE_SECONDS = 0.2
+"""For so long an estimate of when there will be room is good: where most are refused, it must cost little."""
+
+_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 600.0
+
+
+class Admission:
+    """Counts the jobs of this process, and knows how many a tool may have.
+
+    Args:
+        runner: Knows what runs.
+        scheduler: Knows what waits.
+        statistics: Knows how long jobs took, and counts the refusals.
+        max_unfinished: How many jobs of all tools may be unfinished in this process. None: no bound.
+    """
+
+    def __init__(
+        self, runner: JobRunner, scheduler: Scheduler, statistics: JobStatistics, *, max_unfinished: int | None
+    ) -> None:
+        self._runner = runner
+        self._scheduler = scheduler
+        self._statistics = statistics
+        self._max_unfinished = max_unfinished
+        self._estimates: dict[str, tuple[float, float | None, float]] = {}
+        self.arriving = 0
+        """Jobs that are being made, and that the scheduler does not know yet."""
+
+    def admit(self, tool: BoundTool) -> int | None:
+        """Refuse one more job, beside those that are `arriving`, if the server has too many.
+
+        Returns:
+            How many unfinished jobs the tool may have. None: any number.
+
+        Raises:
+            QueueFullError: if it is refused.
+        """
+        limit = self._max_unfinished
+        if limit is not None and self._scheduler.job_count + self.arriving >= limit:
+            raise QueueFullError(f"the service has {limit} jobs waiting or running: come back later")
+        if tool.options.max_queue is None:
+            return None
+        return max_unfinished(tool, self._scheduler.executor_of(tool.name).stats())
+
+    def refused(self, tool: BoundTool, error: QueueFullError) -> QueueFullError:
+        """Count a refusal; returns the error that says when to come back."""
+        self._statistics.rejected(tool.name)
+        if error.says_when:
+            return error
+        return QueueFullError(str(error), self._free_in_seconds(tool))
+
+    def _free_in_seconds(self, tool: BoundTool) -> float:
+        """When one of a tool's jobs will probably have ended, by how long the last ones took."""
+        now = time.time()
+        mean = self._statistics.mean_seconds(tool.name)
+        estimated_at, used_mean, seconds = self._estimates.get(tool.name, (0.0, None, 0.0))
+        if not 0.0 <= now - estimated_at < _ESTIMATE_SECONDS or _is_other(mean, used_mean):
+            seconds = self._estimate(tool, mean, now)
+            self._estimates[tool.name] = (now, mean, seconds)
+        return seconds
+
+    def _estimate(self, tool: BoundTool, mean: float | None, now: float) -> float:
+        ran = [now - (run.job.started_at or now) for run in self._runner.active.values() if run.tool is tool]
+        if mean is None:  # none has ended yet: those that run need at least as long as they have run
+            mean = max(ran, default=_MIN_RETRY_SECONDS)
+        soonest = min((mean - seconds for seconds in ran if seconds < mean), default=mean / max(1, len(ran)))
+        return min(max(soonest, _MIN_RETRY_SECONDS), _MAX_RETRY_SECONDS)
+
+
+def _is_other(mean: float | None, before: float | None) -> bool:
+    """Whether jobs take notably longer or shorter than before."""
+    return mean != before if mean is None or before is None else abs(mean - before) > before / 10
+
+
+def max_unfinished(tool: BoundTool, stats: ExecutorStats) -> int | None:
+    """How many of a tool's jobs may be unfinished: those that run at once, and `ToolOptions.max_queue`. None: any."""
+    options = tool.options
+    if options.max_queue is None:
+        return None
+    at_once = [size for size in (options.max_concurrency, stats.capacity) if size is not None]
+    return options.max_queue + min(at_once, default=0)

@@ -1,0 +1,75 @@
+"""Runs a tool as a job for a caller in the same process."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from lambda_kit.core.errors import (
+    ConfigurationError,
+    JobFailedError,
+    JobNotFoundError,
+    RequestValidationError,
+    UnavailableError,
+)
+from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.jobs.submission import Submission
+from lambda_kit.core.model.job import Job, Payload, new_job_id
+from lambda_kit.core.tools.results import JSON, decode_result, encode_json
+from lambda_kit.core.tools.tool import BoundTool
+
+__all__ = ["run_in_process"]
+
+
+async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any:
+    """Submit a request, wait for the job's end, and return what the tool's `run` returned.
+
+    If the awaiting task is cancelled, so is the job.
+
+    Args:
+        jobs: A service that has started.
+        tool: One of its tools.
+        request: An instance of the request model, or a dict with its fields.
+
+    Raises:
+        RequestValidationError: if the request does not fit the tool's model.
+        ConfigurationError: if the tool wants a `litestar.Request`.
+        QueueFullError: if there is no room for it.
+        JobFailedError: if the job ended without a result.
+    """
+    if tool.signature.wants_transport_request:
+        raise ConfigurationError(
+            f"{type(tool.tool).__name__}.run wants a litestar.Request, which there is only over HTTP: annotate "
+            "the parameter with RequestInfo instead"
+        )
+    job_id = new_job_id()
+    submission = Submission(
+        tool=tool,
+        body=Payload(_as_json(request), JSON),
+        value=request if isinstance(request, tool.signature.request_type) else None,
+        job_id=job_id,
+    )
+    try:
+        settled = await jobs.submit_and_wait(submission, float("inf"))
+    except asyncio.CancelledError:
+        # it was not made yet, or nobody can be told: whoever cancels wants to go on, and not to hear of that
+        with contextlib.suppress(JobNotFoundError, UnavailableError):
+            await jobs.cancel(job_id)
+        raise
+    if settled.result is None:
+        raise _failed(settled.job)
+    return decode_result(settled.result, tool.signature.result_type)
+
+
+def _as_json(request: Any) -> bytes:
+    try:
+        return encode_json(request)
+    except (TypeError, ValueError) as error:
+        message = f"the request, a {type(request).__name__}, can't be encoded as JSON: {error}"
+        raise RequestValidationError(message, [{"loc": ["body"], "msg": str(error), "type": "json_type"}]) from None
+
+
+def _failed(job: Job) -> JobFailedError:
+    failure = job.failure
+    if failure is None:
+        return JobFailedError(job.id, job.status, "job-cancelled", "it was cancelled")
+    return JobFailedError(job.id, job.status, failure.type, failure.message)

@@ -1,0 +1,68 @@
+"""`JobSettings`: how a server looks after its jobs."""
+
+from dataclasses import dataclass
+
+from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.tools.options import require_number
+
+__all__ = ["JobSettings"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSettings:
+    """How jobs are looked after. All durations are in seconds.
+
+    Raises:
+        ConfigurationError: if a value is out of range.
+    """
+
+    lease_seconds: float = 10.0
+    """For how long a worker may be silent before its jobs are taken from it."""
+
+    heartbeat_seconds: float = 3.0
+    """How often leases are renewed and lost jobs are looked for."""
+
+    grace_seconds: float = 25.0
+    """For how long a stop waits for the jobs that it has taken."""
+
+    cancel_seconds: float = 2.0
+    """For how long a job may clean up after it was asked to end, before it is ended by force or abandoned."""
+
+    store_wait_seconds: float = 60.0
+    """For how long a start waits for a store that is away, before it fails."""
+
+    max_concurrency: int | None = None
+    """How many jobs of all tools run at once in this process; the others wait, and the tools take turns. None: as many
+    as the executors run."""
+
+    max_queue: int | None = None
+    """How many jobs of all tools may be unfinished in this process, beside `max_concurrency`: more are refused (429).
+    None: no bound."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("lease_seconds", 0.001),
+            ("heartbeat_seconds", 0.001),
+            ("grace_seconds", 0.0),
+            ("cancel_seconds", 0.0),
+            ("store_wait_seconds", 0.0),
+        ):
+            value = getattr(self, name)
+            require_number("JobSettings", name, value, minimum=least, allows_none=False, error=ConfigurationError)
+        if self.heartbeat_seconds >= self.lease_seconds:
+            raise ConfigurationError(
+                f"JobSettings(heartbeat_seconds={self.heartbeat_seconds:g}): leases of {self.lease_seconds:g} s would "
+                "run out before they are renewed: set less than lease_seconds, a third of it for example"
+            )
+        for name, minimum in (("max_concurrency", 1), ("max_queue", 0)):
+            value = getattr(self, name)
+            require_number("JobSettings", name, value, minimum=minimum, whole=True, error=ConfigurationError)
+        if self.max_unfinished == 0:
+            raise ConfigurationError(
+                "JobSettings(max_queue=0): leaves no room for any job: set max_concurrency too, or a larger max_queue"
+            )
+
+    @property
+    def max_unfinished(self) -> int | None:
+        """How many jobs may be unfinished in this process. None: no bound."""
+        return None if self.max_queue is None else self.max_queue + (self.max_concurrency or 0)

@@ -1,0 +1,45 @@
+"""A request to run a tool, from whatever kind of caller."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from lambda_kit.core.model.job import Payload
+from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.tools.tool import BoundTool
+
+__all__ = ["Submission", "digest_of", "scoped_key"]
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to run a tool, from whatever kind of caller."""
+
+    tool: BoundTool
+    body: Payload
+    """JSON bytes and their media type."""
+    value: Any = None
+    """The decoded request, where the caller has it already."""
+    job_id: str | None = None
+    """The bare id that the caller chose."""
+    idempotency_key: str | None = None
+    """The caller's ``Idempotency-Key``."""
+    request_info: RequestInfo | None = None
+    authorization: str | None = None
+    traceparent: str | None = None
+    transport: Any = None
+    time_limit_seconds: float | None = None
+    """For how long the caller lets the job run. None: as long as the tool may."""
+
+
+def digest_of(body: Payload) -> bytes:
+    """Equal for equal requests: the same bytes of the same media type."""
+    digest = hashlib.blake2b(body.content, digest_size=16)
+    digest.update(b"\0" + body.content_type.encode())
+    return digest.digest()
+
+
+def scoped_key(key: str, tool: str, authorization: str | None) -> str:
+    """A hash, so that neither key nor authorization is stored."""
+    parts = "\0".join((tool, authorization or "", key))
+    return hashlib.blake2b(parts.encode(), digest_size=32).hexdigest()

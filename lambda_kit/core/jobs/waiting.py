@@ -1,0 +1,150 @@
+"""Waiting for jobs, wherever they run: one subscription of the store serves all who wait here."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+
+import msgspec
+
+from lambda_kit.core.errors import JobNotFoundError, UnavailableError
+from lambda_kit.core.model.job import Job, Payload
+
+__all__ = ["Followers", "WaitResult", "Waiter", "Waiters"]
+
+_LOOK_AGAIN_SECONDS = 2.0
+"""After so long a store that was away is asked again, unless it tells of its return."""
+
+# beyond this event loops lose count; nobody waits for so long
+_FOREVER_SECONDS = 1e8
+
+
+class WaitResult(msgspec.Struct, frozen=True, gc=False):
+    """What a wait found. The job need not be final: the time may have been up first."""
+
+    job: Job
+    result: Payload | None
+
+
+class Waiter:
+    """One who waits for one job."""
+
+    __slots__ = ("_future", "_is_expired", "_loop")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[WaitResult | None] = self._loop.create_future()
+        self._is_expired = False
+
+    def settle(self, settled: WaitResult | None) -> None:
+        """Tell of the job's end. None: look again, something has changed."""
+        if not self._future.done():
+            self._future.set_result(settled)
+
+    def expire(self) -> None:
+        """End the wait: its time is up."""
+        self._is_expired = True
+        self.settle(None)
+
+    def look_again_soon(self) -> None:
+        """The store is away: have it asked again by and by, though it may not tell of its return."""
+        self._loop.call_later(_LOOK_AGAIN_SECONDS, self.settle, None)
+
+    async def wait(self, job: Job, seconds: float, look: Callable[[str], Awaitable[WaitResult | None]]) -> WaitResult:
+        """Wait for the end of a job that is not final, at most so long; a store that is away is waited for.
+
+        Args:
+            job: Its record, read after this waiter was added.
+            seconds: For how long.
+            look: Reads the job as it is now; None: it is gone.
+
+        Raises:
+            JobNotFoundError: if it is gone.
+        """
+        timer = self._loop.call_later(min(seconds, _FOREVER_SECONDS), self.expire)
+        try:
+            while True:
+                settled = await self._future
+                if settled is not None:
+                    return settled
+                self._future = self._loop.create_future()  # before looking: a change in between is not missed
+                try:
+                    settled = await look(job.id)
+                except UnavailableError:
+                    if self._is_expired:
+                        return WaitResult(job, None)
+                    self.look_again_soon()
+                    continue
+                if settled is None:
+                    raise JobNotFoundError(job.id)
+                if settled.job.status.is_final or self._is_expired:
+                    return settled
+        finally:
+            timer.cancel()
+
+
+class Waiters:
+    """All who wait, by job id."""
+
+    def __init__(self) -> None:
+        self._by_job: dict[str, list[Waiter]] = {}
+
+    def add(self, job_id: str, waiter: Waiter) -> None:
+        """From now on the waiter is told of that job."""
+        waiters = self._by_job.get(job_id)
+        if waiters is None:
+            self._by_job[job_id] = [waiter]
+        else:
+            waiters.append(waiter)
+
+    def remove(self, job_id: str, waiter: Waiter) -> None:
+        """The waiter has left."""
+        waiters = self._by_job.get(job_id)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._by_job[job_id]
+
+    def settle(self, job_id: str, settled: WaitResult | None) -> None:
+        """Tell all who wait for a job. None: look again."""
+        for waiter in self._by_job.get(job_id, ()):
+            waiter.settle(settled)
+
+    def expire(self, job_id: str) -> None:
+        """Tell all who wait for a job that it will not end here: they get its record as it is."""
+        for waiter in self._by_job.get(job_id, ()):
+            waiter.expire()
+
+    def look_again(self) -> None:
+        """Tell all who wait for anything to look again."""
+        for waiters in self._by_job.values():
+            for waiter in waiters:
+                waiter.settle(None)
+
+
+class Followers:
+    """All who follow every change of a job, by job id."""
+
+    def __init__(self) -> None:
+        self._by_job: dict[str, set[asyncio.Event]] = {}
+
+    @contextlib.contextmanager
+    def following(self, job_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set at each change of a job, until the block is left. Clear it, then read, then wait."""
+        changed = asyncio.Event()
+        self._by_job.setdefault(job_id, set()).add(changed)
+        try:
+            yield changed
+        finally:
+            followers = self._by_job[job_id]
+            followers.discard(changed)
+            if not followers:
+                del self._by_job[job_id]
+
+    def tell(self, job_id: str | None) -> None:
+        """Something in a job has changed. None: maybe in all."""
+        if not self._by_job:
+            return
+        everybody = self._by_job.values() if job_id is None else [self._by_job.get(job_id, set())]
+        for followers in everybody:
+            for follower in followers:
+                follower.set()

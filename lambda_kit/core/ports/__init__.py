@@ -1,0 +1,1 @@
+"""What others implement: stores, executors, sinks, observers."""

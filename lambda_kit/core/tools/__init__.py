@@ -1,0 +1,1 @@
+"""What a tool is: its class, its schemas, and one run of it."""

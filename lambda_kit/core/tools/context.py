@@ -1,0 +1,134 @@
+"""`JobContext`: what a running tool knows of its job and can do in it."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ivcap_service
+from ivcap_service.events import BaseEvent, EventReporter, GenericEvent, StepErrorEvent, StepFinishEvent
+from pydantic import PrivateAttr
+
+from lambda_kit.core.errors import JobCancelledError
+from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.model.job import JOB_URN_PREFIX, Progress
+from lambda_kit.core.runtime.running import running_job
+
+__all__ = ["JobContext", "JobControl", "current_job"]
+
+
+class JobControl:
+    """What connects a job's context with the run behind it: where events go, and whether to stop."""
+
+    __slots__ = ("_emit", "is_cancelled")
+
+    def __init__(self, emit: Callable[[NewEvent], None]) -> None:
+        self._emit = emit
+        self.is_cancelled = False
+
+    def check(self, job_id: str) -> None:
+        """Raise `JobCancelledError` if the job's end was asked for."""
+        if self.is_cancelled:
+            raise JobCancelledError(f"job '{job_id}' was cancelled")
+
+    def emit(self, event: BaseEvent, progress: Progress | None = None) -> None:
+        """Put one event into the job's log."""
+        self._emit(NewEvent(event.SCHEMA, _as_json(event), time.time(), progress))
+
+
+def _as_json(event: BaseEvent) -> bytes:
+    text: str = event.model_dump_json()
+    if "\\ud" in text:  # maybe a lone surrogate, of a file name for example, which is no character: others refuse it
+        text = json.dumps(json.loads(text), ensure_ascii=False)
+    return text.encode(errors="replace")
+
+
+class _Reporter(EventReporter):
+    """The reporter of a job: what is emitted goes into the job's log."""
+
+    def __init__(self, job_id: str, job_authorization: str | None, control: JobControl) -> None:
+        super().__init__(job_id, job_authorization)
+        self._control = control
+
+    def _send(self, event: BaseEvent) -> None:
+        # the events that end a step are exempt, so that a cancelled tool can still close what it opened
+        if not isinstance(event, (StepFinishEvent, StepErrorEvent)):
+            self._control.check(self.job_id)
+        self._control.emit(event)
+
+
+class JobContext(ivcap_service.JobContext):
+    """What a tool can ask of and do in its job. `run` gets it by annotating a parameter with this class.
+
+    `job_id` is the bare id, `report` emits events (``report.step(...)``, ``report.emit(...)``), `job_authorization` is
+    the ``Authorization`` that came with the request, and `ivcap` is a client of the IVCAP platform.
+
+    Every report and progress call is a cancellation point: it raises `JobCancelledError` once the job was cancelled.
+    """
+
+    tool: str = ""
+    """The tool's name."""
+    attempt: int = 1
+    """Which run of the job this is, from 1."""
+    deadline: float | None = None
+    """When the job's time is over, in seconds since the epoch. None: it has no time limit."""
+
+    _control: JobControl = PrivateAttr()
+
+    def __init__(self, *, control: JobControl | None = None, **data: Any) -> None:
+        control = control if control is not None else JobControl(lambda _event: None)
+        data.setdefault("report", _Reporter(data["job_id"], data.get("job_authorization"), control))
+        super().__init__(**data)
+        self._control = control
+
+    @property
+    def job_urn(self) -> str:
+        """``urn:ivcap:job:<job_id>``."""
+        return JOB_URN_PREFIX + self.job_id
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job's end was asked for: stop soon, and clean up."""
+        return self._control.is_cancelled
+
+    def raise_if_cancelled(self) -> None:
+        """Stop here if the job was cancelled.
+
+        Raises:
+            JobCancelledError: if so. It is a `BaseException`: let it pass.
+        """
+        self._control.check(self.job_id)
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell how far the job is. It is shown in the job's record and is an event named ``progress``.
+
+        Args:
+            done: How much is done, in any unit.
+            total: How much there is to do, in the same unit, where that is known.
+            message: A line for people.
+
+        Raises:
+            JobCancelledError: if the job was cancelled.
+            ValueError: if a number is not finite.
+        """
+        self._control.check(self.job_id)
+        if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
+            raise ValueError(f"progress({done}, {total}): must be finite numbers")
+        if message is not None:
+            message = message.encode(errors="backslashreplace").decode()
+        done, total = _number(done), None if total is None else _number(total)
+        options = {"done": done, "total": total, "message": message}
+        event = GenericEvent(name="progress", options={k: v for k, v in options.items() if v is not None})
+        self._control.emit(event, Progress(done, total, message))
+
+
+def _number(value: float) -> int | float:
+    """A number that every store, and every reader of JSON, keeps as it is."""
+    return int(value) if isinstance(value, int) and abs(value) < 2**53 else float(value)
+
+
+def current_job() -> JobContext | None:
+    """The context of the job that the calling code runs in, in any task or thread. None outside of a job."""
+    make: Callable[[], JobContext] | None = running_job.get()
+    return None if make is None else make()

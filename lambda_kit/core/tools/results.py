@@ -1,0 +1,167 @@
+"""What a tool returned, as bytes and a content type (docs/wire.md, Results), and back."""
+
+import dataclasses
+import functools
+import os
+import re
+import traceback
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, BinaryIO, get_args
+
+import ivcap_service
+import msgspec
+from pydantic import BaseModel, PydanticUserError, TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+from lambda_kit.core.model.job import Failure, FailureKind, Payload
+
+__all__ = ["JSON", "BinaryResult", "decode_result", "encodable", "encode_json", "encode_result"]
+
+BinaryResult = ivcap_service.BinaryResult
+
+JSON = "application/json"
+_TEXT = "text/plain; charset=utf-8"
+_BYTES = "application/octet-stream"
+
+# visible ASCII around one slash (RFC 9110, 8.3): nothing that could start another header
+_CONTENT_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+(\s*;[ -~]*)?", re.ASCII)
+
+
+def _encode_other(value: Any) -> Any:
+    if isinstance(value, BaseModel):  # inside a list, dict, Struct or dataclass
+        return value.model_dump(mode="json", by_alias=True)
+    for plain in (str, bool, int, float):  # of a subclass, such as numpy's float64
+        if isinstance(value, plain):
+            return plain(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # numpy's arrays and numbers, and what is like them
+        return value.tolist()
+    if isinstance(value, (Sequence, AbstractSet)):
+        return list(value)
+    raise TypeError(f"an object of type {type(value).__name__} can't be encoded as JSON")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_other)
+
+
+def encode_result(value: object, *, allows_none: bool) -> Payload | Failure:
+    """Encode what `run` returned. The value decides how, not the annotation.
+
+    Args:
+        value: What `run` returned.
+        allows_none: Whether its return annotation has room for `None`.
+
+    Returns:
+        The bytes; or a failure if it is `None` against the annotation (type ``no-result-error``), or can't be encoded.
+    """
+    if value is None and not allows_none:
+        return Failure(FailureKind.NO_RESULT, "no-result-error", "service did not return a result")
+    try:
+        return _encode(value)
+    except Exception as error:  # noqa: BLE001 - whatever a user's object raises, it can't be encoded
+        message = f"the result, of type {type(value).__name__}, can't be encoded: {error}"
+        trace = "".join(traceback.format_exception(error))
+        return Failure(FailureKind.ENCODING, type(error).__name__, encodable(message), encodable(trace))
+
+
+def encodable(text: str) -> str:
+    """A text with its lone surrogates escaped, as file names can have them: these can't be stored or sent."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _encode(value: object) -> Payload | Failure:
+    if isinstance(value, BaseModel):
+        if isinstance(value, ivcap_service.ExecutionError):  # the seed's way to return a failure
+            return _failure(value)
+        return Payload(encode_json(value), JSON)
+    if isinstance(value, str):
+        return Payload(value.encode(), _TEXT)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return Payload(bytes(value), _BYTES)
+    if isinstance(value, BinaryResult):
+        return _encode_binary(value)
+    return Payload(encode_json(value), JSON)
+
+
+def _failure(error: ivcap_service.ExecutionError) -> Failure:
+    # made by `model_construct` its members can be anything
+    trace = None if error.traceback is None else encodable(str(error.traceback))
+    return Failure(FailureKind.TOOL, encodable(str(error.type)), encodable(str(error.error)), trace)
+
+
+def encode_json(value: object) -> bytes:
+    """Models, Structs, dataclasses, and plain data that may have any of them in it, as JSON.
+
+    Raises:
+        TypeError: if it has anything else in it.
+        ValueError: if it has no JSON form.
+    """
+    if isinstance(value, BaseModel):
+        return value.__pydantic_serializer__.to_json(value, by_alias=True)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        adapter = _dataclass_adapter(type(value))
+        if adapter is not None:
+            try:
+                return adapter.dump_json(value, by_alias=True)
+            except PydanticSerializationError:  # it holds something that only msgspec knows
+                return _encoder.encode(value)
+    return _encoder.encode(value)
+
+
+@functools.lru_cache(maxsize=1024)
+def _dataclass_adapter(tp: type[Any]) -> TypeAdapter[Any] | None:
+    """Pydantic's serializer: msgspec's leaves out the defaults of a dataclass that it decoded, and knows no models."""
+    try:
+        return TypeAdapter(tp)
+    except (PydanticUserError, NameError):  # it holds a Struct, say
+        return None
+
+
+def _encode_binary(result: BinaryResult) -> Payload:
+    if not _CONTENT_TYPE.fullmatch(str(result.content_type)):
+        raise ValueError(f"content_type {result.content_type!r} is no media type such as 'image/png'")
+    content: bytes | str | BinaryIO = result.content
+    if not isinstance(content, (bytes, str, bytearray, memoryview)):
+        with content as file:
+            content = file.read()
+    return Payload(content.encode() if isinstance(content, str) else bytes(content), result.content_type)
+
+
+def decode_result(payload: Payload, annotation: Any) -> Any:
+    """The value that `run` returned, from its bytes, for callers in Python.
+
+    Args:
+        payload: What `encode_result` made.
+        annotation: The return annotation of `run`. A value that does not fit it is returned as plain JSON data.
+    """
+    if isinstance(annotation, type) and issubclass(annotation, BinaryResult):
+        return BinaryResult(content_type=payload.content_type, content=payload.content)
+    if BinaryResult in (annotation, *get_args(annotation)) and payload.content != b"null":
+        return BinaryResult(content_type=payload.content_type, content=payload.content)
+    if payload.content_type == JSON:
+        plain = msgspec.json.decode(payload.content)
+        if plain is None or annotation in (None, type(None), Any):
+            return plain
+        try:
+            if any(
+                isinstance(tp, type) and issubclass(tp, msgspec.Struct) for tp in (annotation, *get_args(annotation))
+            ):
+                return msgspec.json.decode(payload.content, type=annotation)
+            return TypeAdapter(annotation).validate_json(payload.content)
+        except Exception:  # noqa: BLE001 - an annotation need not be something that data can be validated against
+            return _decode_struct(payload.content, annotation, plain)
+    if payload.content_type == _TEXT:
+        return payload.content.decode()
+    if payload.content_type == _BYTES:
+        return payload.content
+    return BinaryResult(content_type=payload.content_type, content=payload.content)
+
+
+def _decode_struct(content: bytes, annotation: Any, plain: Any) -> Any:
+    """What has a Struct somewhere inside, which pydantic does not know."""
+    try:
+        return msgspec.json.decode(content, type=annotation)
+    except Exception:  # noqa: BLE001 - as above
+        return plain

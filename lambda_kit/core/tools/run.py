@@ -1,0 +1,202 @@
+"""One job, being run: what is the same in the server and in a worker process."""
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import pydantic
+
+from lambda_kit.core.errors import JobCancelledError
+from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.model.job import Failure, FailureKind, Outcome, Payload
+from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.runtime.running import running_job
+from lambda_kit.core.tools.context import JobContext, JobControl
+from lambda_kit.core.tools.results import BinaryResult, encodable, encode_result
+from lambda_kit.core.tools.signature import Injected
+from lambda_kit.core.tools.tool import BoundTool
+
+__all__ = ["JobSpec", "ToolRun"]
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a run needs to know of its job. It can be sent to another process (msgpack), and is never stored."""
+
+    job_id: str
+    tool: str
+    request: bytes
+    """The body, as it came."""
+    request_info: RequestInfo | None = None
+    authorization: str | None = None
+    attempt: int = 1
+    deadline: float | None = None
+
+    def __repr__(self) -> str:
+        return f"JobSpec(job_id={self.job_id!r}, tool={self.tool!r})"  # the rest may be secret
+
+
+class ToolRun:
+    """One job's run by its tool. Implements the run methods of the `Run` protocol.
+
+    Args:
+        tool: What is run.
+        spec: The job. None: `spec` makes it when it is first asked for.
+        emit: Takes what the tool reports, from any thread.
+        value: The decoded request. None: decode it from the spec.
+        transport: The `litestar.Request`, for tools that want it.
+    """
+
+    __slots__ = ("_context", "_spec", "_task", "_transport", "_value", "control", "tool")
+
+    def __init__(
+        self,
+        tool: BoundTool,
+        spec: JobSpec | None,
+        emit: Callable[[NewEvent], None],
+        *,
+        value: Any = None,
+        transport: Any = None,
+    ) -> None:
+        self.tool = tool
+        self.control = JobControl(emit)
+        self._spec = spec
+        self._value = value
+        self._transport = transport
+        self._context: JobContext | None = None
+        self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job."""
+        return self.spec().job_id
+
+    def spec(self) -> JobSpec:
+        """The job, for another process too."""
+        if self._spec is None:
+            self._spec = self._make_spec()
+        return self._spec
+
+    def _make_spec(self) -> JobSpec:
+        raise NotImplementedError("a run without a spec must know how to make it")
+
+    def cancel(self) -> None:
+        """Ask the tool to stop at its next cancellation point. From any thread."""
+        self.control.is_cancelled = True
+        if self._task is not None:
+            loop, task = self._task
+            try:
+                loop.call_soon_threadsafe(task.cancel)
+            except RuntimeError:  # the loop is closed: it has just ended
+                return
+
+    def context(self) -> JobContext:
+        """The job's context, made when it is first asked for."""
+        if self._context is None:
+            spec = self.spec()
+            self._context = JobContext(
+                job_id=spec.job_id,
+                job_authorization=spec.authorization,
+                tool=spec.tool,
+                attempt=spec.attempt,
+                deadline=spec.deadline,
+                control=self.control,
+            )
+        return self._context
+
+    def run_sync(self) -> Outcome:
+        """Run the tool in this thread, an ``async def run`` on an event loop of its own."""
+        token = running_job.set(self.context)
+        try:
+            args, kwargs = self._arguments()
+            value = self.tool.run(*args, **kwargs)
+            if inspect.iscoroutine(value):
+                value = asyncio.run(self._cancellable(value))
+            return self._encoded(value)
+        except BaseException as error:  # noqa: BLE001 - nothing that a tool does may stop the server
+            return self._outcome_of(error)
+        finally:
+            running_job.reset(token)
+
+    async def run_async(self) -> Outcome:
+        """Run an ``async def run`` on the running loop. A cancel from outside ends it as cancelled."""
+        token = running_job.set(self.context)
+        try:
+            args, kwargs = self._arguments()
+            value = await self.tool.run(*args, **kwargs)
+            if isinstance(value, BinaryResult):  # it may be a file that has to be read
+                return await asyncio.to_thread(self._encoded, value)
+            return self._encoded(value)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                task.uncancel()
+                return None
+            return self._outcome_of(error)  # the tool raised it by itself
+        except BaseException as error:  # noqa: BLE001 - nothing that a tool does may stop the server
+            return self._outcome_of(error)
+        finally:
+            running_job.reset(token)
+
+    async def _cancellable(self, run: Coroutine[Any, Any, Any]) -> Any:
+        task = asyncio.ensure_future(run)
+        self._task = (asyncio.get_running_loop(), task)
+        if self.control.is_cancelled:  # before it could be told
+            task.cancel()
+        return await task
+
+    def _encoded(self, value: object) -> Outcome:
+        outcome = encode_result(value, allows_none=self.tool.signature.allows_none)
+        if isinstance(outcome, Payload):
+            self.tool.result_check.look_at(value)
+        return outcome
+
+    def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        signature = self.tool.signature
+        args = [self._supply(kind) for kind in signature.positional]
+        if not signature.keywords:
+            return args, {}
+        return args, {name: self._supply(kind) for name, kind in signature.keywords}
+
+    def _supply(self, kind: Injected) -> Any:
+        if kind is Injected.REQUEST_MODEL:
+            return self.tool.decode(self.spec().request) if self._value is None else self._value
+        if kind is Injected.JOB_CONTEXT:
+            return self.context()
+        if kind is Injected.REQUEST_INFO:
+            info = self.spec().request_info
+            return RequestInfo(method="POST", url=self.tool.path) if info is None else info
+        if self._transport is None:
+            raise RuntimeError(
+                f"{type(self.tool.tool).__name__}.run wants a litestar.Request, and this job has none: it was not made "
+                "by HTTP, or was taken up again; annotate the parameter with RequestInfo instead"
+            )
+        return self._transport
+
+    def _outcome_of(self, error: BaseException) -> Outcome:
+        if isinstance(error, (JobCancelledError, asyncio.CancelledError)) and self.control.is_cancelled:
+            return None
+        # A tool's own models that don't validate are the tool's fault, not the caller's, though a ValueError.
+        is_callers = isinstance(error, ValueError) and not isinstance(error, pydantic.ValidationError)
+        return Failure(
+            FailureKind.INVALID_VALUE if is_callers else FailureKind.TOOL,
+            type(error).__name__,
+            _text_of(error),
+            _traceback_of(error),
+        )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return encodable(str(error)) or type(error).__name__
+    except BaseException:  # noqa: BLE001 - a tool's exception can have a broken __str__
+        return type(error).__name__
+
+
+def _traceback_of(error: BaseException) -> str | None:
+    try:
+        return encodable("".join(traceback.format_exception(error)))
+    except BaseException:  # noqa: BLE001 - it can have other broken members, such as those of a SyntaxError
+        return None
