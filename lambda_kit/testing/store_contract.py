@@ -17,8 +17,8 @@ from lambda_kit.testing.store_topics.lists import ListPromises  # noqa: E402
 from lambda_kit.testing.store_topics.outbox import OutboxPromises  # noqa: E402
 from lambda_kit.testing.store_topics.retention import RetentionPromises  # noqa: E402
 from lambda_kit.testing.store_topics.slots import SlotPromises  # noqa: E402
-from lambda_kit.testing.store_topics.watches import WatchPromises  # noqa: E402
-from lambda_kit.testing.store_topics.workers import OwnerPromises  # noqa: E402
+from lambda_kit.testing.store_topics.subscriptions import SubscriptionPromises  # noqa: E402
+from lambda_kit.testing.store_topics.workers import WorkerPromises  # noqa: E402
 
 __all__ = ["JobStoreContract"]
 
@@ -30,10 +30,10 @@ class JobStoreContract(
     FinishPromises,
     CancelPromises,
     LeasePromises,
-    OwnerPromises,
+    WorkerPromises,
     ListPromises,
     EventPromises,
-    WatchPromises,
+    SubscriptionPromises,
     SlotPromises,
     OutboxPromises,
     RetentionPromises,

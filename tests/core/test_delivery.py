@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lambda_kit import Job, JobContext, JobFailedError, JobSink, LambdaTool, MemoryJobStore
-from lambda_kit.core import delivery
 from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.jobs import outbox_relay as delivery
 from lambda_kit.core.jobs.outbox_relay import SinkDispatcher
 from lambda_kit.core.model.events import Event, NewEvent
 from lambda_kit.core.model.job import Payload

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lambda_kit import JobContext, JobSettings, JobStatus, LambdaTool, ToolOptions
-from lambda_kit.core import retrying
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.model.job import Failure, FailureKind
+from lambda_kit.core.runtime import retry as retrying
 from tests.core.flaky_store import FlakyStore
 from tests.core.running_tools import (
     LONG_SECONDS,

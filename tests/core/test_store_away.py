@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from lambda_kit import AsyncioExecutor, Job, JobContext, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
-from lambda_kit.core import retrying
 from lambda_kit.core.errors import JobNotFoundError, QueueFullError, UnavailableError
 from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Outcome, Payload
 from lambda_kit.core.ports.store import Claim, Created, Lease
+from lambda_kit.core.runtime import retry as retrying
 from lambda_kit.testing import TestClient
 from tests.core.running_tools import (
     LONG_SECONDS,

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from lambda_kit import JobFailedError, LambdaTool, ToolServer
-from lambda_kit.adapters.executors import worker_link
+from lambda_kit.adapters.executors.process import worker_link
 from tests.executors.processes import LONG_SECONDS, a_server, workers_here
 
 LONE_SURROGATE = "\udcff"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import ConfigurationError, ExecutorOpts, LambdaTool, ToolOptions, ToolServer
-from lambda_kit.adapters.executors import worker_links
+from lambda_kit.adapters.executors.process import worker_links
 from tests.executors.process_tools import Breaks, DiesAtSetup, Leaves, Look, Notes, Order, Unloadable
 from tests.executors.processes import LONG_SECONDS, SERVICE, a_server, until, workers_here
 

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from lambda_kit import ConfigurationError, Job, JobStatus, UnavailableError
-from lambda_kit.adapters.stores import postgres_database
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
+from lambda_kit.adapters.stores.postgres import database as postgres_database
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.ports.store import Lease
 from tests.support.postgres_server import PostgresServer

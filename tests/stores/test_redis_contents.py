@@ -73,7 +73,7 @@ async def test_jobs_that_are_forgotten_leave_no_keys(prefix: str) -> None:
         await store.register_sink("sink")
         for n in range(300):
             lease = await claimed(store, f"job-{n}", ttl_seconds=10.0, idempotency_key=f"k-{n}", assigned_worker="w")
-            await store.undelivered("sink", holder="h")
+            await store.undelivered("sink", worker_id="h")
             await store.finish(lease, RESULT)
         clock.advance(11)
         assert await store.purge() == 300

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import ConfigurationError, Job, SqliteJobStore, UnavailableError
-from lambda_kit.adapters.stores import sqlite_file
+from lambda_kit.adapters.stores.sqlite import file as sqlite_file
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.ports.store import Change
 

@@ -153,7 +153,7 @@ async def test_what_is_larger_than_a_database_keeps_is_refused(schema: str) -> N
             await store.create(Job(id="one", tool="t", requested_at=0.0), too_large)
         assert await store.get("one") is None
         await store.create(Job(id="one", tool="t", requested_at=0.0), Payload(b"{}", "application/json"))
-        claim = await store.claim("one", owner="w", lease_seconds=60)
+        claim = await store.claim("one", worker_id="w", lease_seconds=60)
         assert claim is not None
         lease = Lease("one", claim.job.lease_token)
         with pytest.raises(PayloadTooLargeError):

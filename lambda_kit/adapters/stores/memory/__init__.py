@@ -1,5 +1,5 @@
 """`MemoryJobStore`."""
 
-from lambda_kit.adapters.stores.memory.store.store import MemoryJobStore
+from lambda_kit.adapters.stores.memory.store import MemoryJobStore
 
 __all__ = ["MemoryJobStore"]

@@ -1,5 +1,5 @@
 """`PostgresJobStore`. Needs the extra ``postgres``."""
 
-from lambda_kit.adapters.stores.postgres.store.store import PostgresJobStore
+from lambda_kit.adapters.stores.postgres.store import PostgresJobStore
 
 __all__ = ["PostgresJobStore"]

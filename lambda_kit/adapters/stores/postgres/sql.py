@@ -92,7 +92,10 @@ END $$;
 """,
 )
 
-_STATE = "j.number, j.version, j.record, j.lease_expires_at, j.assigned_worker, j.last_seq, j.event_count, j.batch_token, j.batch"
+_STATE = (
+    "j.number, j.version, j.record, j.lease_expires_at, j.assigned_worker, j.last_seq, j.event_count, j.batch_token,"
+    " j.batch"
+)
 
 # Columns are arrays, with an entry for each job; the events say by `n` which of these they belong to.
 _CREATE = """
@@ -139,8 +142,9 @@ WITH given AS MATERIALIZED (
         cancel_requested, last_seq, event_count, batch_token, batch, excess, result, n
     )
 ), changed AS (
-    UPDATE @jobs AS j SET version = j.version + 1, record = g.record, status = g.status, assigned_worker = g.assigned_worker,
-        home = g.home, lease_token = g.lease_token, lease_expires_at = g.lease_expires_at,
+    UPDATE @jobs AS j SET version = j.version + 1, record = g.record, status = g.status,
+        assigned_worker = g.assigned_worker, home = g.home, lease_token = g.lease_token,
+        lease_expires_at = g.lease_expires_at,
         expires_at = g.expires_at, cancel_requested = g.cancel_requested, last_seq = g.last_seq,
         event_count = g.event_count, batch_token = g.batch_token, batch = g.batch {bodies}
     FROM given AS g WHERE j.number = g.number AND j.version = g.version
@@ -235,7 +239,8 @@ class Statements:
             " ORDER BY number LIMIT $2"
         )
         self.heartbeat = statement(
-            "INSERT INTO @workers VALUES ($1, $2) ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until"
+            "INSERT INTO @workers VALUES ($1, $2)"
+            " ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until"
         )
         self.workers = statement("SELECT worker_id FROM @workers")
         self.forget_owners = statement("DELETE FROM @workers WHERE alive_until <= $1")
@@ -259,7 +264,8 @@ class Statements:
                 )
                 ORDER BY number LIMIT $4 FOR UPDATE OF j SKIP LOCKED
             )
-            UPDATE @jobs AS j SET assigned_worker = $1, version = version + 1 FROM orphans WHERE j.number = orphans.number
+            UPDATE @jobs AS j SET assigned_worker = $1, version = version + 1
+            FROM orphans WHERE j.number = orphans.number
             RETURNING @state
         """)
         self.list = statement("""
@@ -293,16 +299,16 @@ class Statements:
         """)
         self.lease_undelivered = statement("""
             WITH waiting AS (
-                SELECT o.job, j.id, after_seq, assigned_worker FROM @outbox AS o JOIN @jobs AS j ON o.job = j.number
+                SELECT o.job, j.id, after_seq, home FROM @outbox AS o JOIN @jobs AS j ON o.job = j.number
                 WHERE sink = $1 AND (after_seq < last_seq OR expires_at IS NOT NULL)
-                    AND (assigned_worker = $3 OR (
-                        (assigned_worker NOT IN (SELECT worker_id FROM @workers WHERE alive_until > $4)) IS NOT FALSE
+                    AND (home = $3 OR (
+                        (home NOT IN (SELECT worker_id FROM @workers WHERE alive_until > $4)) IS NOT FALSE
                         AND (holder IS NULL OR holder = $3 OR leased_until <= $4)
                     ))
                 ORDER BY o.job LIMIT $2 FOR UPDATE OF o SKIP LOCKED
             ), leased AS (
                 UPDATE @outbox AS o SET holder = $3, leased_until = $5 FROM waiting
-                WHERE o.sink = $1 AND o.job = waiting.job AND waiting.assigned_worker IS DISTINCT FROM $3
+                WHERE o.sink = $1 AND o.job = waiting.job AND waiting.home IS DISTINCT FROM $3
             )
             SELECT id, after_seq FROM waiting ORDER BY job
         """)

@@ -122,11 +122,12 @@ while #answer < limit do
   for _, id in ipairs(ids) do
     local job = load(id)
     local is_free = job and not is_expired(job, now)
-    if is_free and holder ~= '' and job.tb ~= holder then
-      local alive = tonumber(redis.call('ZSCORE', base .. 'alive', job.tb) or '-inf') or 0
+    local home = job and redis.call('HGET', key('job', id), 'lo')
+    if is_free and holder ~= '' and home ~= holder then
+      local alive = tonumber(redis.call('ZSCORE', base .. 'alive', home) or '-inf') or 0
       is_free = alive <= now
     end
-    if is_free and holder ~= '' and job.tb ~= holder then
+    if is_free and holder ~= '' and home ~= holder then
       local lease = redis.call('HGET', given, id)
       local ends, other = string.match(lease or '', '^(%S+) (.*)$')
       is_free = not ends or other == holder or tonumber(ends) <= now

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
-from lambda_kit.adapters.stores import redis_index_scripts as scripts
 from lambda_kit.adapters.stores.records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
+from lambda_kit.adapters.stores.redis import index_scripts as scripts
 from lambda_kit.adapters.stores.redis.known import STATE, Known, known_job
 from lambda_kit.adapters.stores.redis.scripts import READ_BY_KEY
 from lambda_kit.core.errors import ConfigurationError, MissingExtraError

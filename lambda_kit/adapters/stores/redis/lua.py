@@ -3,7 +3,8 @@
 The scripts are its atomic steps.
 
 What they are given is in ``ARGV``, packed, and in ``BLOBS`` from 2 on, where it may be long.
-They only compare and set: which status may follow which, and what becomes of a job, is said by `lambda_kit.core.model.job`.
+They only compare and set: which status may follow which, and what becomes of a job, is said by
+`lambda_kit.core.model.transitions`.
 
 Each key begins with ``{prefix}:``, so that all are in one slot of a cluster::
 

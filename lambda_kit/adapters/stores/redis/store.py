@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lambda_kit.adapters.stores import redis_scripts as scripts
 from lambda_kit.adapters.stores.records import encode_job, holds_lease, lease_lost
+from lambda_kit.adapters.stores.redis import scripts
 from lambda_kit.adapters.stores.redis.indexes import RedisIndexes
 from lambda_kit.adapters.stores.redis.known import Known, encode_progress, known_job, logged_event, with_progress
 from lambda_kit.core.errors import QueueFullError
@@ -47,8 +47,8 @@ class RedisJobStore(RedisIndexes):
 
     **Connections.** `max_connections` for calls, which many callers share, one for the subscription, and up to four
     for large bodies while there are some. While Redis is away calls raise `UnavailableError` within about
-    `timeout_seconds`, those with large bodies within a minute; they work again when it is back. Subscriptions are told then
-    to look at everything.
+    `timeout_seconds`, those with large bodies within a minute; they work again when it is back. Subscribers are told
+    then to look at everything.
 
     Args:
         url: ``redis://user:password@host:6379/0``; ``rediss://`` for TLS, ``unix:///path`` for a socket. The query may

@@ -1,5 +1,5 @@
 """`SqliteJobStore`."""
 
-from lambda_kit.adapters.stores.sqlite.store.store import SqliteJobStore
+from lambda_kit.adapters.stores.sqlite.store import SqliteJobStore
 
 __all__ = ["SqliteJobStore"]

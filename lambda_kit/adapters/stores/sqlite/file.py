@@ -29,6 +29,7 @@ _VERSION_1 = (
         tool TEXT NOT NULL,
         status TEXT NOT NULL,
         assigned_worker TEXT,
+        home TEXT,
         cancel_requested INTEGER NOT NULL,
         lease_expires_at REAL,
         expires_at REAL,

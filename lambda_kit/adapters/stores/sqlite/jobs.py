@@ -133,11 +133,11 @@ class Jobs:
         self._change += 1
         small_type, small = _if_small(request)
         is_new = self.execute(
-            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, ?, 0, 0, ?, ?, ?, NULL, NULL)"
+            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, ?, 0, 0, ?, ?, ?, NULL, NULL)"
             " ON CONFLICT DO NOTHING",
             (
                 self._number, job.id, job.idempotency_key, job.tool, job.status.value, job.assigned_worker,
-                job.lease_expires_at, self._change, self._origin, len(first), len(log), encode_job(job),
+                job.home, job.lease_expires_at, self._change, self._origin, len(first), len(log), encode_job(job),
                 small_type, small,
             ),
         ).rowcount  # fmt: skip

@@ -170,8 +170,8 @@ def undelivered(
     query = (
         "SELECT id, after_seq FROM outbox JOIN jobs USING (number) WHERE sink = ?1"
         " AND (after_seq < last_seq OR status NOT IN ('pending', 'executing'))"
-        " AND (?2 IS NULL OR assigned_worker = ?2 OR"
-        " coalesce(assigned_worker NOT IN (SELECT worker_id FROM workers WHERE alive_until > ?3), true)"
+        " AND (?2 IS NULL OR home = ?2 OR"
+        " coalesce(home NOT IN (SELECT worker_id FROM workers WHERE alive_until > ?3), true)"
         " AND (holder IS NULL OR holder = ?2 OR leased_until <= ?3))"
         " ORDER BY outbox.number LIMIT ?4"
     )

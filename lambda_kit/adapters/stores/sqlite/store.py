@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from lambda_kit.adapters.stores import sqlite_queries as queries
 from lambda_kit.adapters.stores.records import cursor_number
+from lambda_kit.adapters.stores.sqlite import queries
 from lambda_kit.adapters.stores.sqlite.file import DatabaseFile
 from lambda_kit.adapters.stores.sqlite.queries import Body
 from lambda_kit.adapters.stores.sqlite.reader import UNKNOWN, Reader

@@ -176,7 +176,7 @@ class Operations(Jobs):
         for delivery in deliveries:
             self.execute(
                 "UPDATE outbox SET holder = ?1, leased_until = ?2"
-                " WHERE sink = ?3 AND number = (SELECT number FROM jobs WHERE id = ?4 AND assigned_worker IS NOT ?1)",
+                " WHERE sink = ?3 AND number = (SELECT number FROM jobs WHERE id = ?4 AND home IS NOT ?1)",
                 (holder, now + lease_seconds, sink, delivery.job_id),
             )
         return deliveries

@@ -11,7 +11,7 @@ from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import RESULT, StorePromises, new_event
 
-__all__ = ["WatchPromises"]
+__all__ = ["SubscriptionPromises"]
 
 _LONG_SECONDS = 10.0
 
@@ -39,7 +39,7 @@ class _Watcher:
             self.told.get_nowait()
 
 
-class WatchPromises(StorePromises):
+class SubscriptionPromises(StorePromises):
     """How one hears of changes."""
 
     async def test_every_kind_of_change_is_told(self, store: JobStore, clock: ManualClock) -> None:

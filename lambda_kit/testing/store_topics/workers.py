@@ -10,10 +10,10 @@ from lambda_kit.core.ports.store import JobStore
 from lambda_kit.testing.clock import ManualClock
 from lambda_kit.testing.store_topics.base import StorePromises
 
-__all__ = ["OwnerPromises"]
+__all__ = ["WorkerPromises"]
 
 
-class OwnerPromises(StorePromises):
+class WorkerPromises(StorePromises):
     """How the jobs of a process that is gone get to another."""
 
     async def waiting(
