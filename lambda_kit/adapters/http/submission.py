@@ -1,7 +1,5 @@
-"""A POST, read: from an HTTP request to a `Submission`."""
+"""A POST, read: what is to be run, and for whom."""
 
-import functools
-import re
 from typing import Any
 
 from litestar import Request
@@ -18,19 +16,17 @@ from lambda_kit.adapters.http.headers import (
     parse_time_limit,
 )
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
-from lambda_kit.core.jobs.submission import Submission
 from lambda_kit.core.model.job import Payload
-from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.model.request_info import RequestInfo, kept_fields
 from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["read_submission"]
 
-# Never stored with a job (docs/wire.md, Authorization).
-_CREDENTIAL = re.compile(rb"authorization|cookie|credential|password|secret|token|api-?key|access-?key|private-?key")
 
-
-async def read_submission(request: Request[Any, Any, Any], tool: BoundTool, *, max_body_bytes: int) -> Submission:
-    """Read what is to be run, and for whom.
+async def read_submission(
+    request: Request[Any, Any, Any], tool: BoundTool, *, max_body_bytes: int
+) -> tuple[Payload, dict[str, Any]]:
+    """Read what is to be run, and for whom: the body, and the keywords of `JobService.submit`.
 
     Raises:
         HeaderError: if a header is malformed.
@@ -46,38 +42,28 @@ async def read_submission(request: Request[Any, Any, Any], tool: BoundTool, *, m
         if not is_json_content_type(text):
             raise UnsupportedMediaTypeError(f"Content-Type {text[:80]!r}: send JSON in UTF-8 as 'application/json'")
         media = media_type(text)
-    job_id = key = authorization = traceparent = time_limit = None
+    more: dict[str, Any] = {}
     if b"job-id" in fields:
-        job_id = parse_job_id(_only(raw, b"job-id"))
+        more["job_id"] = parse_job_id(_only(raw, b"job-id"))
     elif b"idempotency-key" in fields:
-        key = parse_idempotency_key(_only(raw, b"idempotency-key"))
+        more["idempotency_key"] = parse_idempotency_key(_only(raw, b"idempotency-key"))
     if b"job-time-limit" in fields:
-        time_limit = parse_time_limit(_only(raw, b"job-time-limit"))
+        more["time_limit_seconds"] = parse_time_limit(_only(raw, b"job-time-limit"))
     if b"authorization" in fields:
-        authorization = fields[b"authorization"].decode("latin-1")
+        more["authorization"] = fields[b"authorization"].decode("latin-1")
     if b"traceparent" in fields:
-        traceparent = fields[b"traceparent"].decode("latin-1")
-    return Submission(
-        tool=tool,
-        body=Payload(await _body(request, fields.get(b"content-length"), max_body_bytes), media),
-        job_id=job_id,
-        idempotency_key=key,
-        request_info=_request_info(request, raw, fields.get(b"host", b"")),
-        authorization=authorization,
-        traceparent=traceparent,
-        transport=request if tool.signature.wants_transport_request else None,
-        time_limit_seconds=time_limit,
-    )
+        more["traceparent"] = fields[b"traceparent"].decode("latin-1")
+        if b"tracestate" in fields:
+            more["tracestate"] = ", ".join(header_values(raw, b"tracestate"))
+    if tool.signature.wants_transport_request:
+        more["transport"] = request
+    more["request_info"] = _request_info(request, raw, fields.get(b"host", b""))
+    return Payload(await _body(request, fields.get(b"content-length"), max_body_bytes), media), more
 
 
 def _only(raw: list[tuple[bytes, bytes]], name: bytes) -> str:
     """The value of a field that may stand once; several of it are joined, and so malformed (RFC 9110, 5.3)."""
     return ", ".join(header_values(raw, name))
-
-
-@functools.lru_cache(maxsize=1024)  # clients send the same few names again and again
-def _is_credential(name: bytes) -> bool:
-    return _CREDENTIAL.search(name) is not None
 
 
 async def _body(request: Request[Any, Any, Any], announced: bytes | None, limit: int) -> bytes:
@@ -118,6 +104,6 @@ def _request_info(request: Request[Any, Any, Any], raw: list[tuple[bytes, bytes]
     return RequestInfo(
         method=scope["method"],
         url=f"{url}?{query.decode('latin-1')}" if query else url,
-        fields=tuple([field for field in raw if not _is_credential(field[0])]),
+        fields=kept_fields(raw),
         client=scope.get("client"),
     )

@@ -10,7 +10,7 @@ from litestar.response.base import ASGIResponse
 
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, job_answer, json_answer
-from lambda_kit.adapters.http.forwarded import public_prefix
+from lambda_kit.adapters.http.callers import jobs_for
 from lambda_kit.adapters.http.headers import parse_job_id
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.prefer import wait_preference
@@ -19,6 +19,7 @@ from lambda_kit.adapters.http.submission import read_submission
 from lambda_kit.adapters.http.waiting import QUICK_SECONDS, wait_while_connected
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.model.public_url import public_prefix
 from lambda_kit.core.tools.description import tool_description
 from lambda_kit.core.tools.tool import BoundTool
 
@@ -70,8 +71,9 @@ async def poll(
     wants = wait_preference(request.scope["headers"])
     seconds = wants.seconds or 0.0
     quick = min(seconds, QUICK_SECONDS)
-    settled = await service.wait(bare_id, quick, tool=None if tool is None else tool.name)
-    settled = await wait_while_connected(service, settled, seconds - quick, request)
+    jobs = jobs_for(service, request)
+    settled = await jobs.wait(bare_id, wait_seconds=quick, tool=None if tool is None else tool.name)
+    settled = await wait_while_connected(jobs, settled, seconds - quick, request)
     return job_answer(
         settled,
         service.tools.get(settled.job.tool),
@@ -88,11 +90,12 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
 
     async def run(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
         wants = wait_preference(request.scope["headers"])
-        submission = await read_submission(request, tool, max_body_bytes=settings.max_body_bytes)
+        body, more = await read_submission(request, tool, max_body_bytes=settings.max_body_bytes)
         seconds = tool.options.wait_seconds if wants.seconds is None else wants.seconds
         quick = min(seconds, QUICK_SECONDS)
-        settled = await service.submit_and_wait(submission, quick)
-        settled = await wait_while_connected(service, settled, seconds - quick, request)
+        jobs = jobs_for(service, request)
+        settled = await jobs.submit_and_wait(tool.name, body, wait_seconds=quick, **more)
+        settled = await wait_while_connected(jobs, settled, seconds - quick, request)
         return job_answer(  # type: ignore[return-value]  # an ASGI app, which is all that Litestar asks for
             settled, tool, wants, request.scope, debug=settings.debug, try_later_body=settings.try_later_body
         )

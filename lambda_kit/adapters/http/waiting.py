@@ -28,11 +28,11 @@ async def wait_while_connected(
         request: Its body has been read.
 
     Raises:
-        NotServingError: if the server ends the request because it stops.
+        NotServingError: if the server ends the request because it stops, and the job with it.
     """
     if settled.job.status.is_final or seconds <= 0:
         return settled
-    waiting = asyncio.ensure_future(service.wait(settled.job.id, seconds, known=settled.job))
+    waiting = asyncio.ensure_future(service.wait(settled.job.id, wait_seconds=seconds, known=settled.job))
     leaving = asyncio.ensure_future(until_gone(request.receive))
     try:
         await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -40,6 +40,8 @@ async def wait_while_connected(
     except asyncio.CancelledError:
         if service.accepts_jobs:
             raise
+        if service.outlives_process:  # the job lives on elsewhere, or will be taken up again: try later
+            return settled
         # the server has waited for this request as long as it may: the client can still be told why it ends
         message = "the service is stopping, and the job did not end in time"
         raise NotServingError(message) from None

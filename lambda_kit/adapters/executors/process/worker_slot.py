@@ -134,7 +134,7 @@ class WorkerSlot:
     def interrupt(self, call: Call) -> None:
         """Ask a job to stop."""
         if self._worker is not None and self._call is call:
-            self._worker.link.send(Cancel(call.run.job_id))
+            self._worker.link.send(Cancel(call.run.job.id))
 
     def kill(self, call: Call) -> None:
         """End a job with its worker."""
@@ -238,7 +238,7 @@ class WorkerSlot:
     def _take(self, worker: LiveWorker, message: ToServer) -> None:
         call = self._call
         if isinstance(message, Reported):
-            if call is not None and call.run.job_id == message.job_id:
+            if call is not None and call.run.job.id == message.job_id:
                 call.run.emit(message.event)
         elif isinstance(message, Logged):
             handle_logged(message)
