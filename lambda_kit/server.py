@@ -22,8 +22,10 @@ from lambda_kit.adapters.http.routes import (
     job_routes,
     metrics_routes,
 )
+from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
-from lambda_kit.adapters.http.tool_controller import HttpSettings
+from lambda_kit.adapters.http.tool_app import ToolApp, has_short_way
+from lambda_kit.adapters.http.tool_post import ToolPost
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
 from lambda_kit.adapters.stores.urls import store_from_url, store_of_environment
 from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
@@ -175,7 +177,13 @@ class ToolServer:
     @cached_property
     def app(self) -> Litestar:
         """The Litestar app, for any ASGI server. It is made once, on first use."""
-        return Litestar(
+        posts = {
+            tool.path: ToolPost(tool, self.jobs, self.http_settings)
+            for tool in self.tools.values()
+            if has_short_way(tool)
+        }
+        return ToolApp(
+            posts=posts,
             route_handlers=openapi_handlers(),
             plugins=[self.plugin()],
             openapi_config=openapi_config(self.service),

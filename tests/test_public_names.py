@@ -14,7 +14,7 @@ import lambda_kit.testing
 
 PROMISED = {
     "AsyncioExecutor", "BaseEvent", "BinaryResult", "Executor", "ExecutorOpts", "GenericErrorEvent", "GenericEvent",
-    "Job", "JobContext", "JobNotFoundError", "JobSink", "JobStatus", "JobStore", "LambdaKitError", "LambdaTool",
+    "Job", "JobContext", "JobNotFoundError", "JobObserver", "JobSink", "JobStatus", "JobStore", "LambdaKitError", "LambdaTool",
     "MemoryJobStore", "QueueFullError", "RequestInfo", "Service", "ThreadExecutor", "ToolDefinitionError",
     "ToolOptions", "ToolServer", "getLogger", "logging_init", "with_schema",
 }  # fmt: skip

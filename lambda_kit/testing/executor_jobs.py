@@ -133,6 +133,11 @@ class GatedJobs:
         """All jobs of the stage, by id."""
         self.gate = Gate(self.jobs.__getitem__)
 
+    def let_all_go(self) -> None:
+        """Let all go on that wait, also those that do not listen."""
+        for job in self.jobs.values():
+            job.let_go()
+
     def new_job(self, job_id: str, does: dict[str, Any], jobs: JobService | None) -> StagedJob:
         """A job that does so, as members of `Order` say."""
         job = self.jobs[job_id] = StagedJob(job_id, Order(port=self.gate.port, **does), jobs)

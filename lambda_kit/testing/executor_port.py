@@ -64,6 +64,7 @@ class PortStage(GatedJobs):
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.let_all_go()
         try:
             await in_time(self.executor.stop())
         finally:

@@ -124,6 +124,7 @@ class Stage(GatedJobs):
         return self
 
     async def __aexit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self.let_all_go()
         await self._opened.aclose()
         if error is None:
             assert all(len(job.hellos) <= 1 for job in self.jobs.values()), "a job was run twice"

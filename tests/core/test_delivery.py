@@ -31,7 +31,7 @@ from tests.core.running_tools import (
     until,
 )
 
-QUICK_TIMES = RelayTimes(first_back_off=0.001, longest_back_off=0.002, end=0.05)
+QUICK_TIMES = RelayTimes(first_back_off=0.01, longest_back_off=0.05, end=0.05)
 
 
 class Reports(LambdaTool):

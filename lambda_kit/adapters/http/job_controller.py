@@ -13,7 +13,8 @@ from lambda_kit.adapters.http.callers import jobs_for
 from lambda_kit.adapters.http.event_stream import EventStream
 from lambda_kit.adapters.http.headers import parse_job_id, shown
 from lambda_kit.adapters.http.openapi import describe_operation
-from lambda_kit.adapters.http.tool_controller import HttpSettings, poll
+from lambda_kit.adapters.http.settings import HttpSettings
+from lambda_kit.adapters.http.tool_controller import poll
 from lambda_kit.core.errors import BadRequestError, JobConflictError
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.model.job import Job, JobStatus
@@ -33,13 +34,13 @@ def job_controller(service: JobService, settings: HttpSettings) -> type[Controll
         return await poll(service, settings, request, job_id)  # type: ignore[return-value]
 
     async def status(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
-        jobs = jobs_for(service, request)
+        jobs = jobs_for(service, request.scope)
         job = await jobs.get(parse_job_id(job_id, "job id"))
         [record] = await _records(jobs, [job], request.scope)
         return json_answer(record, fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
 
     async def events(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
-        jobs = jobs_for(service, request)
+        jobs = jobs_for(service, request.scope)
         job = await jobs.get(parse_job_id(job_id, "job id"))
         last = request.headers.get("last-event-id")  # a client that begins may send an empty one
         after = _after("Last-Event-ID", last) if last else _after("after", request.query_params.get("after"))
@@ -47,7 +48,7 @@ def job_controller(service: JobService, settings: HttpSettings) -> type[Controll
 
     async def cancel(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         bare_id = parse_job_id(job_id, "job id")
-        jobs = jobs_for(service, request)
+        jobs = jobs_for(service, request.scope)
         job = await jobs.cancel(bare_id)
         if not job.status.is_final:  # most tools stop at once
             job = (await jobs.wait(bare_id, wait_seconds=_WINDING_DOWN_SECONDS)).job
@@ -99,7 +100,7 @@ def job_list_controller(service: JobService) -> type[Controller]:
 
     async def list_jobs(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
         query = request.query_params
-        jobs = jobs_for(service, request)
+        jobs = jobs_for(service, request.scope)
         page = await jobs.list(
             tool=_tool(query.get("tool")),
             statuses=_statuses(query.getall("status", [])),

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from litestar import Request
-from litestar.types import Empty
+from litestar.types import Empty, HTTPScope, Receive
 from litestar.utils.scope.state import ScopeState
 
 from lambda_kit.adapters.http.headers import (
@@ -18,23 +17,27 @@ from lambda_kit.adapters.http.headers import (
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.model.request_info import RequestInfo, kept_fields
-from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["read_submission"]
 
 
 async def read_submission(
-    request: Request[Any, Any, Any], tool: BoundTool, *, max_body_bytes: int
+    scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], *, max_body_bytes: int
 ) -> tuple[Payload, dict[str, Any]]:
     """Read what is to be run, and for whom: the body, and the keywords of `JobService.submit`.
+
+    Args:
+        scope: The request's.
+        receive: Gives the body.
+        fields: The header fields; of several of one name the last.
+        max_body_bytes: The limit.
 
     Raises:
         HeaderError: if a header is malformed.
         UnsupportedMediaTypeError: if the body is not announced as JSON.
         PayloadTooLargeError: if the body is over the limit; it is not read to its end.
     """
-    raw: list[tuple[bytes, bytes]] = request.scope["headers"]  # type: ignore[assignment]
-    fields = dict(raw)
+    raw: list[tuple[bytes, bytes]] = scope["headers"]  # type: ignore[assignment]
     content_type = fields.get(b"content-type")
     media = JSON_MEDIA_TYPE
     if content_type is not None and content_type != b"application/json":
@@ -55,10 +58,8 @@ async def read_submission(
         more["traceparent"] = fields[b"traceparent"].decode("latin-1")
         if b"tracestate" in fields:
             more["tracestate"] = ", ".join(header_values(raw, b"tracestate"))
-    if tool.signature.wants_transport_request:
-        more["transport"] = request
-    more["request_info"] = _request_info(request, raw, fields.get(b"host", b""))
-    return Payload(await _body(request, fields.get(b"content-length"), max_body_bytes), media), more
+    more["request_info"] = _request_info(scope, raw, fields.get(b"host", b""))
+    return Payload(await _body(scope, receive, fields.get(b"content-length"), max_body_bytes), media), more
 
 
 def _only(raw: list[tuple[bytes, bytes]], name: bytes) -> str:
@@ -66,12 +67,12 @@ def _only(raw: list[tuple[bytes, bytes]], name: bytes) -> str:
     return ", ".join(header_values(raw, name))
 
 
-async def _body(request: Request[Any, Any, Any], announced: bytes | None, limit: int) -> bytes:
+async def _body(scope: HTTPScope, receive: Receive, announced: bytes | None, limit: int) -> bytes:
     """The request's body, read once, and left where `litestar.Request.body` finds it.
 
     Litestar's own reading takes a tenth of the time of a short request, most of it for parsing headers again.
     """
-    state = ScopeState.from_scope(request.scope)
+    state = ScopeState.from_scope(scope)
     if state.body is not Empty:  # a guard or middleware has read it
         return state.body
     if announced is not None and announced.isdigit() and int(announced) > limit:
@@ -79,7 +80,7 @@ async def _body(request: Request[Any, Any, Any], announced: bytes | None, limit:
     chunks: list[bytes] = []
     size = 0
     while True:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise BadRequestError("the client went away before the end of its request")
         chunk = message["body"]  # type: ignore[typeddict-item]
@@ -97,8 +98,7 @@ def _too_large(limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(f"the body is over the limit of {limit} bytes")
 
 
-def _request_info(request: Request[Any, Any, Any], raw: list[tuple[bytes, bytes]], host: bytes) -> RequestInfo:
-    scope = request.scope
+def _request_info(scope: HTTPScope, raw: list[tuple[bytes, bytes]], host: bytes) -> RequestInfo:
     url = f"{scope['scheme']}://{host.decode('latin-1')}{scope.get('root_path', '')}{scope['path']}"
     query = scope["query_string"]
     return RequestInfo(

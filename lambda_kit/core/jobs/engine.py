@@ -166,13 +166,15 @@ class JobEngine:
             watchdog.start()
             opened.callback(watchdog.stop)
             self._open = opened.pop_all()
-        self.submitter.accepts = self._stop_by is None and self.roles != "run"  # the end may have begun already
+        is_stopping: bool = self._stop_by is not None  # the end may have begun already
+        self.submitter.accepts = self.roles != "run" and not is_stopping
 
     async def _start_parts(self, opened: contextlib.AsyncExitStack, *, is_store_back: bool) -> None:
         worker_id = new_worker_id()  # one for each life: what was left to others under the last one is theirs
         self.runner.worker_id = self._semaphore.worker_id = worker_id
         self.runner.buffers.start()
         self.collection = Collection(len(self._sinks))
+        self.waiters.is_closed = False
         self._reconciler.start()
         opened.push_async_callback(self.background.stop)
         opened.callback(self.store.subscribe(self._has_changed))
@@ -249,6 +251,10 @@ class JobEngine:
         job = self.table.get(job_id)
         if job is not None:
             self.runner.canceller.begin(job)
+
+    def offered(self) -> None:
+        """Look for pending jobs that no worker has: a queue between processes hints that there may be one."""
+        self._housekeeping.offered()
 
     def _has_changed(self, change: Change) -> None:
         job_id, status = change.job_id, change.status

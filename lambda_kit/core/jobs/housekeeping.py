@@ -98,10 +98,10 @@ class Housekeeping:
         self._patient_until = time.monotonic() + 2 * self._every_seconds if is_store_back else 0.0
         await self._send_heartbeat()
         # events of this loop
-        self._may_have_missed_changes, never, self._may_have_orphans = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._may_have_missed_changes, self._may_have_orphans = asyncio.Event(), asyncio.Event()
         works = [
             (self._renew, self._may_have_missed_changes, False, "leases"),
-            (self._clean_up, never, True, "housekeeping"),
+            (self._clean_up, self._reconciler.is_due, True, "housekeeping"),
         ]
         if self._tools:
             works.append((self._adopt, self._may_have_orphans, True, "adoption"))
@@ -129,6 +129,10 @@ class Housekeeping:
             self._may_have_orphans.set()
         elif self._is_worker and change.status is JobStatus.PENDING:
             self._may_have_orphans.set()
+
+    def offered(self) -> None:
+        """A queue hints that a job may be pending that no worker has: the hint may be wrong, late or doubled."""
+        self._may_have_orphans.set()
 
     def has_room(self) -> None:
         """A job has ended here: another one can be adopted."""

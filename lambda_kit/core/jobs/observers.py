@@ -24,22 +24,27 @@ class Observers(JobObserver):
         """Those with an `around_run` of their own: only these cost a run anything."""
 
     def submitted(self, job: Job) -> None:
+        """Pass on that a job was created."""
         for observer in self._observers:
             _call(observer.submitted, job)
 
     def rejected(self, tool: str) -> None:
+        """Pass on that a request was refused."""
         for observer in self._observers:
             _call(observer.rejected, tool)
 
     def started(self, job: Job) -> None:
+        """Pass on that a job is run."""
         for observer in self._observers:
             _call(observer.started, job)
 
     def ended(self, job: Job) -> None:
+        """Pass on that a job has ended."""
         for observer in self._observers:
             _call(observer.ended, job)
 
     def events_dropped(self, job: Job, count: int) -> None:
+        """Pass on that events were dropped."""
         for observer in self._observers:
             _call(observer.events_dropped, job, count)
 

@@ -44,15 +44,19 @@ class Reconciler:
         self._is_needed = False
         self._expects = False
         self._resuming = asyncio.Lock()
+        self.is_due = asyncio.Event()
+        """Set when there is reason to reconcile at once."""
 
     def start(self) -> None:
         """Be ready to work on the running event loop."""
-        self._resuming = asyncio.Lock()
+        self._resuming, self.is_due = asyncio.Lock(), asyncio.Event()
 
     def doubt(self, local: LocalJob) -> None:
         """It is not known whether a job was created."""
         self._table.doubt(local)
         self._is_needed = True
+        if local.is_unwanted:  # the store is not away, only the caller is: there is no reason to wait
+            self.is_due.set()
 
     def expect(self) -> None:
         """Jobs are being assigned to this process: until `adopted` is called, some may be without an answer."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from lambda_kit.core.errors import (
     BadRequestError,
@@ -107,23 +108,25 @@ class Submitter:
         if value is None:
             value = await asyncio.to_thread(tool.decode, body.content) if is_large else tool.decode(body.content)
         job = self._new_job(submission, digest, key)
-        local = LocalJob(
-            job.id,
-            self._scheduler.lane_of(tool.name),
-            State.RESERVED,
-            value=value,
-            authorization=submission.authorization,
-            transport=submission.transport,
-        )
-        created = await self._create(job, local, submission, waiter)
+        created = await self._create(job, self._local(job, submission, value), submission, waiter)
         if not created.is_new:
             check_same(created.job, submission, digest)
-            if not await self._reconciler.resume(created.job, local):
+            if not await self._reconciler.resume(created.job, self._local(created.job, submission, value)):
                 return await self._attached(created.job, submission, digest, waiter)
             if waiter is not None:
                 self._waiters.add(created.job.id, waiter)
         self._observers.submitted(created.job)
         return created.job
+
+    def _local(self, job: Job, submission: Submission, value: Any) -> LocalJob:
+        return LocalJob(
+            job.id,
+            self._scheduler.lane_of(job.tool),
+            State.RESERVED,
+            value=value,
+            authorization=submission.authorization,
+            transport=submission.transport,
+        )
 
     async def _known(self, job_id: str | None, key: str | None) -> Job | None:
         if job_id is None:

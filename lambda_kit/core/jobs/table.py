@@ -36,7 +36,8 @@ class LocalJob:
     """A job of this process, and what is known of it that is never stored."""
 
     __slots__ = (
-        "authorization", "context", "id", "is_left", "is_unwanted", "lane", "made", "permit", "run", "state", "transport", "value",
+        "authorization", "context", "id", "is_left", "is_unwanted", "lane", "made", "permit", "run", "state",
+        "transport", "value",
     )  # fmt: skip
 
     def __init__(

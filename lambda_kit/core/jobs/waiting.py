@@ -90,9 +90,13 @@ class Waiters:
 
     def __init__(self) -> None:
         self._by_job: dict[str, list[Waiter]] = {}
+        self.is_closed = False
+        """Whether this process stops: who comes to wait is told at once to come back later."""
 
     def add(self, job_id: str, waiter: Waiter) -> None:
         """From now on the waiter is told of that job."""
+        if self.is_closed:
+            waiter.expire()
         waiters = self._by_job.get(job_id)
         if waiters is None:
             self._by_job[job_id] = [waiter]
@@ -118,7 +122,8 @@ class Waiters:
             waiter.expire()
 
     def expire_all(self) -> None:
-        """Tell all who wait to come back later: this process stops."""
+        """Tell all who wait, and who come, to come back later: this process stops."""
+        self.is_closed = True
         for job_id in list(self._by_job):
             self.expire(job_id)
 

@@ -149,11 +149,11 @@ class RunPromises(ExecutorPromises):
             assert executor.stats().running == len(jobs)
 
     async def test_a_job_over_its_time_limit_ends_whether_or_not_it_listens(self, executor: Executor) -> None:
-        for is_deaf in (False, True):
-            async with self.stage(executor, cancel_seconds=0.1) as stage:
-                job = await stage.submit("late", time_limit_seconds=0.1, is_deaf=is_deaf)
+        async with self.stage(executor, cancel_seconds=0.1) as stage:
+            for is_deaf in (False, True):
+                job = await stage.submit(f"late-{is_deaf}", time_limit_seconds=0.1, is_deaf=is_deaf)
                 outcome = await job.end()
                 assert isinstance(outcome, Failure)
                 assert outcome.kind is FailureKind.TIME_LIMIT
-                await until(lambda: executor.stats().running == 0)
-                await stage.runs_another()
+            await until(lambda: executor.stats().running == 0)
+            await stage.runs_another()

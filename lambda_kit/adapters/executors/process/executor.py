@@ -221,8 +221,8 @@ def _pickled(observer: JobObserver) -> bytes:
     except Exception as error:
         name = type(observer).__name__
         raise ConfigurationError(
-            f"{name}.around_run is called in worker processes, and {name} can't be sent there: {error}: leave out of it "
-            "what can't be pickled, or make that when it is first needed"
+            f"{name}.around_run is called in worker processes, and {name} can't be sent there: {error}: leave out what "
+            "can't be pickled, or make that when it is first needed"
         ) from error
 
 
