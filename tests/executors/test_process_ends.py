@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from lambda_kit import JobFailedError, LambdaTool, ToolServer
-from lambda_kit.adapters.executors.process import worker_link
+from lambda_kit.adapters.executors.process import server_link
 from tests.executors.processes import LONG_SECONDS, a_server, workers_here
 
 LONE_SURROGATE = "\udcff"
@@ -41,14 +41,14 @@ def _break_output(error: BaseException) -> str:
 
 def _break_link(errors: list[BaseException]) -> str:
     """Let as many messages as there are errors fail."""
-    to_frame = worker_link.to_frame  # type: ignore[attr-defined]
+    to_frame = server_link.to_frame  # type: ignore[attr-defined]
 
     def fail(message: Any) -> bytearray:
         if errors:
             raise errors.pop()
         return to_frame(message)
 
-    worker_link.to_frame = fail  # type: ignore[attr-defined]
+    server_link.to_frame = fail  # type: ignore[attr-defined]
     return "returned"
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import ConfigurationError, ExecutorOpts, LambdaTool, ToolOptions, ToolServer
-from lambda_kit.adapters.executors.process import worker_links
+from lambda_kit.adapters.executors.process import links
 from tests.executors.process_tools import Breaks, DiesAtSetup, Leaves, Look, Notes, Order, Unloadable
-from tests.executors.processes import LONG_SECONDS, SERVICE, a_server, until, workers_here
+from tests.executors.processes import LONG_SECONDS, SERVICE, a_server, an_executor, until, workers_here
 
 
 class OneByOne(Look):
@@ -147,11 +147,23 @@ async def test_a_system_without_sockets_that_need_no_file_is_no_hindrance(
     with tempfile.TemporaryDirectory() as short:  # pytest's own folders have names that are too long already
         folder = _made(Path(short, name))
         monkeypatch.setattr(tempfile, "tempdir", str(folder))
-        monkeypatch.setattr(worker_links, "_HAS_ABSTRACT_SOCKETS", False)
+        monkeypatch.setattr(links, "_HAS_ABSTRACT_SOCKETS", False)
         async with a_server(Look) as server:
             assert (await server.run_tool(Look, Order())).setups == 1
             assert _is_empty(folder) == (len(name) > 1)
         assert _is_empty(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
+async def test_a_worker_that_is_replaced_leaves_no_open_file_in_the_server() -> None:
+    executor = an_executor(max_jobs_per_worker=1)
+    async with a_server(Look, executor=executor) as server, asyncio.timeout(LONG_SECONDS):
+        files = set()
+        for _ in range(3):
+            await server.run_tool(Look, Order())
+            await until(lambda: executor.capacity == 1)  # the next one is up
+            files.add(len(list(Path("/proc/self/fd").iterdir())))
+        assert len(files) == 1
 
 
 async def test_a_start_that_is_given_up_leaves_no_worker() -> None:

@@ -8,9 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from lambda_kit.adapters.executors.local import LocalExecutor
+from lambda_kit.adapters.executors.process.call import Call
 from lambda_kit.adapters.executors.process.check import check_for_process
 from lambda_kit.adapters.executors.process.main_guard import refuse_unguarded_main
-from lambda_kit.adapters.executors.process.worker_call import Call
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.job import Outcome
 from lambda_kit.core.ports.executor import ExecutorHost, ExecutorStats, Run
@@ -19,8 +19,8 @@ from lambda_kit.core.runtime.threads import DaemonPool
 from lambda_kit.core.tools.tool import BoundTool, LambdaTool
 
 if TYPE_CHECKING:
-    from lambda_kit.adapters.executors.process.worker_links import WorkerLinks
-    from lambda_kit.adapters.executors.process.worker_slot import WorkerSlot
+    from lambda_kit.adapters.executors.process.links import WorkerLinks
+    from lambda_kit.adapters.executors.process.slot import WorkerSlot
 
 __all__ = ["ProcessExecutor"]
 
@@ -96,9 +96,9 @@ class ProcessExecutor(LocalExecutor):
             return
         refuse_unguarded_main()
         # services without such tools need not wait for these, and for what they import
-        from lambda_kit.adapters.executors.process.worker_links import WorkerLinks  # noqa: PLC0415
-        from lambda_kit.adapters.executors.process.worker_messages import Plan  # noqa: PLC0415
-        from lambda_kit.adapters.executors.process.worker_slot import WorkerSlot  # noqa: PLC0415
+        from lambda_kit.adapters.executors.process.links import WorkerLinks  # noqa: PLC0415
+        from lambda_kit.adapters.executors.process.messages import Plan  # noqa: PLC0415
+        from lambda_kit.adapters.executors.process.slot import WorkerSlot  # noqa: PLC0415
 
         self._last_readiness = None
         tools = {name: tool.tool for name, tool in host.tools.items()}

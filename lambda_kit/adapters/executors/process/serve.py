@@ -9,11 +9,10 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from lambda_kit.adapters.executors.process.worker_bonds import detach
-from lambda_kit.adapters.executors.process.worker_link import Address, ServerLink
-from lambda_kit.adapters.executors.process.worker_logging import LogForwarder
-from lambda_kit.adapters.executors.process.worker_memory import limit_memory, memory_failure
-from lambda_kit.adapters.executors.process.worker_messages import (
+from lambda_kit.adapters.executors.process.bonds import detach
+from lambda_kit.adapters.executors.process.log_forwarding import LogForwarder
+from lambda_kit.adapters.executors.process.memory import limit_memory, memory_failure
+from lambda_kit.adapters.executors.process.messages import (
     AskReady,
     Bye,
     Cancel,
@@ -25,6 +24,7 @@ from lambda_kit.adapters.executors.process.worker_messages import (
     SetUp,
     done,
 )
+from lambda_kit.adapters.executors.process.server_link import Address, ServerLink
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Failure, FailureKind, Outcome
@@ -41,7 +41,7 @@ logger = logging.getLogger("lambda_kit.worker")
 
 
 def serve(address: Address, token: str, server_pid: int) -> None:
-    """The life of one worker: the one task that it gets from its pool.
+    """The life of one worker process.
 
     Args:
         address: Where the server listens.

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lambda_kit.adapters.executors.process.worker_bonds import kill, kill_group
-from lambda_kit.adapters.executors.process.worker_links import Link
+from lambda_kit.adapters.executors.process.bonds import kill, kill_group
+from lambda_kit.adapters.executors.process.links import Link
 from lambda_kit.core.runtime.threads import DaemonPool
 
 __all__ = ["LiveWorker", "WorkerProcess", "how_it_ended"]
@@ -22,7 +22,7 @@ class WorkerProcess:
 
     One thread starts it and then waits for its end. A wait is all that notices the death of a process on every system:
     what it inherits to its children, such as a pipe, stays open when it dies. And the thread must last as long as the
-    process, since the kernel ends a worker with the thread that has started it (`worker_bonds.detach`).
+    process, since the kernel ends a worker with the thread that has started it (`bonds.detach`).
 
     The start method is ``spawn``: a fork of a server with threads may hang, and with ``forkserver`` a worker would not
     be a child of the server, and not die with it.

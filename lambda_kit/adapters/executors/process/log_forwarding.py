@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from lambda_kit.adapters.executors.process.worker_messages import Logged
+from lambda_kit.adapters.executors.process.messages import Logged
 from lambda_kit.core.tools.results import encodable
 from lambda_kit.logs import JobFilter
 

@@ -16,8 +16,7 @@ from typing import Any
 
 import msgspec
 
-from lambda_kit.adapters.executors.process.worker_link import Address
-from lambda_kit.adapters.executors.process.worker_messages import (
+from lambda_kit.adapters.executors.process.messages import (
     LENGTH_BYTES,
     Hello,
     ToServer,
@@ -25,6 +24,7 @@ from lambda_kit.adapters.executors.process.worker_messages import (
     from_worker,
     to_frame,
 )
+from lambda_kit.adapters.executors.process.server_link import Address
 
 __all__ = ["Link", "WorkerLinks"]
 

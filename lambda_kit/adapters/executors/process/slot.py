@@ -6,11 +6,11 @@ from collections.abc import Callable
 from os import getpid
 from typing import Any
 
-from lambda_kit.adapters.executors.process.worker_backoff import Backoff
-from lambda_kit.adapters.executors.process.worker_call import Call
-from lambda_kit.adapters.executors.process.worker_links import WorkerLinks
-from lambda_kit.adapters.executors.process.worker_logging import handle_logged
-from lambda_kit.adapters.executors.process.worker_messages import (
+from lambda_kit.adapters.executors.process.backoff import Backoff
+from lambda_kit.adapters.executors.process.call import Call
+from lambda_kit.adapters.executors.process.links import WorkerLinks
+from lambda_kit.adapters.executors.process.log_forwarding import handle_logged
+from lambda_kit.adapters.executors.process.messages import (
     AskReady,
     Bye,
     Cancel,
@@ -24,8 +24,8 @@ from lambda_kit.adapters.executors.process.worker_messages import (
     SetUp,
     ToServer,
 )
-from lambda_kit.adapters.executors.process.worker_pool import LiveWorker, WorkerProcess, how_it_ended
-from lambda_kit.adapters.executors.process.worker_process import serve
+from lambda_kit.adapters.executors.process.serve import serve
+from lambda_kit.adapters.executors.process.worker import LiveWorker, WorkerProcess, how_it_ended
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.runtime.threads import DaemonPool
 

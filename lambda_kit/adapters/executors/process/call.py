@@ -7,7 +7,7 @@ from lambda_kit.core.model.job import Failure, FailureKind, Outcome
 from lambda_kit.core.ports.executor import Run
 
 if TYPE_CHECKING:
-    from lambda_kit.adapters.executors.process.worker_slot import WorkerSlot
+    from lambda_kit.adapters.executors.process.slot import WorkerSlot
 
 __all__ = ["Call"]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from lambda_kit.adapters.executors.process.worker_pool import LiveWorker
+from lambda_kit.adapters.executors.process.worker import LiveWorker
 
 __all__ = ["Backoff"]
 

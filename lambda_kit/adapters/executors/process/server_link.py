@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 
-from lambda_kit.adapters.executors.process.worker_messages import (
+from lambda_kit.adapters.executors.process.messages import (
     LENGTH_BYTES,
     ToServer,
     ToWorker,
