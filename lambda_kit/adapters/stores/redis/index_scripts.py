@@ -5,9 +5,9 @@ from lambda_kit.adapters.stores.redis.lua import Script
 __all__ = [
     "ACQUIRE_SLOT",
     "ADOPT",
-    "BURY",
     "CHECK",
     "COUNT",
+    "EXPIRE_WORKER",
     "LIST",
     "MARK_DELIVERED",
     "PLACES",
@@ -20,10 +20,10 @@ redis.call('SET', base .. 'layout', ARGV[1], 'NX')
 return redis.call('GET', base .. 'layout')
 """)
 
-BURY = Script("""
+EXPIRE_WORKER = Script("""
 redis.call('ZREM', base .. 'alive', ARGV[1])
 for _, id in ipairs(redis.call('ZRANGE', base .. 'leases', 0, -1)) do
-  if redis.call('HGET', key('job', id), 'lo') == ARGV[1] then
+  if redis.call('HGET', key('job', id), 'tb') == ARGV[1] then
     redis.call('HSET', key('job', id), 'le', ARGV[2])
     redis.call('ZADD', base .. 'leases', ARGV[2], id)
   end
@@ -122,7 +122,7 @@ while #answer < limit do
   for _, id in ipairs(ids) do
     local job = load(id)
     local is_free = job and not is_expired(job, now)
-    local home = job and redis.call('HGET', key('job', id), 'lo')
+    local home = job and redis.call('HGET', key('job', id), 'h')
     if is_free and holder ~= '' and home ~= holder then
       local alive = tonumber(redis.call('ZSCORE', base .. 'alive', home) or '-inf') or 0
       is_free = alive <= now

@@ -82,7 +82,7 @@ class RedisIndexes(JobStore):
         return [worker_id.decode() for worker_id in names]
 
     async def expire_worker(self, worker_id: str) -> None:
-        await self._run(scripts.BURY, worker_id, self._clock())
+        await self._run(scripts.EXPIRE_WORKER, worker_id, self._clock())
 
     async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
         states = await self._run(scripts.ADOPT, worker_id, self._clock(), limit, *tools)

@@ -9,8 +9,8 @@ They only compare and set: which status may follow which, and what becomes of a 
 Each key begins with ``{prefix}:``, so that all are in one slot of a cluster::
 
     job:ID              hash; r: the record, v: id of the write that made it, n: number by creation, st: status,
-                        tool, key: idempotency key, tk: lease token, lo: lease worker_id, le: when the lease runs out,
-                        tb: in whose queue it waits, c: 1 if its cancel was requested, p: progress,
+                        tool, key: idempotency key, tk: lease token, h: home, le: when the lease runs out,
+                        tb: assigned worker, c: 1 if its cancel was requested, p: progress,
                         exp: when it expires, seq: last event, bt and bn: last batch of events,
                         q and qt: request and its type, b: result. A member that changes without the record (tb, le,
                         c, p) counts more than the record's.

@@ -35,7 +35,7 @@ local n = redis.call('INCR', base .. 'number')
 local job = {id = id, n = n, tool = tool, tb = ARGV[9], le = ARGV[13], exp = ''}
 redis.call('UNLINK', key('log', id))
 redis.call('HSET', key('job', id), 'v', write, 'n', n, 'st', ARGV[8], 'tool', tool, 'tb', job.tb, 'le', job.le,
-  'exp', '', 'key', idempotency_key, 'seq', 0, 'tk', ARGV[10], 'lo', ARGV[14], 'c', '0', 'r', BLOBS[2], 'qt', ARGV[11],
+  'exp', '', 'key', idempotency_key, 'seq', 0, 'tk', ARGV[10], 'h', ARGV[14], 'c', '0', 'r', BLOBS[2], 'qt', ARGV[11],
   'q', BLOBS[3])
 if idempotency_key ~= '' then redis.call('SET', key('key', idempotency_key), id) end
 redis.call('SADD', base .. 'tools', tool)
@@ -60,7 +60,7 @@ if job.v ~= ARGV[3] or (ARGV[4] ~= '' and job.le ~= ARGV[4]) then return {0, sta
 remove(job)
 job.st, job.tb, job.le, job.exp = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 redis.call('HSET', key('job', id), 'v', write, 'st', job.st, 'tb', job.tb, 'le', job.le, 'exp', job.exp,
-  'tk', ARGV[11], 'lo', ARGV[12], 'c', ARGV[13], 'r', BLOBS[2])
+  'tk', ARGV[11], 'h', ARGV[12], 'c', ARGV[13], 'r', BLOBS[2])
 add(job)
 log_status(job, now, size)
 to_deliver(job)
