@@ -235,7 +235,7 @@ async def test_an_error_that_is_not_expected_fails_the_calls_that_wait_and_no_la
         assert [type(answer) for answer in answers] == [UnavailableError] * 5
         assert str(path) in str(answers[0])
         assert "can't be used now" in caplog.text
-        execute(path, "INSERT INTO counters VALUES (10, 10, 0)")
+        execute(path, "INSERT INTO counters VALUES (10, 10)")
         assert (await store.create(a_job("b"), REQUEST)).is_new
         assert await ids(store) == {"a", "b"}
 

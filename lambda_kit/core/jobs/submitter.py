@@ -249,7 +249,7 @@ class Intake:
 
     async def _discard(self, job_id: str, live: LiveRequest) -> None:
         try:
-            await self._store.discard(job_id)
+            await self._store.request_cancel(job_id)
         except UnavailableError as error:  # what kept it from being handed over is what the caller must know
             self._strays.note(job_id, live, is_wanted=False)
             logger.warning("job %s was not handed over, and waits: the store is away (%s)", job_id, error)

@@ -64,16 +64,6 @@ class SubscriptionPromises(StorePromises):
         await told_of(lambda: store.request_cancel("job-1"))
         await told_of(lambda: store.finish(lease, RESULT))
 
-    async def test_who_watches_is_told_that_a_job_was_discarded(self, store: JobStore) -> None:
-        watcher = _Watcher()
-        store.subscribe(watcher)
-        await self.pending(store)
-        await watcher.until("job-1")
-        watcher.forget()
-        await store.discard("job-1")
-        await watcher.until("job-1")
-        assert await store.get("job-1") is None
-
     async def test_the_change_can_be_read_when_it_is_told(self, store: JobStore) -> None:
         watcher = _Watcher()
         store.subscribe(watcher)

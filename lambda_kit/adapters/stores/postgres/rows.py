@@ -11,11 +11,11 @@ from cachetools import LRUCache
 from lambda_kit.adapters.stores.postgres.batches import Batches, Item
 from lambda_kit.adapters.stores.postgres.changes import Changes
 from lambda_kit.adapters.stores.postgres.sql import Statements
-from lambda_kit.adapters.stores.records import decode_job, encode_event, encode_job
 from lambda_kit.core.errors import LeaseLostError, UnavailableError
 from lambda_kit.core.model.events import Event, NewEvent, first_events, report_event, status_event
 from lambda_kit.core.model.job import Job, JobStatus, Payload
 from lambda_kit.core.ports.store import Change
+from lambda_kit.core.ports.store_records import decode_job, encode_event, encode_job
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.postgres.database import Database, Row

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from lambda_kit.adapters.stores.postgres.changes import Changes
 from lambda_kit.adapters.stores.postgres.rows import Rows, record_of
 from lambda_kit.adapters.stores.postgres.sql import Statements
-from lambda_kit.adapters.stores.records import SILENT_SECONDS, cursor_number, decode_event, new_cursor
 from lambda_kit.core.model.events import EventPage
 from lambda_kit.core.model.job import Job, JobStatus
 from lambda_kit.core.ports.store import Change, Delivery, JobPage, JobStore, OnChange
+from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, decode_event, new_cursor
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.postgres.database import Database

@@ -10,12 +10,12 @@ import msgspec
 
 from lambda_kit.adapters.stores.postgres.rows import UNKNOWN_SIZE, Known, Step, record_of
 from lambda_kit.adapters.stores.postgres.shared import PostgresShared
-from lambda_kit.adapters.stores.records import decode_job, holds_lease, lease_lost
 from lambda_kit.core.errors import MissingExtraError, QueueFullError, UnavailableError
 from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Job, JobStatus, Outcome, Payload
 from lambda_kit.core.model.transitions import claim_job, end_job, holds_claim, reap_job, requeue_job
 from lambda_kit.core.ports.store import Change, Claim, ClaimRequest, Created, Lease, Renewal
+from lambda_kit.core.ports.store_records import decode_job, holds_lease, lease_lost
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.postgres.database import Database

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
-from lambda_kit.adapters.stores.records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
 from lambda_kit.adapters.stores.redis import index_scripts as scripts
 from lambda_kit.adapters.stores.redis.known import STATE, Known, known_job
 from lambda_kit.adapters.stores.redis.scripts import READ_BY_KEY
 from lambda_kit.core.errors import ConfigurationError, MissingExtraError
 from lambda_kit.core.model.job import FINAL_STATUSES, Job, JobStatus
 from lambda_kit.core.ports.store import Delivery, JobPage, JobStore, OnChange
+from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.redis.session import RedisSession

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from lambda_kit.adapters.stores.records import decode_job
 from lambda_kit.core.model.events import STATUS_SCHEMA, Event, EventKind
 from lambda_kit.core.model.job import Job, JobStatus, Progress
+from lambda_kit.core.ports.store_records import decode_job
 
 __all__ = ["STATE", "Known", "encode_progress", "known_job", "logged_event", "with_progress"]
 

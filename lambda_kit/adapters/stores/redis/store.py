@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lambda_kit.adapters.stores.records import encode_job, holds_lease, lease_lost
 from lambda_kit.adapters.stores.redis import scripts
 from lambda_kit.adapters.stores.redis.indexes import RedisIndexes
 from lambda_kit.adapters.stores.redis.known import Known, encode_progress, known_job, logged_event, with_progress
@@ -13,6 +12,7 @@ from lambda_kit.core.model.events import EventPage, NewEvent
 from lambda_kit.core.model.job import Job, JobStatus, Outcome, Payload
 from lambda_kit.core.model.transitions import claim_job, end_job, holds_claim, reap_job, requeue_job
 from lambda_kit.core.ports.store import Change, Claim, ClaimRequest, Created, Lease, Renewal
+from lambda_kit.core.ports.store_records import encode_job, holds_lease, lease_lost
 
 __all__ = ["RedisJobStore"]
 
