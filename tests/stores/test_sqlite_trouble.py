@@ -153,6 +153,17 @@ async def test_the_schema_of_a_newer_version_is_refused_by_its_number(path: Path
     assert "newer version of lambda_kit" in message
 
 
+async def test_the_schema_of_an_older_version_that_can_not_be_read_is_refused_with_what_to_do(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE counters (number, change, trimmed); CREATE TABLE jobs (number, id, owner, lease_owner);"
+            "PRAGMA application_id = 0x6C6B6A73; PRAGMA user_version = 1"
+        )
+    message = await refusal(SqliteJobStore(path))
+    assert "older version of lambda_kit (schema 1" in message
+    assert "let that version finish its jobs, then name another file" in message
+
+
 async def test_an_older_schema_is_migrated_once_and_the_jobs_are_kept(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 __all__ = ["StoreClock"]
 
+_SURE_SECONDS = 0.5  # an answer that took longer may be wrong by half of that
+
 
 class StoreClock:
     """The time of a store's server, projected by this machine's monotonic clock. Call it for seconds since the epoch.
@@ -26,10 +28,12 @@ class StoreClock:
         return time.time() if self._offset is None else time.monotonic() + self._offset
 
     def sample(self, server_time: float, *, asked_at: float) -> None:
-        """Take over the server's time, from an answer that has just come.
+        """Take over the server's time, from an answer that has just come; if it took long, only if it is the first.
 
         Args:
             server_time: What the server said, in seconds since the epoch.
             asked_at: `time.monotonic` when it was asked. It is taken to have answered halfway between then and now.
         """
-        self._offset = server_time - (asked_at + time.monotonic()) / 2
+        now = time.monotonic()
+        if self._offset is None or now - asked_at < _SURE_SECONDS:
+            self._offset = server_time - (asked_at + now) / 2

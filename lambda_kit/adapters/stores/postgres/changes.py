@@ -18,8 +18,9 @@ __all__ = ["Changes"]
 
 logger = logging.getLogger("lambda_kit.store")
 
-# Each NOTIFY takes a lock of the whole server until it is committed: one for many changes, not one in each transaction.
-_GATHER_SECONDS = 0.01
+# Each NOTIFY takes a lock of the whole server until it is committed: so none is in a transaction that writes jobs. One
+# of this connection is on its way at a time, for many changes, and does not wait for the disk.
+_PREPARE = "SET synchronous_commit = off"
 _LONGEST_PAYLOAD = 7_500  # bytes, of the 8,000 that PostgreSQL allows
 _MOST_OUTGOING = 20_000  # beyond this, others are told to look at everything again
 _CALL_SECONDS = 5.0
@@ -117,6 +118,7 @@ class Changes:
 
     async def _subscribe(self, connection: "Connection") -> None:
         async with asyncio.timeout(_CALL_SECONDS):
+            await connection.execute(_PREPARE)
             self._own_pid = connection.get_server_pid()
             connection.add_termination_listener(lambda _: self._wake.set())
             await connection.add_listener(self._channel, self._hear)
@@ -127,8 +129,7 @@ class Changes:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_IDLE_SECONDS):
                     await self._wake.wait()
-            await asyncio.sleep(_GATHER_SECONDS)
-            await self._send(connection)
+            await self._send(connection)  # what comes meanwhile gathers for the next one
             self._back_off.reset()
             if self._is_deaf:
                 self._is_deaf = False

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import asyncpg
 
 from lambda_kit.adapters.stores.alarm import Alarm
-from lambda_kit.adapters.stores.postgres.sql import MIGRATIONS
+from lambda_kit.adapters.stores.postgres.sql import MIGRATIONS, OLDEST_VERSION
 from lambda_kit.core.errors import ConfigurationError, PayloadTooLargeError, UnavailableError
 
 __all__ = ["Connection", "Database", "Row", "redacted"]
@@ -26,6 +26,7 @@ _MIGRATION_SECONDS = 60.0
 _BYTES_PER_SECOND = 2_000_000  # what a slow network brings at least
 _MOST_BYTES = 1_000_000_000  # PostgreSQL's limit of a value, and of a message, is a little more
 _TRIES = 5
+_NEWEST_VERSION = OLDEST_VERSION - 1 + len(MIGRATIONS)
 # a password with a character that should have been quoted makes another text of it, which must not be shown
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[\w.%-]*)(:[0-9]+)?"
 _URL = re.compile(
@@ -202,7 +203,7 @@ class Database:
             try:
                 return await connection.fetch(sql, *args)
             finally:
-                # waits until the server has ended a statement that was cancelled: then it is settled
+                # waits until the server has ended a statement that was cancelled: then it is done, or not
                 await pool.release(connection, timeout=_RELEASE_SECONDS)
 
     async def row(self, sql: str, *args: Any, body_size: int = 0) -> Row | None:
@@ -271,7 +272,7 @@ class Database:
         )
 
     async def _migrate(self, connection: Any) -> None:
-        if await self._version(connection) == len(MIGRATIONS):
+        if await self._version(connection) == _NEWEST_VERSION:
             return
         async with connection.transaction():
             # processes that open the store at once: one makes the schema, the others find it
@@ -279,9 +280,9 @@ class Database:
             version = await self._version(connection)
             if version is None:
                 await self._prepare_schema(connection)
-            for sql in MIGRATIONS[version or 0 :]:
+            for sql in MIGRATIONS[version - OLDEST_VERSION + 1 if version else 0 :]:
                 await connection.execute(sql.replace("@", f"{self.quoted_schema}."))
-            await connection.execute(f"UPDATE {self._version_table} SET version = $1", len(MIGRATIONS))  # noqa: S608 - checked and quoted
+            await connection.execute(f"UPDATE {self._version_table} SET version = $1", _NEWEST_VERSION)  # noqa: S608 - checked and quoted
 
     async def _prepare_schema(self, connection: Any) -> None:
         # looked for first: to make a schema needs a right that the user may not have, even if it is there
@@ -298,9 +299,15 @@ class Database:
         version: object = await connection.fetchval(f"SELECT version FROM {self._version_table}")  # noqa: S608
         if not isinstance(version, int):
             raise ConfigurationError(f"the job store at {self.where} can't be opened: {self._of_others()}")
-        if version > len(MIGRATIONS):
+        if 0 < version < OLDEST_VERSION:
+            raise ConfigurationError(
+                f"the job store at {self.where} was made by an older lambda_kit (schema version {version}, read here: "
+                f"from {OLDEST_VERSION} on): let that version finish its jobs, then drop the schema '{self._schema}', "
+                "or give this service another one"
+            )
+        if version > _NEWEST_VERSION:
             raise ConfigurationError(
                 f"the job store at {self.where} was made by a newer lambda_kit (schema version {version}, known here: "
-                f"{len(MIGRATIONS)}): update this service, or give it another schema than '{self._schema}'"
+                f"{_NEWEST_VERSION}): update this service, or give it another schema than '{self._schema}'"
             )
         return version

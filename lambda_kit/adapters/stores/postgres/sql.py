@@ -1,6 +1,9 @@
 """The tables of `PostgresJobStore`, and its statements. ``@`` stands for the schema."""
 
-__all__ = ["MIGRATIONS", "Statements"]
+__all__ = ["MIGRATIONS", "OLDEST_VERSION", "Statements"]
+
+OLDEST_VERSION = 2
+"""What the first migration makes of an empty schema. Version 1 is from before lambda_kit 1.0, and can't be read."""
 
 # Each entry brings the schema from the version before to the next one; entries are never changed, only added.
 MIGRATIONS = (
@@ -15,6 +18,7 @@ CREATE TABLE @jobs (
     status text COLLATE "C" NOT NULL,
     assigned_worker text COLLATE "C",
     home text COLLATE "C",
+    principal text COLLATE "C",
     lease_token bigint NOT NULL,
     lease_expires_at double precision,
     expires_at double precision,
@@ -33,6 +37,7 @@ CREATE UNIQUE INDEX jobs_by_key ON @jobs (idempotency_key) WHERE idempotency_key
 CREATE INDEX jobs_pending ON @jobs (tool, number) WHERE status = 'pending';
 CREATE INDEX jobs_executing ON @jobs (tool, lease_expires_at) WHERE status = 'executing';
 CREATE INDEX jobs_expiring ON @jobs (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX jobs_by_principal ON @jobs (principal, number) WHERE principal IS NOT NULL;
 CREATE TABLE @events (job bigint, seq bigint, event bytea NOT NULL, PRIMARY KEY (job, seq));
 CREATE TABLE @sinks (sink text COLLATE "C" PRIMARY KEY);
 CREATE TABLE @outbox (
@@ -101,18 +106,18 @@ _STATE = (
 _CREATE = """
 WITH {gate} given AS MATERIALIZED (
     SELECT * FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::double precision[],
-        $9::bigint[], $10::bigint[], $11::bytea[], $12::text[], $13::bytea[]
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
+        $9::double precision[], $10::bigint[], $11::bigint[], $12::bytea[], $13::text[], $14::bytea[]
     ) WITH ORDINALITY AS given (
-        id, idempotency_key, tool, status, assigned_worker, home, lease_token, lease_expires_at,
+        id, idempotency_key, tool, status, assigned_worker, home, principal, lease_token, lease_expires_at,
         last_seq, event_count, record, request_type, request, n
     )
 ), new AS (
     INSERT INTO @jobs (
-        id, idempotency_key, tool, status, assigned_worker, home, lease_token, lease_expires_at,
+        id, idempotency_key, tool, status, assigned_worker, home, principal, lease_token, lease_expires_at,
         last_seq, event_count, record, request_type, request, cancel_requested, batch_token, batch
     )
-    SELECT id, idempotency_key, tool, status, assigned_worker, home, lease_token, lease_expires_at,
+    SELECT id, idempotency_key, tool, status, assigned_worker, home, principal, lease_token, lease_expires_at,
         last_seq, event_count, record, request_type, request, false, 0, 0
     FROM given {is_open} ORDER BY n
     ON CONFLICT DO NOTHING
@@ -120,14 +125,14 @@ WITH {gate} given AS MATERIALIZED (
 ), event AS (
     INSERT INTO @events
     SELECT number, seq, event
-    FROM unnest($14::bigint[], $15::bigint[], $16::bytea[]) AS log (n, seq, event)
+    FROM unnest($15::bigint[], $16::bigint[], $17::bytea[]) AS log (n, seq, event)
         JOIN given USING (n) JOIN new USING (id)
 ), delivery AS (
     INSERT INTO @outbox (sink, job) SELECT sink, number FROM @sinks, new
 )
 SELECT {answer}
 """
-_GATE = "gate AS MATERIALIZED (SELECT @admits($17, $18, $19) AS is_open),"
+_GATE = "gate AS MATERIALIZED (SELECT @admits($18, $19, $20) AS is_open),"
 
 # A row is changed if it is as it was read; nothing else in the statement is done for it if it is not. So what the
 # statement sees of its log is what was there when the row was read.
@@ -161,6 +166,15 @@ WITH given AS MATERIALIZED (
 )
 SELECT * FROM changed
 """
+
+_LIST = """
+SELECT number, record, lease_expires_at, assigned_worker FROM @jobs
+WHERE number < $1 AND (expires_at > $2) IS NOT FALSE AND ($3::text IS NULL OR tool = $3)
+    AND (cardinality($4::text[]) = 0 OR status = ANY ($4)) {principal}
+ORDER BY number DESC LIMIT $5
+"""
+
+_NOW = "extract(epoch FROM clock_timestamp())::double precision"
 
 _FORGET = """), events AS (
     DELETE FROM @events USING gone WHERE job = number
@@ -210,9 +224,6 @@ class Statements:
         self.result = statement(
             "SELECT record, result FROM @jobs WHERE id = $1 AND result IS NOT NULL AND (expires_at > $2) IS NOT FALSE"
         )
-        self.discard = statement(
-            "WITH gone AS (DELETE FROM @jobs WHERE number = $1 AND version = $2 RETURNING number @forget"
-        )
         self.forget_expired = statement("""
             WITH gone AS (
                 DELETE FROM @jobs WHERE expires_at <= $3 AND number IN (
@@ -234,16 +245,17 @@ class Statements:
             UPDATE @jobs AS j SET lease_expires_at = $3, version = version + 1 FROM held
             WHERE j.number = held.number RETURNING j.id, j.lease_token, j.cancel_requested, j.version
         """)
-        self.lost = statement(
+        self.overdue = statement(
             "SELECT @state FROM @jobs AS j WHERE status = 'executing' AND lease_expires_at <= $1"
             " ORDER BY number LIMIT $2"
         )
+        self.now = f"SELECT {_NOW}"
         self.heartbeat = statement(
             "INSERT INTO @workers VALUES ($1, $2)"
-            " ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until"
+            " ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until RETURNING " + _NOW
         )
         self.workers = statement("SELECT worker_id FROM @workers")
-        self.forget_owners = statement("DELETE FROM @workers WHERE alive_until <= $1")
+        self.forget_workers = statement("DELETE FROM @workers WHERE alive_until <= $1")
         self.expire_worker = statement("""
             WITH dead AS (
                 DELETE FROM @workers WHERE worker_id = $1
@@ -268,12 +280,8 @@ class Statements:
             FROM orphans WHERE j.number = orphans.number
             RETURNING @state
         """)
-        self.list = statement("""
-            SELECT number, record, lease_expires_at, assigned_worker FROM @jobs
-            WHERE number < $1 AND (expires_at > $2) IS NOT FALSE AND ($3::text IS NULL OR tool = $3)
-                AND (cardinality($4::text[]) = 0 OR status = ANY ($4))
-            ORDER BY number DESC LIMIT $5
-        """)
+        self.list = statement(_LIST.format(principal=""))
+        self.list_of_principal = statement(_LIST.format(principal="AND principal = $6"))
         self.counts = statement(
             "SELECT tool, status, count(*) FROM @jobs WHERE (expires_at > $1) IS NOT FALSE GROUP BY tool, status"
         )
