@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
-from cachetools import LRUCache
 
 from lambda_kit.adapters.stores.postgres.batches import Batches, Item
 from lambda_kit.adapters.stores.postgres.changes import Changes
 from lambda_kit.adapters.stores.postgres.sql import Statements
-from lambda_kit.core.errors import LeaseLostError, UnavailableError
+from lambda_kit.adapters.stores.remembered import RememberedJobs
+from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.model.events import Event, first_events
 from lambda_kit.core.model.job import Job, JobStatus, Payload
 from lambda_kit.core.ports.store import Change
-from lambda_kit.core.ports.store_base import Decide, Step, StoredJob, log_of
+from lambda_kit.core.ports.store_base import Step, StoredJob, log_of
 from lambda_kit.core.ports.store_records import decode_job, encode_event, encode_job
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ __all__ = ["UNKNOWN_SIZE", "Known", "Rows", "record_of"]
 
 UNKNOWN_SIZE = 100_000_000
 """Bytes of a body whose size is not known before it is there: it sets only for how long one waits."""
-
-_KNOWN_JOBS = 10_000
 
 
 class Known(StoredJob, gc=False):
@@ -48,11 +46,13 @@ def record_of(row: "Row") -> Job:
     return msgspec.structs.replace(job, lease_expires_at=lease_expires_at, assigned_worker=assigned_worker)
 
 
-class Rows:
-    """The rows of single jobs.
+def _known(row: "Row") -> Known:
+    batch = (row["batch_token"], row["batch"])
+    return Known(record_of(row), row["last_seq"], batch, row["number"], row["version"], row["event_count"])
 
-    Jobs that were last changed here are likely to be changed here next, and are remembered: such a change needs no
-    reading first, since nothing is written unless the row still has the version that is remembered.
+
+class Rows(RememberedJobs[Known]):
+    """The rows of single jobs.
 
     Args:
         database: Where they are.
@@ -73,9 +73,8 @@ class Rows:
         self._database = database
         self._sql = sql
         self._changes = changes
-        self._clock = clock
+        super().__init__(clock)
         self._event_log_size = event_log_size
-        self._known: LRUCache[str, Known] = LRUCache(_KNOWN_JOBS)
 
         def batches(statement: str, *, key: str = "number", answer_size: int = 0) -> Batches:
             return Batches(database, statement, key=key, on_doubt=self._doubt, answer_size=answer_size)
@@ -85,63 +84,17 @@ class Rows:
         self._changes_of = batches(sql.change)
         self._ends = batches(sql.end)
 
-    def known(self, job_id: str) -> Known | None:
-        """A job as it was when it was last seen here."""
-        known: Known | None = self._known.get(job_id)
-        return known
-
-    def remember(self, known: Known) -> None:
-        """Remember a job, unless nothing can become of it any more."""
-        if known.job.status.is_final:
-            self._known.pop(known.job.id, None)
-        else:
-            self._known[known.job.id] = known
-
     def remember_row(self, row: "Row") -> Known:
         """Remember a job that was read."""
-        batch = (row["batch_token"], row["batch"])
-        known = Known(record_of(row), row["last_seq"], batch, row["number"], row["version"], row["event_count"])
+        known = _known(row)
         self.remember(known)
         return known
 
-    def forget(self, job_id: str | None) -> None:
-        """Remember a job no longer. None: none at all."""
-        if job_id is None:
-            self._known.clear()
-        else:
-            self._known.pop(job_id, None)
-
-    async def read(self, job_id: str) -> Known | None:
-        """A job as it is now. None: it is not there, or has expired."""
+    async def _fetch(self, job_id: str) -> Known | None:
         row = await self._database.row(self._sql.read, job_id, self._clock())
-        return None if row is None else self.remember_row(row)
-
-    async def change(self, job_id: str, decide: Decide[Known]) -> Known | None:
-        """As `JobStoreBase._change`."""
-        known = self.known(job_id)
-        is_remembered = known is not None
-        while True:
-            if known is None:
-                known = await self.read(job_id)
-                if known is None:
-                    return None
-            now = self._clock()
-            step = None
-            try:
-                step = decide(known, now)
-            except LeaseLostError:
-                if not is_remembered:
-                    raise
-            if step is not None:
-                after = await self._write(known, step, now)
-                if after is not None:
-                    return after
-            elif not is_remembered:
-                return known
-            known, is_remembered = None, False
+        return None if row is None else _known(row)
 
     async def _write(self, known: Known, step: Step, now: float) -> Known | None:
-        """Make a step if the row is still as it is known; returns it as it is then. None: it is another one."""
         job = step.job
         after, log, excess = self._next(known, step, now)
         batches, content = self._changes_of, None

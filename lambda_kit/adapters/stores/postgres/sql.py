@@ -194,7 +194,12 @@ class Statements:
 
     def __init__(self, schema: str) -> None:
         def statement(sql: str) -> str:
-            return sql.replace("@state", _STATE).replace("@forget", _FORGET).replace("@", schema + ".")
+            return (
+                sql.replace("@state", _STATE)
+                .replace("@now", _NOW)
+                .replace("@forget", _FORGET)
+                .replace("@", schema + ".")
+            )
 
         self.create = statement(_CREATE.format(gate="", is_open="", answer="id, number FROM new"))
         self.create_gated = statement(
@@ -249,10 +254,10 @@ class Statements:
             "SELECT @state FROM @jobs AS j WHERE status = 'executing' AND lease_expires_at <= $1"
             " ORDER BY number LIMIT $2"
         )
-        self.now = f"SELECT {_NOW}"
+        self.now = statement("SELECT @now")
         self.heartbeat = statement(
             "INSERT INTO @workers VALUES ($1, $2)"
-            " ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until RETURNING " + _NOW
+            " ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until RETURNING @now"
         )
         self.workers = statement("SELECT worker_id FROM @workers")
         self.forget_workers = statement("DELETE FROM @workers WHERE alive_until <= $1")

@@ -30,7 +30,7 @@ from lambda_kit.adapters.stores.alarm import Alarm
 from lambda_kit.adapters.stores.redis.lua import Script
 from lambda_kit.core.errors import ConfigurationError, PayloadTooLargeError, StoreError, UnavailableError
 
-__all__ = ["Link", "RedisAddress"]
+__all__ = ["Connections", "RedisAddress"]
 
 _LONGEST_BATCH = 128
 _MOST_BATCHES = 4  # on their way at once: fewer make longer batches, which cost less for each call
@@ -134,7 +134,7 @@ class RedisAddress:
         return UnavailableError(refusal)
 
 
-class Link:
+class Connections:
     """Sends calls, those of many callers together, and gives each its answer.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from lambda_kit.adapters.stores.redis.link import RedisAddress
+from lambda_kit.adapters.stores.redis.connections import RedisAddress
 from lambda_kit.core.runtime.retry import BackOff
 
 if TYPE_CHECKING:
