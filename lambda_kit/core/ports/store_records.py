@@ -64,7 +64,7 @@ def decode_job(record: bytes) -> Job:
 def job_members(job: Job) -> dict[str, Any]:
     """The record as a dict of plain values and bytes, for a store with a format of its own."""
     members: dict[str, Any] = msgspec.to_builtins(job, builtin_types=(bytes,))
-    newer = members.pop("newer_members", {})
+    newer: dict[str, Any] = members.pop("newer_members", {})
     return newer | members
 
 

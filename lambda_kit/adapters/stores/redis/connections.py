@@ -253,7 +253,8 @@ class Connections:
             return
         try:
             try:
-                await connection.send_packed_command(b"".join(_resp(command) for command, _ in batch))
+                packed = [part for command, _ in batch for part in connection.pack_command(*command)]
+                await connection.send_packed_command(b"".join(packed))
                 for _, future in batch:
                     await self._answer(connection, future)
             except BaseException:
@@ -284,11 +285,6 @@ class Connections:
             future.set_result(answer)
         else:
             future.set_exception(refusal)
-
-
-def _resp(command: Sequence[bytes]) -> bytes:
-    """A command as it is sent."""
-    return b"*%d\r\n" % len(command) + b"".join([b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in command])
 
 
 def _not_open() -> UnavailableError:

@@ -148,8 +148,8 @@ class RedisSession:
         if layout != str(LAYOUT):
             is_older = int(layout) < LAYOUT
             raise ConfigurationError(
-                f"the jobs in Redis under '{self._base}' were written by {'an older' if is_older else 'a newer'} version "
-                f"of lambda_kit (layout {layout}, this one knows {LAYOUT}): "
+                f"the jobs in Redis under '{self._base}' were written by {'an older' if is_older else 'a newer'} "
+                f"version of lambda_kit (layout {layout}, this one knows {LAYOUT}): "
                 f"{'let that version finish its jobs, then ' if is_older else ''}use another prefix, or that version"
             )
         with contextlib.suppress(ConfigurationError, StoreError):  # not everybody may ask, or is answered
