@@ -43,7 +43,7 @@ class JobStore(ABC):
 
     Rules for every method:
 
-    - A change is one atomic compare-and-set: of two callers that race, one wins and the other is told.
+    - A change is one atomic compare-and-set: of two callers that race, one wins, and the other's answer says so.
     - Only transitions that `transitions.check_transition` allows are made. Each appends one `EventKind.STATUS` event to
       the job's log, atomically with the change: record and log always agree.
     - A write that needs a lease carries its fencing token; with another than the current token it raises
@@ -291,11 +291,11 @@ class JobStore(ABC):
     async def release_slot(self, name: str, holder: str) -> None:
         """Give a slot back. No error if `holder` has none."""
 
-    # --- the outbox: what sinks are still to be told ---
+    # --- the outbox: what is still to be delivered to sinks ---
 
     @abstractmethod
     async def register_sink(self, sink: str) -> None:
-        """From now on keep, for each new job, what this sink was told. Again: no effect."""
+        """Keep, for each job that comes from now on, what was delivered to this sink. Again: no effect."""
 
     @abstractmethod
     async def undelivered(

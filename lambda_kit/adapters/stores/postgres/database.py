@@ -5,15 +5,15 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs
 
 import asyncpg
 
 from lambda_kit.adapters.stores.alarm import Alarm
-from lambda_kit.adapters.stores.postgres.sql import MIGRATIONS, OLDEST_VERSION
+from lambda_kit.adapters.stores.postgres.schema import MIGRATIONS, OLDEST_VERSION
+from lambda_kit.adapters.stores.postgres.url import check_url, redacted, wrong_url
 from lambda_kit.core.errors import ConfigurationError, PayloadTooLargeError, UnavailableError
 
-__all__ = ["Connection", "Database", "Row", "redacted"]
+__all__ = ["Connection", "Database", "Row"]
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
@@ -27,13 +27,6 @@ _BYTES_PER_SECOND = 2_000_000  # what a slow network brings at least
 _MOST_BYTES = 1_000_000_000  # PostgreSQL's limit of a value, and of a message, is a little more
 _TRIES = 5
 _NEWEST_VERSION = OLDEST_VERSION - 1 + len(MIGRATIONS)
-# a password with a character that should have been quoted makes another text of it, which must not be shown
-_HOST = r"(\[[0-9A-Fa-f:.]+\]|[\w.%-]*)(:[0-9]+)?"
-_URL = re.compile(
-    rf"postgres(ql)?://([^/?#@]*@)?(?P<hosts>{_HOST}(,{_HOST})*)(?P<path>/[^/?#@]*)?(\?(?P<options>[^@]*))?\Z"
-)
-_PLACES = {"host", "database", "dbname", "service"}  # options that say where
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 # What is counted after the wait for a lock is what others have committed meanwhile. In other levels, which a server, a
@@ -49,37 +42,6 @@ _READ_ONLY = "25006"  # a standby, until it is promoted or the name leads to ano
 _REFUSED = ("28", "3D", "3F", "42501", "42P01")
 _OF_OTHERS = ("42P07", "42703", "42710")  # a table, or an index, of ours is there and not ours, or lacks a column
 _NOT_ITS_FAULT = ("22", "23", "42", "54")  # a statement that is wrong: trying again would hide that
-
-
-def redacted(url: str) -> str:
-    """Where a URL leads to, without the user, the password and the options; nothing of a URL that can't be read."""
-    match = _URL.match(url)
-    return "a URL that is not shown" if match is None else f"postgresql://{match['hosts']}{match['path'] or ''}"
-
-
-def _wrong_url(where: str) -> ConfigurationError:
-    # the driver's own text may quote the URL, and the password with it
-    return ConfigurationError(
-        f"the URL of the job store at {where} is wrong; its form is postgresql://user:password@host:port/database,"
-        " with other characters than letters and digits quoted as in any URL"
-    )
-
-
-def _check_parts(url: str) -> None:
-    """Refuse a URL that can be read and leads nowhere; what can't be read is told when the store is opened."""
-    match = _URL.match(url)
-    if match is None:
-        return
-    options = parse_qs(match["options"] or "", keep_blank_values=True)
-    if not (match["hosts"] or (match["path"] or "/") != "/" or _PLACES & options.keys()):
-        raise ConfigurationError(
-            "the URL of the PostgreSQL store names neither a host nor a database: its form is "
-            "postgresql://user:password@host:port/database"
-        )
-    if options.get("sslmode", ["prefer"])[-1].replace("_", "-") not in _SSL_MODES:
-        raise ConfigurationError(
-            f"an option in the URL of the PostgreSQL store is wrong: sslmode must be one of {', '.join(_SSL_MODES)}"
-        )
 
 
 async def _prepare_session(connection: Any) -> None:
@@ -108,7 +70,7 @@ class Database:
     def __init__(self, url: str, *, schema: str, max_connections: int, statement_cache_size: int) -> None:
         if not _SCHEMA.fullmatch(schema):
             raise ConfigurationError(f"schema={schema!r}: must be letters, digits and underscores")
-        _check_parts(url)
+        check_url(url)
         self.where = redacted(url)
         self.quoted_schema = f'"{schema}"'
         self._url = url
@@ -148,7 +110,7 @@ class Database:
         except OSError:  # a certificate that is not right is also a ValueError
             raise
         except ValueError:
-            raise _wrong_url(self.where) from None
+            raise wrong_url(self.where) from None
 
     def _existing_pool(self) -> _Pool:
         if self._pool is None:

@@ -57,7 +57,7 @@ class Rows(RememberedJobs[Known]):
     Args:
         database: Where they are.
         sql: The statements.
-        changes: Is told of what is committed.
+        changes: Publishes what is committed.
         clock: Gives the time in seconds since the epoch.
         event_log_size: How many events are kept of each job.
     """

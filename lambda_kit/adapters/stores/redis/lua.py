@@ -17,7 +17,7 @@ Each key begins with ``{prefix}:``, so that all are in one slot of a cluster::
     key:KEY             id of the job with that idempotency key
     number              counter of creations
     of:PRINCIPAL        sorted set of job ids by creation number
-    tools               set of the tools that have had jobs
+    tools               set of the tools of all jobs so far
     is:STATUS:TOOL      sorted set of job ids by creation number
     expiry:STATUS:TOOL  sorted set of the final ones by expiry
     leases              sorted set of executing jobs by the end of their lease

@@ -1,4 +1,4 @@
-"""What a `RedisJobStore` has open: connections for calls, the subscription, and who watches."""
+"""What a `RedisJobStore` has open: connections for calls, the subscription, and the subscribers."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ class RedisSession:
         self._subscriptions = Subscriptions()
         self.subscribe = self._subscriptions.subscribe
         self.publish = self._subscriptions.publish
-        self._tell_store_of_gap = on_gap
+        self._on_gap = on_gap
         self._is_puzzled = False
         self._origin = os.urandom(8).hex()
         self._numbers = itertools.count(1)
@@ -93,8 +93,8 @@ class RedisSession:
     ) -> Any:
         """Run a script that changes a job and publishes that under `write_id`.
 
-        Its success is for the caller to tell the watches. Where it is not known whether it was made, also since the
-        caller is cancelled, they are told to look.
+        Its success is for the caller to publish. Where it is not known whether it was made, also since the caller is
+        cancelled, subscribers get a change without a status: they look.
         """
         try:
             return await self.run(script, job_id, write_id, *args, blobs=blobs)
@@ -125,12 +125,12 @@ class RedisSession:
             return
         if write_id.startswith(self._origin):
             if write_id not in self._unsure:
-                return  # told already
+                return  # published already
             del self._unsure[write_id]
         self.publish(change_of(job_id, None if status == "-" else status, cancel_requested=cancel_requested == "1"))
 
     def _miss(self) -> None:
-        self._tell_store_of_gap()
+        self._on_gap()
         self.publish(Change(None))
 
     async def _check(self) -> None:

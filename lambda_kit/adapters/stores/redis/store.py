@@ -42,8 +42,8 @@ class RedisJobStore(RedisIndexes):
 
     **Connections.** `max_connections` for calls, which many callers share, one for the subscription, and up to four
     for large bodies while there are some. While Redis is away calls raise `UnavailableError` within about
-    `timeout_seconds`, those with large bodies within a minute; they work again when it is back. Subscribers are told
-    then to look at everything.
+    `timeout_seconds`, those with large bodies within a minute; they work again when it is back. Subscribers get a
+    `Change` of no job then.
 
     **Time.** Leases, and the times of a job, go by the clock of the Redis server, which is asked at the start and with
     each heartbeat. The clocks of the other machines need not agree with it.

@@ -152,7 +152,7 @@ class DatabaseFile:
         return self._guarded(lambda: self._open_for_reading(timeout=0.0))
 
     def translated(self, error: Exception) -> Exception:
-        """What a caller is told of an error of an open database. One that is a fault of ours is as it was.
+        """The error that a caller gets for one of an open database. One that is a fault of ours is as it was.
 
         What somebody must mend is logged, too.
         """

@@ -82,7 +82,7 @@ class SqliteJobStore(JobStoreBase[Row]):
         self._reader = Reader("lambda_kit sqlite reader", self._file, origin, self._notify)
         self._quick: sqlite3.Connection | None = None
         self._subscriptions = Subscriptions(
-            on_first=lambda: self._reader.watch(self._change_now()), on_last=self._reader.unwatch
+            on_first=lambda: self._reader.look_for_changes(self._change_now()), on_last=self._reader.stop_looking
         )
 
     def __repr__(self) -> str:
@@ -99,7 +99,7 @@ class SqliteJobStore(JobStoreBase[Row]):
             raise
 
     async def stop(self) -> None:
-        """Release what `start` opened, and end the watches. What was asked for before is done first."""
+        """Release what `start` opened, and end the subscriptions. What was asked for before is done first."""
         self._subscriptions.end_all()
         quick, self._quick = self._quick, None
         if quick is not None:
