@@ -3,7 +3,7 @@
 __all__ = ["MIGRATIONS", "OLDEST_VERSION"]
 
 OLDEST_VERSION = 2
-"""What the first migration makes of an empty schema. Version 1 is from before lambda_kit 1.0, and can't be read."""
+"""What the first migration makes of an empty schema. Version 1 had other columns, and can't be read."""
 
 # Each entry brings the schema from the version before to the next one; entries are never changed, only added.
 MIGRATIONS = (

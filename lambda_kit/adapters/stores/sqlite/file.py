@@ -73,7 +73,7 @@ _VERSION_2 = (
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_2,)
 """Statements that make of each version of the schema the next one; the first makes version 2 of an empty file."""
 
-# Version 1 is from before lambda_kit 1.0, with records that can't be read any more.
+# Version 1 had other columns, and records that can't be read any more.
 _OLDEST_VERSION: Final = 2
 
 # What retrying does not mend, and what does. Anything else (disk full, input/output error) may pass.
