@@ -9,7 +9,7 @@ __all__ = ["OutboxPromises"]
 
 
 class OutboxPromises(StorePromises):
-    """What sinks are still to be told."""
+    """What is still to be delivered to sinks."""
 
     async def test_a_new_job_is_to_be_told_to_each_sink(self, store: JobStore) -> None:
         await store.register_sink("a")
