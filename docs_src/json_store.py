@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, ParamSpec, TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
 from lambda_kit import ConfigurationError, Job, UnavailableError
 from lambda_kit.spi import Created, Decide, Entry, LocalJobStore, Payload, job_from_members, job_members
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -141,7 +140,8 @@ class JsonFilesJobStore(LocalJobStore):
         members = msgspec.to_builtins(entry)
         members["job"] = job_members(entry.job)
         members["confirmed"] = self._outbox.confirmed_of(entry.job.id)
-        await self._on_thread(self._replace, self._path(entry), msgspec.json.encode(members))
+        content = msgspec.json.encode(members)
+        await self._on_thread(lambda: self._replace(self._path(entry), content))
 
     def _replace(self, path: Path, content: bytes) -> None:
         new = path.with_suffix(".new")
@@ -156,10 +156,10 @@ class JsonFilesJobStore(LocalJobStore):
         finally:
             os.close(directory)
 
-    async def _on_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _on_thread(self, function: Callable[[], T]) -> T:
         """Call a function on the store's only thread: one write after the other, and the event loop never waits."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function)
         except OSError as error:
             raise UnavailableError(f"the job store in {self._directory} can't be used now: {error}") from error
 

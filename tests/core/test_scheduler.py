@@ -355,14 +355,14 @@ async def test_a_job_that_is_refused_for_lack_of_room_comes_again_when_there_is(
 
 
 @pytest.mark.parametrize("error", [QueueFullError("full"), RuntimeError("a bad day")])
-async def test_of_a_job_that_is_refused_at_once_nothing_is_left(error: Exception) -> None:
+async def test_a_job_that_is_refused_at_once_is_cancelled(error: Exception) -> None:
     doors, executor = Doors(), MoodyExecutor(1, refusals=[error])
     async with serving(doors, Waits("a", doors), executors=(executor,)) as service:
         with pytest.raises(type(error), match=str(error)):
             await service.submit("a", "refused")
         load = service.jobs.load()
         assert (load.queued, load.running) == ({"a": 0}, {"a": 0})
-        assert await jobs_of(service.store) == []
+        assert [job.status for job in await jobs_of(service.store)] == [JobStatus.CANCELLED]
         await service.succeed(*await service.submit("a", "a0", "a1"))
         assert doors.begun == ["a0", "a1"]
 

@@ -37,6 +37,8 @@ class Entry(StoredJob, gc=False):
             if len(events) > log_size:
                 del events[:-log_size]
             self.events = events
+        else:
+            self.last_seq += step.dropped
         if step.batch is not None:
             self.batch = step.batch
         if step.job.expires_at is not None:  # the job is final

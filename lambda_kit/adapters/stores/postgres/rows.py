@@ -187,7 +187,7 @@ class Rows(RememberedJobs[Known]):
     def _next(self, known: Known, step: Step, now: float) -> tuple[Known, list[Event], int]:
         """The row after a step, what is appended to the log, and how many of the oldest have to go for it."""
         log = log_of(known, step, now)
-        last_seq = log[-1].seq if log else known.last_seq
+        last_seq = log[-1].seq if log else known.last_seq + step.dropped
         count = known.event_count + len(log)
         kept = min(count, self._event_log_size)
         after = Known(step.job, last_seq, step.batch or known.batch, known.number, known.version + 1, kept)

@@ -117,7 +117,7 @@ class RedisJobs(RememberedJobs[Known]):
         job = step.job
         is_claim = job.status is JobStatus.EXECUTING and known.job.status is JobStatus.PENDING
         log = log_of(known, step, now)
-        last_seq = log[-1].seq if log else known.last_seq
+        last_seq = log[-1].seq if log else known.last_seq + step.dropped
         batch = step.batch or known.batch
         log = log[-self._event_log_size :]
         answer = await self._session.write(

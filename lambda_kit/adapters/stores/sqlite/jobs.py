@@ -176,7 +176,7 @@ class Jobs:
     def _write(self, row: Row, step: Step, now: float) -> Row:
         job = step.job
         log = log_of(row, step, now)
-        last_seq = log[-1].seq if log else row.last_seq
+        last_seq = log[-1].seq if log else row.last_seq + step.dropped
         event_count = self._log(row, log)
         after = Row(job, last_seq, step.batch or row.batch, row.number, event_count, row.is_request_large)
         self._change += 1
