@@ -10,6 +10,7 @@ import pytest
 
 import lambda_kit
 import lambda_kit.core
+import lambda_kit.spi
 import lambda_kit.testing
 
 PROMISED = {
@@ -32,7 +33,9 @@ def test_every_promised_name_is_offered() -> None:
     assert set(lambda_kit.__all__) >= PROMISED
 
 
-@pytest.mark.parametrize("module", [lambda_kit, lambda_kit.testing], ids=lambda module: str(module.__name__))
+@pytest.mark.parametrize(
+    "module", [lambda_kit, lambda_kit.spi, lambda_kit.testing], ids=lambda module: str(module.__name__)
+)
 def test_every_name_can_be_had_and_is_sorted(module: object) -> None:
     names = module.__all__  # type: ignore[attr-defined]
     assert names == sorted(names)
@@ -56,7 +59,8 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["lambda_kit", "lambda_kit.core", "lambda_kit.logs", "lambda_kit.testing", "lambda_kit.version"]
+    "module",
+    ["lambda_kit", "lambda_kit.core", "lambda_kit.logs", "lambda_kit.testing", "lambda_kit.version"],
 )
 def test_importing_it_loads_nothing_heavy(module: str) -> None:
     heavy = run(f"""

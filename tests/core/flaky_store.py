@@ -13,7 +13,7 @@ from lambda_kit.core.ports.store import Change, OnChange
 __all__ = ["FlakyStore"]
 
 _METHODS = (
-    "create", "discard", "get", "find_by_key", "get_result", "claim", "renew", "finish", "release", "request_cancel",
+    "create", "get", "find_by_key", "get_result", "claim", "renew", "finish", "release", "request_cancel",
     "reap", "heartbeat", "workers", "expire_worker", "adopt", "list_jobs", "append_events", "read_events",
     "acquire_slot", "release_slot", "register_sink", "undelivered", "mark_delivered", "purge",
 )  # fmt: skip

@@ -254,10 +254,10 @@ async def test_a_file_whose_changes_can_not_be_read_for_a_while_is_looked_at_whe
         told = Told(store)
         await create(other, "before")
         await told.until_job("before")
-        execute(path, "UPDATE counters SET trimmed = 'damaged'")
+        execute(path, "UPDATE counters SET change = 'damaged'")
         await lines.until(DEAF)
         assert [job.id for job in (await store.list_jobs()).jobs] == ["before"]
-        execute(path, "UPDATE counters SET trimmed = 0")
+        execute(path, "UPDATE counters SET change = 1")
         await told.until(Change(None))
         await create(other, "after")
         await told.until_job("after")

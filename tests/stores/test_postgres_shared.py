@@ -156,6 +156,16 @@ async def test_tables_of_a_newer_version_are_refused(schema: str) -> None:
         await PostgresJobStore(POSTGRES_URL, schema=schema).start()
 
 
+async def test_tables_of_an_older_version_are_refused_with_what_to_do(schema: str) -> None:
+    async with database() as connection:
+        await connection.execute(
+            f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.jobs (number bigint, owner text, lease_owner text);"
+            f"CREATE TABLE {schema}.schema_version AS SELECT 1 AS version"
+        )
+    with pytest.raises(ConfigurationError, match=r"older lambda_kit \(schema version 1.* drop the schema"):
+        await PostgresJobStore(POSTGRES_URL, schema=schema).start()
+
+
 async def test_a_schema_that_is_there_already_is_used(schema: str) -> None:
     async with database() as connection:
         await connection.execute(f"CREATE SCHEMA {schema}")

@@ -142,10 +142,11 @@ def test_a_store_can_be_started_on_another_event_loop(prefix: str) -> None:
 
 
 async def test_jobs_of_another_layout_are_left_alone(prefix: str) -> None:
-    with redis.Redis.from_url(REDIS_URL) as raw:
-        raw.set(f"{{{prefix}}}:layout", 2)
-    with pytest.raises(ConfigurationError, match="another version of lambda_kit"):
-        await RedisJobStore(REDIS_URL, prefix=prefix).start()
+    for layout, remedy in ((1, "older version .* let that version finish its jobs"), (3, "newer version")):
+        with redis.Redis.from_url(REDIS_URL) as raw:
+            raw.set(f"{{{prefix}}}:layout", layout)
+        with pytest.raises(ConfigurationError, match=remedy):
+            await RedisJobStore(REDIS_URL, prefix=prefix).start()
 
 
 @pytest.mark.parametrize(

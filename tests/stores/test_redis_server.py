@@ -275,7 +275,7 @@ async def test_tls_is_used_and_who_is_not_trusted_is_refused(tmp_path: Path) -> 
 async def test_a_user_needs_no_more_rights_than_the_stores_own(server: RedisServer) -> None:
     with server.client as raw:
         raw.execute_command("ACL SETUSER reader on >secret ~* &* +@read +@connection +eval +evalsha")
-        rules = "on >secret ~{mine}:* &{mine}:* -@all +@read +@write +@connection +@scripting +subscribe +publish"
+        rules = "on >secret ~{mine}:* &{mine}:* -@all +@read +@write +@connection +@scripting +subscribe +publish +time"
         raw.execute_command(f"ACL SETUSER worker {rules}")
     with pytest.raises(ConfigurationError, match=r"does not let this user|can't do") as caught:
         await RedisJobStore(server.url.replace("//", "//reader:secret@")).start()

@@ -153,6 +153,17 @@ async def test_the_schema_of_a_newer_version_is_refused_by_its_number(path: Path
     assert "newer version of lambda_kit" in message
 
 
+async def test_the_schema_of_an_older_version_that_can_not_be_read_is_refused_with_what_to_do(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE counters (number, change, trimmed); CREATE TABLE jobs (number, id, owner, lease_owner);"
+            "PRAGMA application_id = 0x6C6B6A73; PRAGMA user_version = 1"
+        )
+    message = await refusal(SqliteJobStore(path))
+    assert "older version of lambda_kit (schema 1" in message
+    assert "let that version finish its jobs, then name another file" in message
+
+
 async def test_an_older_schema_is_migrated_once_and_the_jobs_are_kept(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +246,7 @@ async def test_an_error_that_is_not_expected_fails_the_calls_that_wait_and_no_la
         assert [type(answer) for answer in answers] == [UnavailableError] * 5
         assert str(path) in str(answers[0])
         assert "can't be used now" in caplog.text
-        execute(path, "INSERT INTO counters VALUES (10, 10, 0)")
+        execute(path, "INSERT INTO counters VALUES (10, 10)")
         assert (await store.create(a_job("b"), REQUEST)).is_new
         assert await ids(store) == {"a", "b"}
 

@@ -1,4 +1,4 @@
-"""`Alarm`: what somebody must mend is told once, however many calls meet it."""
+"""`Alarm`: what somebody must mend is logged once, however many calls meet it."""
 
 import logging
 import threading

@@ -136,7 +136,7 @@ class JobService:
         return await self._engine.store.list_jobs(
             tool=tool,
             statuses=statuses,
-            **({} if self._only is None else {"principal": self._only}),
+            principal=self._only,
             limit=limit,
             cursor=cursor,
         )

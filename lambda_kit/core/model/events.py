@@ -85,26 +85,31 @@ class EventPage(msgspec.Struct, frozen=True, gc=False):
     """Whether the job is final, so that nothing will come after `last_seq`."""
 
 
+# To read a member of an Enum takes 0.1 µs on Python 3.11, and each job goes through here.
+_STATUS, _REPORT, _PENDING = EventKind.STATUS, EventKind.REPORT, JobStatus.PENDING
+
+
 def status_event(seq: int, status: JobStatus, now: float) -> Event:
     """The entry that tells of a job's new status."""
-    return Event(seq, EventKind.STATUS, STATUS_SCHEMA, now, status=status)
+    return Event(seq, _STATUS, STATUS_SCHEMA, now, status=status)
 
 
 def report_event(seq: int, event: NewEvent) -> Event:
     """What a tool reported, as an entry."""
-    return Event(seq, EventKind.REPORT, event.schema, event.timestamp, event.body)
+    return Event(seq, _REPORT, event.schema, event.timestamp, event.body)
 
 
 def first_events(job: Job) -> list[Event]:
     """What the log of a new job begins with (`JobStore.create`): it was pending, and may be executing already."""
-    events = [status_event(1, JobStatus.PENDING, job.requested_at)]
+    events = [status_event(1, _PENDING, job.requested_at)]
     if job.started_at is not None:
         events.append(status_event(2, job.status, job.started_at))
     return events
 
 
 def gap_event(event: Event, dropped: int) -> Event:
-    """What stands for events that are missing ahead of one. Its number is that of the last of them: a reader resumes
-    behind the gap.
+    """What stands for events that are missing ahead of one.
+
+    Its number is that of the last of them: a reader resumes behind the gap.
     """
     return Event(event.seq - 1, EventKind.GAP, GAP_SCHEMA, event.timestamp, dropped=dropped)

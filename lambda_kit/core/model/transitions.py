@@ -14,6 +14,10 @@ __all__ = [
     "requeue_job",
 ]
 
+# To read a member of an Enum takes 0.1 µs on Python 3.11, and each job goes through here.
+_PENDING, _EXECUTING = JobStatus.PENDING, JobStatus.EXECUTING
+_SUCCEEDED, _CANCELLED = JobStatus.SUCCEEDED, JobStatus.CANCELLED
+
 _NEXT: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.EXECUTING, JobStatus.CANCELLED, JobStatus.ERROR}),
     JobStatus.SCHEDULED: frozenset(),
@@ -38,10 +42,10 @@ def check_transition(job_id: str, before: JobStatus, after: JobStatus) -> None:
 
 def claim_job(job: Job, *, worker_id: str, lease_seconds: float, now: float, claim_id: str | None = None) -> Job:
     """The record of a pending job that a worker takes."""
-    check_transition(job.id, job.status, JobStatus.EXECUTING)
+    check_transition(job.id, job.status, _EXECUTING)
     return msgspec.structs.replace(
         job,
-        status=JobStatus.EXECUTING,
+        status=_EXECUTING,
         started_at=now,
         attempt=job.attempt + 1,
         assigned_worker=worker_id,
@@ -53,19 +57,19 @@ def claim_job(job: Job, *, worker_id: str, lease_seconds: float, now: float, cla
 
 def holds_claim(job: Job, worker_id: str, claim_id: str) -> bool:
     """Whether a job is being run by that very claim."""
-    return job.status is JobStatus.EXECUTING and job.claim_id == claim_id and job.assigned_worker == worker_id
+    return job.status is _EXECUTING and job.claim_id == claim_id and job.assigned_worker == worker_id
 
 
 def end_job(job: Job, outcome: Outcome, *, now: float) -> Job:
     """The record of a job that ends. If its cancel was asked for, it is cancelled, whatever the outcome."""
     failure = result = None
-    status = JobStatus.CANCELLED
+    status = _CANCELLED
     if job.cancel_requested:
         pass  # a late result never overwrites a cancel
     elif isinstance(outcome, Failure):
         failure, status = outcome, outcome.kind.status
     elif outcome is not None:
-        result, status = outcome, JobStatus.SUCCEEDED
+        result, status = outcome, _SUCCEEDED
     check_transition(job.id, job.status, status)
     return msgspec.structs.replace(
         job,
@@ -86,10 +90,10 @@ def requeue_job(job: Job, *, is_counted: bool, assigned_worker: str | None = Non
         is_counted: Whether the attempt counts.
         assigned_worker: In whose queue it waits. None: nobody's.
     """
-    check_transition(job.id, job.status, JobStatus.PENDING)
+    check_transition(job.id, job.status, _PENDING)
     return msgspec.structs.replace(
         job,
-        status=JobStatus.PENDING,
+        status=_PENDING,
         started_at=None,
         attempt=job.attempt if is_counted else job.attempt - 1,
         assigned_worker=assigned_worker,

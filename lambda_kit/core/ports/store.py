@@ -3,6 +3,7 @@
 An implementation owes what the docstrings here promise. `lambda_kit.testing.JobStoreContract` has a test for each.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar, Self
@@ -42,17 +43,19 @@ class JobStore(ABC):
 
     Rules for every method:
 
-    - A change is one atomic compare-and-set: of two callers that race, one wins and the other is told.
-    - Only transitions that `job.check_transition` allows are made. Each appends one `EventKind.STATUS` event to the
-      job's log, atomically with the change: record and log always agree.
+    - A change is one atomic compare-and-set: of two callers that race, one wins, and the other's answer says so.
+    - Only transitions that `transitions.check_transition` allows are made. Each appends one `EventKind.STATUS` event to
+      the job's log, atomically with the change: record and log always agree.
     - A write that needs a lease carries its fencing token; with another than the current token it raises
       `LeaseLostError` and changes nothing.
     - Returned records are snapshots and never change.
-    - Times are seconds since the epoch, by the store's clock: workers on machines with other clocks share one.
+    - Times are seconds since the epoch, by the store's clock (`now`), never by that of a worker's machine: the clocks
+      of the machines that share a store need not agree.
     - Where the storage can't be reached, `UnavailableError` is raised, and the operation may be tried again.
     - A body that is larger than it can keep raises `PayloadTooLargeError`; nothing is changed.
 
-    State in the class docstring after which call a job is safe, and from what.
+    State in the class docstring after which call a job is safe, and from what. `lambda_kit.spi.JobStoreBase` does most
+    of the rest over one atomic step.
     """
 
     is_shared: ClassVar[bool] = True
@@ -80,6 +83,10 @@ class JobStore(ABC):
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    def now(self) -> float:
+        """The time by the store's clock, in seconds since the epoch: what leases and the times of a job go by."""
+        return time.time()
+
     # --- the life of a job ---
 
     @abstractmethod
@@ -99,13 +106,6 @@ class JobStore(ABC):
 
         Raises:
             QueueFullError: if there are. Nothing was written.
-        """
-
-    @abstractmethod
-    async def discard(self, job_id: str) -> None:
-        """Forget a pending job as if it had never been made: it could not be handed over.
-
-        Subscribers are told. No effect, and no error, if it is not pending or not there.
         """
 
     @abstractmethod
@@ -219,6 +219,7 @@ class JobStore(ABC):
         *,
         tool: str | None = None,
         statuses: Collection[JobStatus] = (),
+        principal: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> JobPage:
@@ -227,6 +228,7 @@ class JobStore(ABC):
         Args:
             tool: Only this tool's jobs.
             statuses: Only jobs of these statuses. Empty: all.
+            principal: Only jobs of this principal (`Job.principal`). None: of all, and those without one.
             limit: At most so many, 1 to 1000.
             cursor: `JobPage.next_cursor` of the page before.
 
@@ -289,11 +291,11 @@ class JobStore(ABC):
     async def release_slot(self, name: str, holder: str) -> None:
         """Give a slot back. No error if `holder` has none."""
 
-    # --- the outbox: what sinks are still to be told ---
+    # --- the outbox: what is still to be delivered to sinks ---
 
     @abstractmethod
     async def register_sink(self, sink: str) -> None:
-        """From now on keep, for each new job, what this sink was told. Again: no effect."""
+        """Keep, for each job that comes from now on, what was delivered to this sink. Again: no effect."""
 
     @abstractmethod
     async def undelivered(

@@ -74,7 +74,7 @@ class JobPage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """A job about which a sink is still to be told something."""
+    """A job with something to deliver to a sink."""
 
     job_id: str
     after_seq: int

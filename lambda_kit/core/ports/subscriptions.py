@@ -12,7 +12,7 @@ logger = logging.getLogger("lambda_kit.store")
 
 
 def change_of(job_id: str, status: str | None, *, cancel_requested: bool) -> Change:
-    """A change as another process has told it; without a status that is not known here, as a newer version may have.
+    """A change that another process has made; without a status that is not known here, as a newer version may have.
 
     Args:
         job_id: The job.

@@ -1,4 +1,4 @@
-"""Promises of `create`, `discard`, `get` and `get_result`."""
+"""Promises of `create`, `get` and `get_result`."""
 # ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
 import asyncio
@@ -177,14 +177,14 @@ class CreatePromises(StorePromises):
         await self.in_status(store, status, "a")
         assert (await store.create(self.new_job("b"), REQUEST, max_unfinished=1)).is_new
 
-    async def test_a_cancelled_a_released_and_a_discarded_job_count_for_what_they_are(self, store: JobStore) -> None:
+    async def test_a_cancelled_and_a_released_job_count_for_what_they_are(self, store: JobStore) -> None:
         await self.pending(store, "a")
         await store.request_cancel("a")
         assert (await store.create(self.new_job("b"), REQUEST, max_unfinished=1)).is_new
         await store.release(await self.claim(store, "b"))
         with pytest.raises(QueueFullError):
             await store.create(self.new_job("c"), REQUEST, max_unfinished=1)
-        await store.discard("b")
+        await store.request_cancel("b")
         assert (await store.create(self.new_job("c"), REQUEST, max_unfinished=1)).is_new
 
     async def test_of_many_creates_at_once_no_more_than_the_limit_are_taken(self, store: JobStore) -> None:
@@ -194,48 +194,3 @@ class CreatePromises(StorePromises):
         )
         assert sum(isinstance(outcome, QueueFullError) for outcome in made) == 15
         assert len((await store.list_jobs()).jobs) == 5
-
-    # --- discard ---
-
-    async def test_a_discarded_job_leaves_nothing_behind(self, store: JobStore) -> None:
-        await store.register_sink("sink")
-        for job_id in ("a", "b", "c"):
-            await self.pending(store, job_id, idempotency_key=f"key-{job_id}")
-        await store.discard("b")
-        assert await store.get("b") is None
-        assert await store.get_result("b") is None
-        assert await store.find_by_key("key-b") is None
-        assert await store.read_events("b") is None
-        assert await store.claim("b", worker_id="w", lease_seconds=1) is None
-        assert await store.request_cancel("b") is None
-        assert [job.id for job in (await store.list_jobs()).jobs] == ["c", "a"]
-        assert await store.counts() == {("greet", JobStatus.PENDING): 2}
-        assert await store.queue_positions(["a", "b", "c"]) == {"a": 1, "c": 2}
-        assert [delivery.job_id for delivery in await store.undelivered("sink")] == ["a", "c"]
-
-    async def test_the_id_and_the_key_of_a_discarded_job_are_free(self, store: JobStore) -> None:
-        await self.pending(store, idempotency_key="key")
-        await store.discard("job-1")
-        assert (await store.create(self.new_job("job-2", idempotency_key="key"), REQUEST)).is_new
-        created = await store.create(self.new_job(tool="other"), RESULT)
-        assert created.is_new
-        assert await self.statuses(store) == [JobStatus.PENDING]
-        claim = await store.claim("job-1", worker_id="w", lease_seconds=1)
-        assert claim is not None
-        assert claim.request == RESULT
-
-    @pytest.mark.parametrize("status", [status for status in _REAL_STATUSES if status is not JobStatus.PENDING])
-    async def test_a_job_that_is_not_pending_is_not_discarded(self, store: JobStore, status: JobStatus) -> None:
-        job = await self.in_status(store, status, idempotency_key="key")
-        log = await self.events(store)
-        await store.discard("job-1")
-        assert await store.get("job-1") == job
-        assert await store.find_by_key("key") == job
-        assert await self.events(store) == log
-
-    async def test_a_discard_of_a_job_that_is_not_there_is_no_error(self, store: JobStore) -> None:
-        await self.pending(store)
-        await store.discard("other")
-        await store.discard("job-1")
-        await store.discard("job-1")
-        assert (await store.list_jobs()).jobs == []

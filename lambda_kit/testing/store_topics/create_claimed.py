@@ -52,19 +52,19 @@ class CreateClaimedPromises(StorePromises):
         assert [(event.seq, event.status) for event in log] == [(1, JobStatus.PENDING), (2, JobStatus.EXECUTING)]
         assert [event.timestamp for event in log] == pytest.approx([job.requested_at, job.started_at])
 
-    async def test_it_is_told_to_those_who_watch(self, store: JobStore) -> None:
-        told: list[Change] = []
-        was_told = asyncio.Event()
+    async def test_subscribers_are_called_for_it(self, store: JobStore) -> None:
+        changes: list[Change] = []
+        was_called = asyncio.Event()
 
         def on_change(change: Change) -> None:
-            told.append(change)
-            was_told.set()
+            changes.append(change)
+            was_called.set()
 
         store.subscribe(on_change)
         await self.made(store)
         async with asyncio.timeout(30):
-            await was_told.wait()
-        assert told[-1] == Change("job-1", JobStatus.EXECUTING)
+            await was_called.wait()
+        assert changes[-1] == Change("job-1", JobStatus.EXECUTING)
 
     async def test_it_can_be_finished_by_its_lease(self, store: JobStore) -> None:
         ended = await store.finish(await self.leased(store), RESULT)

@@ -1,10 +1,18 @@
-"""Promises of `start` and `stop`."""
+"""Promises of `start` and `stop`, and of the records."""
 # ruff: noqa: D102 - a contract is made of assertions, and its names are sentences
 
+from lambda_kit.core.model.job import Job, Progress
 from lambda_kit.core.ports.store import JobStore
-from lambda_kit.testing.store_topics.base import RESULT, StorePromises
+from lambda_kit.core.ports.store_records import job_members
+from lambda_kit.testing.store_topics.base import RESULT, StorePromises, new_event
 
-__all__ = ["LifePromises"]
+__all__ = ["LifePromises", "NewerJob"]
+
+
+class NewerJob(Job, frozen=True, gc=False):
+    """The record of a version of lambda_kit that is still to come."""
+
+    flavour: str = "vanilla"
 
 
 class LifePromises(StorePromises):
@@ -39,3 +47,15 @@ class LifePromises(StorePromises):
         await store.finish(lease, RESULT)
         assert (str(pending), str(executing)) == before
         assert pending != executing
+
+    async def test_what_a_newer_version_wrote_into_a_record_is_kept(self, store: JobStore) -> None:
+        await store.create(NewerJob(id="job-1", tool="greet", requested_at=1_800_000_000.0, max_attempts=2), RESULT)
+        await store.release(await self.claim(store))
+        assert job_members(await self.existing(store))["flavour"] == "vanilla"
+        lease = await self.claim(store)
+        await store.append_events(lease, [new_event(1, progress=Progress(1))])
+        await store.renew([lease], lease_seconds=self.time_unit_seconds)
+        await store.finish(lease, RESULT)
+        ended = await self.existing(store)
+        assert job_members(ended)["flavour"] == "vanilla"
+        assert ended.progress == Progress(1)

@@ -92,6 +92,37 @@ class ListPromises(StorePromises):
         pages = await self._pages(store, 2, tool="greet")
         assert pages == [["job-7", "job-5"], ["job-3", "job-1"]]
 
+    async def test_only_one_principals_jobs(self, store: JobStore) -> None:
+        await self._of_principals(store)
+        assert await self._ids(store, principal="ann") == ["ann-3", "ann-2", "ann-1", "ann-0"]
+        assert await self._ids(store, principal="nobody") == []
+        assert len(await self._ids(store)) == 8
+
+    async def test_only_one_principals_jobs_of_one_tool_or_of_some_statuses(self, store: JobStore) -> None:
+        await self._of_principals(store)
+        await store.finish(await self.claim(store, "ann-1"), RESULT)
+        await store.finish(await self.claim(store, "bob-1"), RESULT)
+        await self.claim(store, "ann-2")
+        assert await self._ids(store, principal="ann", tool="other") == ["ann-3", "ann-1"]
+        ended = [JobStatus.SUCCEEDED, JobStatus.FAILED]
+        assert await self._ids(store, principal="ann", statuses=ended) == ["ann-1"]
+        assert await self._ids(store, principal="ann", statuses=[*ended, JobStatus.EXECUTING]) == ["ann-2", "ann-1"]
+        assert await self._ids(store, principal="ann", tool="greet", statuses=[JobStatus.PENDING]) == ["ann-0"]
+        assert await self._ids(store, principal="bob", tool="greet", statuses=ended) == []
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
+    async def test_pages_of_one_principals_jobs_follow_each_other(self, store: JobStore, limit: int) -> None:
+        await self._of_principals(store)
+        pages = await self._pages(store, limit, principal="bob")
+        assert [job_id for page in pages for job_id in page] == ["bob-3", "bob-2", "bob-1"]
+        assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+
+    async def test_expired_jobs_of_a_principal_are_not_listed(self, store: JobStore, clock: ManualClock) -> None:
+        await self.finished(store, principal="ann", ttl_seconds=self.time_unit_seconds)
+        await self.pending(store, "waits", principal="ann")
+        await self.pass_time(clock, 1.1)
+        assert await self._ids(store, principal="ann") == ["waits"]
+
     @pytest.mark.parametrize("cursor", ["", "?", "not a cursor", "-1", "1.5", "\x00", "é", "x" * 5000])
     async def test_a_cursor_that_this_store_did_not_give_out_is_refused(self, store: JobStore, cursor: str) -> None:
         await self.pending(store)
@@ -130,16 +161,30 @@ class ListPromises(StorePromises):
         assert await store.queue_positions([*ids, "nowhere"]) == {"job-1": 1, "job-3": 2}
         assert await store.queue_positions(["job-3"]) == {"job-3": 2}
 
+    async def _of_principals(self, store: JobStore) -> None:
+        """Jobs of ann, of bob and of nobody, of two tools, by turns."""
+        for n in range(4):
+            tool = "other" if n % 2 else "greet"
+            await self.pending(store, f"ann-{n}", principal="ann", tool=tool)
+            await self.pending(store, f"bob-{n}", principal="bob" if n else None, tool=tool)
+
     async def _ids(
-        self, store: JobStore, *, tool: str | None = None, statuses: Collection[JobStatus] = ()
+        self,
+        store: JobStore,
+        *,
+        tool: str | None = None,
+        statuses: Collection[JobStatus] = (),
+        principal: str | None = None,
     ) -> list[str]:
-        page = await store.list_jobs(tool=tool, statuses=statuses)
+        page = await store.list_jobs(tool=tool, statuses=statuses, principal=principal)
         return [job.id for job in page.jobs]
 
-    async def _pages(self, store: JobStore, limit: int, *, tool: str | None = None) -> list[list[str]]:
-        page = await store.list_jobs(limit=limit, tool=tool)
+    async def _pages(
+        self, store: JobStore, limit: int, *, tool: str | None = None, principal: str | None = None
+    ) -> list[list[str]]:
+        page = await store.list_jobs(limit=limit, tool=tool, principal=principal)
         pages = [[job.id for job in page.jobs]]
         while page.next_cursor is not None:
-            page = await store.list_jobs(limit=limit, tool=tool, cursor=page.next_cursor)
+            page = await store.list_jobs(limit=limit, tool=tool, principal=principal, cursor=page.next_cursor)
             pages.append([job.id for job in page.jobs])
         return pages

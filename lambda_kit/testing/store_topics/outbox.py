@@ -9,7 +9,7 @@ __all__ = ["OutboxPromises"]
 
 
 class OutboxPromises(StorePromises):
-    """What sinks are still to be told."""
+    """What is still to be delivered to sinks."""
 
     async def test_a_new_job_is_to_be_told_to_each_sink(self, store: JobStore) -> None:
         await store.register_sink("a")
@@ -67,7 +67,7 @@ class OutboxPromises(StorePromises):
     async def test_the_jobs_of_one_that_has_ended_are_its_own_as_well(self, store: JobStore) -> None:
         await store.register_sink("a")
         await store.heartbeat("worker-1", lease_seconds=self.time_unit_seconds)
-        await self.finished(store)
+        await self.finished(store, home="worker-1")
         assert await store.undelivered("a", worker_id="two") == []
         assert len(await store.undelivered("a", worker_id="worker-1")) == 1
 

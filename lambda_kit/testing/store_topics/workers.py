@@ -108,7 +108,7 @@ class WorkerPromises(StorePromises):
         assert released.assigned_worker == before.assigned_worker
         assert await self.adopted(store) == []
 
-    async def test_a_process_that_is_buried_has_nothing_any_more(self, store: JobStore) -> None:
+    async def test_a_worker_that_is_expired_has_nothing_any_more(self, store: JobStore) -> None:
         await store.heartbeat("worker-1", lease_seconds=self.time_unit_seconds * 100)
         await store.heartbeat("worker-2", lease_seconds=self.time_unit_seconds * 100)
         await self.waiting(store, "waits", assigned_worker="worker-1")
@@ -120,7 +120,7 @@ class WorkerPromises(StorePromises):
         assert [job.id for job in await store.reap()] == ["runs"]
         assert sorted(await self.adopted(store)) == ["runs", "waits"]
 
-    async def test_the_slots_of_a_process_that_is_buried_are_free(self, store: JobStore) -> None:
+    async def test_the_slots_of_a_worker_that_is_expired_are_free(self, store: JobStore) -> None:
         async def acquire(holder: str, name: str = "name") -> bool:
             return await store.acquire_slot(name, holder, limit=2, lease_seconds=self.time_unit_seconds * 100)
 
@@ -135,7 +135,7 @@ class WorkerPromises(StorePromises):
         assert [await acquire("x job-3"), await acquire("y job-6")] == [True, False]
         assert [await acquire("x job-3", "other"), await acquire("y job-6", "other")] == [True, True]
 
-    async def test_a_process_that_is_not_known_can_be_buried(self, store: JobStore) -> None:
+    async def test_a_worker_that_is_not_known_can_be_expired(self, store: JobStore) -> None:
         await store.expire_worker("never-heard-of")
         assert await store.workers() == []
 

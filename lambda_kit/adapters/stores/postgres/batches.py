@@ -47,7 +47,7 @@ class Batches:
         database: Where.
         sql: The statement. Its rows answer the items that were done.
         key: The column that says which item a row answers.
-        on_doubt: Told of the job of each item whose caller has left before the answer came.
+        on_doubt: Called with the job of each item whose caller has left before the answer came.
         answer_size: How many bytes an answer may have.
     """
 

@@ -1,4 +1,4 @@
-"""How `PostgresJobStore` tells and hears of changes: one connection that listens and notifies."""
+"""How `PostgresJobStore` publishes and receives changes: one connection that listens and notifies."""
 
 import asyncio
 import contextlib
@@ -18,10 +18,11 @@ __all__ = ["Changes"]
 
 logger = logging.getLogger("lambda_kit.store")
 
-# Each NOTIFY takes a lock of the whole server until it is committed: one for many changes, not one in each transaction.
-_GATHER_SECONDS = 0.01
+# Each NOTIFY takes a lock of the whole server until it is committed: so none is in a transaction that writes jobs. One
+# of this connection is on its way at a time, for many changes, and does not wait for the disk.
+_PREPARE = "SET synchronous_commit = off"
 _LONGEST_PAYLOAD = 7_500  # bytes, of the 8,000 that PostgreSQL allows
-_MOST_OUTGOING = 20_000  # beyond this, others are told to look at everything again
+_MOST_OUTGOING = 20_000  # beyond this, others get a change of no job, and look at everything again
 _CALL_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _IDLE_SECONDS = 10.0  # a connection that was lost without a word is found after so long
@@ -37,8 +38,8 @@ class Changes:
 
     Args:
         database: Where.
-        channel: The name under which the stores of one schema tell each other.
-        on_foreign: Called with each change that another store has made, before the watches are.
+        channel: The name under which the stores of one schema notify each other.
+        on_foreign: Called with each change that another store has made, before the subscribers are.
     """
 
     def __init__(self, database: "Database", channel: str, on_foreign: Callable[[Change], None]) -> None:
@@ -66,7 +67,7 @@ class Changes:
             await self._task  # raises why
 
     async def close(self) -> None:
-        """End the watches, tell others what they were not told yet, and disconnect."""
+        """End the subscriptions, send what is still to be sent, and disconnect."""
         self._subscriptions.end_all()
         self._is_closing = True
         self._wake.set()
@@ -78,7 +79,7 @@ class Changes:
         self._outgoing = {}
 
     def publish(self, change: Change) -> None:
-        """Tell the watches here at once, and other stores soon, of a change that is committed."""
+        """Call the subscribers here at once, and those of other stores soon, for a change that is committed."""
         if len(self._outgoing) >= _MOST_OUTGOING:
             self._outgoing = {_EVERYTHING: _EVERYTHING}
         self._outgoing[change.job_id or _EVERYTHING] = _line(change)
@@ -92,7 +93,7 @@ class Changes:
                     async with self._database.own_connection() as connection:
                         await self._subscribe(connection)
                         if is_listening.done():
-                            self._tell_of_foreign(Change(None))
+                            self._publish_foreign(Change(None))
                         else:
                             is_listening.set_result(None)
                         await self._forward(connection)
@@ -105,9 +106,9 @@ class Changes:
 
     def _note_loss(self, error: Exception) -> None:
         is_expected = isinstance(error, (UnavailableError, ConfigurationError))
-        if not is_expected:  # what could not be told may be the cause
+        if not is_expected:  # what could not be sent may be the cause
             self._outgoing = {_EVERYTHING: _EVERYTHING}
-        if not self._is_deaf:  # once, until others are heard and told again
+        if not self._is_deaf:  # once, until notifications go both ways again
             logger.warning(
                 "changes of jobs by other processes are not heard of for a while: %s",
                 error,
@@ -117,18 +118,18 @@ class Changes:
 
     async def _subscribe(self, connection: "Connection") -> None:
         async with asyncio.timeout(_CALL_SECONDS):
+            await connection.execute(_PREPARE)
             self._own_pid = connection.get_server_pid()
             connection.add_termination_listener(lambda _: self._wake.set())
             await connection.add_listener(self._channel, self._hear)
 
     async def _forward(self, connection: "Connection") -> None:
-        """Tell other stores what has changed, until the connection is lost."""
+        """Send what has changed to other stores, until the connection is lost."""
         while not connection.is_closed() and not self._is_closing:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_IDLE_SECONDS):
                     await self._wake.wait()
-            await asyncio.sleep(_GATHER_SECONDS)
-            await self._send(connection)
+            await self._send(connection)  # what comes meanwhile gathers for the next one
             self._back_off.reset()
             if self._is_deaf:
                 self._is_deaf = False
@@ -138,7 +139,7 @@ class Changes:
         self._wake.clear()
         outgoing, self._outgoing = self._outgoing, {}
         try:
-            # with nothing to tell it shows whether the connection is still there
+            # with nothing to send it shows whether the connection is still there
             await connection.fetch(_NOTIFY, self._channel, _payloads(outgoing.values()), timeout=_CALL_SECONDS)
         except BaseException:
             self._outgoing = outgoing | self._outgoing
@@ -146,15 +147,15 @@ class Changes:
 
     def _hear(self, _: object, pid: int, __: str, payload: object) -> None:
         if pid == self._own_pid:
-            return  # told when it was made
+            return  # published when it was made
         for line in str(payload).split("\n"):
             change = _change(line)
             if change.job_id is None and line != _EVERYTHING and not self._is_puzzled:
                 self._is_puzzled = True  # once: another version may say it with each change
                 logger.warning("a notification of another process about jobs can't be read: looking at all of them")
-            self._tell_of_foreign(change)
+            self._publish_foreign(change)
 
-    def _tell_of_foreign(self, change: Change) -> None:
+    def _publish_foreign(self, change: Change) -> None:
         self._on_foreign(change)
         self._subscriptions.publish(change)
 
@@ -181,7 +182,7 @@ def _payloads(lines: Iterable[str]) -> list[str]:
     for line in lines:
         length = len(line.encode()) + 1
         if length > _LONGEST_PAYLOAD:
-            line, length = _EVERYTHING, len(_EVERYTHING) + 1  # noqa: PLW2901 - it can't be told
+            line, length = _EVERYTHING, len(_EVERYTHING) + 1  # noqa: PLW2901 - it can't be sent
         if size + length > _LONGEST_PAYLOAD and gathered:
             payloads.append("\n".join(gathered))
             gathered, size = [], 0

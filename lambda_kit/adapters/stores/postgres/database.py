@@ -5,15 +5,15 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs
 
 import asyncpg
 
 from lambda_kit.adapters.stores.alarm import Alarm
-from lambda_kit.adapters.stores.postgres.sql import MIGRATIONS
+from lambda_kit.adapters.stores.postgres.schema import MIGRATIONS, OLDEST_VERSION
+from lambda_kit.adapters.stores.postgres.url import check_url, redacted, wrong_url
 from lambda_kit.core.errors import ConfigurationError, PayloadTooLargeError, UnavailableError
 
-__all__ = ["Connection", "Database", "Row", "redacted"]
+__all__ = ["Connection", "Database", "Row"]
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
@@ -26,13 +26,7 @@ _MIGRATION_SECONDS = 60.0
 _BYTES_PER_SECOND = 2_000_000  # what a slow network brings at least
 _MOST_BYTES = 1_000_000_000  # PostgreSQL's limit of a value, and of a message, is a little more
 _TRIES = 5
-# a password with a character that should have been quoted makes another text of it, which must not be shown
-_HOST = r"(\[[0-9A-Fa-f:.]+\]|[\w.%-]*)(:[0-9]+)?"
-_URL = re.compile(
-    rf"postgres(ql)?://([^/?#@]*@)?(?P<hosts>{_HOST}(,{_HOST})*)(?P<path>/[^/?#@]*)?(\?(?P<options>[^@]*))?\Z"
-)
-_PLACES = {"host", "database", "dbname", "service"}  # options that say where
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_NEWEST_VERSION = OLDEST_VERSION - 1 + len(MIGRATIONS)
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 # What is counted after the wait for a lock is what others have committed meanwhile. In other levels, which a server, a
@@ -48,37 +42,6 @@ _READ_ONLY = "25006"  # a standby, until it is promoted or the name leads to ano
 _REFUSED = ("28", "3D", "3F", "42501", "42P01")
 _OF_OTHERS = ("42P07", "42703", "42710")  # a table, or an index, of ours is there and not ours, or lacks a column
 _NOT_ITS_FAULT = ("22", "23", "42", "54")  # a statement that is wrong: trying again would hide that
-
-
-def redacted(url: str) -> str:
-    """Where a URL leads to, without the user, the password and the options; nothing of a URL that can't be read."""
-    match = _URL.match(url)
-    return "a URL that is not shown" if match is None else f"postgresql://{match['hosts']}{match['path'] or ''}"
-
-
-def _wrong_url(where: str) -> ConfigurationError:
-    # the driver's own text may quote the URL, and the password with it
-    return ConfigurationError(
-        f"the URL of the job store at {where} is wrong; its form is postgresql://user:password@host:port/database,"
-        " with other characters than letters and digits quoted as in any URL"
-    )
-
-
-def _check_parts(url: str) -> None:
-    """Refuse a URL that can be read and leads nowhere; what can't be read is told when the store is opened."""
-    match = _URL.match(url)
-    if match is None:
-        return
-    options = parse_qs(match["options"] or "", keep_blank_values=True)
-    if not (match["hosts"] or (match["path"] or "/") != "/" or _PLACES & options.keys()):
-        raise ConfigurationError(
-            "the URL of the PostgreSQL store names neither a host nor a database: its form is "
-            "postgresql://user:password@host:port/database"
-        )
-    if options.get("sslmode", ["prefer"])[-1].replace("_", "-") not in _SSL_MODES:
-        raise ConfigurationError(
-            f"an option in the URL of the PostgreSQL store is wrong: sslmode must be one of {', '.join(_SSL_MODES)}"
-        )
 
 
 async def _prepare_session(connection: Any) -> None:
@@ -107,7 +70,7 @@ class Database:
     def __init__(self, url: str, *, schema: str, max_connections: int, statement_cache_size: int) -> None:
         if not _SCHEMA.fullmatch(schema):
             raise ConfigurationError(f"schema={schema!r}: must be letters, digits and underscores")
-        _check_parts(url)
+        check_url(url)
         self.where = redacted(url)
         self.quoted_schema = f'"{schema}"'
         self._url = url
@@ -147,7 +110,7 @@ class Database:
         except OSError:  # a certificate that is not right is also a ValueError
             raise
         except ValueError:
-            raise _wrong_url(self.where) from None
+            raise wrong_url(self.where) from None
 
     def _existing_pool(self) -> _Pool:
         if self._pool is None:
@@ -202,7 +165,7 @@ class Database:
             try:
                 return await connection.fetch(sql, *args)
             finally:
-                # waits until the server has ended a statement that was cancelled: then it is settled
+                # waits until the server has ended a statement that was cancelled: then it is done, or not
                 await pool.release(connection, timeout=_RELEASE_SECONDS)
 
     async def row(self, sql: str, *args: Any, body_size: int = 0) -> Row | None:
@@ -271,7 +234,7 @@ class Database:
         )
 
     async def _migrate(self, connection: Any) -> None:
-        if await self._version(connection) == len(MIGRATIONS):
+        if await self._version(connection) == _NEWEST_VERSION:
             return
         async with connection.transaction():
             # processes that open the store at once: one makes the schema, the others find it
@@ -279,9 +242,9 @@ class Database:
             version = await self._version(connection)
             if version is None:
                 await self._prepare_schema(connection)
-            for sql in MIGRATIONS[version or 0 :]:
+            for sql in MIGRATIONS[version - OLDEST_VERSION + 1 if version else 0 :]:
                 await connection.execute(sql.replace("@", f"{self.quoted_schema}."))
-            await connection.execute(f"UPDATE {self._version_table} SET version = $1", len(MIGRATIONS))  # noqa: S608 - checked and quoted
+            await connection.execute(f"UPDATE {self._version_table} SET version = $1", _NEWEST_VERSION)  # noqa: S608 - checked and quoted
 
     async def _prepare_schema(self, connection: Any) -> None:
         # looked for first: to make a schema needs a right that the user may not have, even if it is there
@@ -298,9 +261,15 @@ class Database:
         version: object = await connection.fetchval(f"SELECT version FROM {self._version_table}")  # noqa: S608
         if not isinstance(version, int):
             raise ConfigurationError(f"the job store at {self.where} can't be opened: {self._of_others()}")
-        if version > len(MIGRATIONS):
+        if 0 < version < OLDEST_VERSION:
+            raise ConfigurationError(
+                f"the job store at {self.where} was made by an older lambda_kit (schema version {version}, read here: "
+                f"from {OLDEST_VERSION} on): let that version finish its jobs, then drop the schema '{self._schema}', "
+                "or give this service another one"
+            )
+        if version > _NEWEST_VERSION:
             raise ConfigurationError(
                 f"the job store at {self.where} was made by a newer lambda_kit (schema version {version}, known here: "
-                f"{len(MIGRATIONS)}): update this service, or give it another schema than '{self._schema}'"
+                f"{_NEWEST_VERSION}): update this service, or give it another schema than '{self._schema}'"
             )
         return version

@@ -1,17 +1,20 @@
 """The part of `PostgresJobStore` that looks at many jobs, and what is kept beside the jobs."""
 
+import time
 from abc import ABC
 from collections.abc import Callable, Collection
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from lambda_kit.adapters.stores.postgres.changes import Changes
-from lambda_kit.adapters.stores.postgres.rows import Rows, record_of
+from lambda_kit.adapters.stores.postgres.rows import Known, Rows, record_of
 from lambda_kit.adapters.stores.postgres.sql import Statements
-from lambda_kit.adapters.stores.records import SILENT_SECONDS, cursor_number, decode_event, new_cursor
 from lambda_kit.core.model.events import EventPage
 from lambda_kit.core.model.job import Job, JobStatus
-from lambda_kit.core.ports.store import Change, Delivery, JobPage, JobStore, OnChange
+from lambda_kit.core.ports.store import Change, Delivery, JobPage, OnChange
+from lambda_kit.core.ports.store_base import JobStoreBase
+from lambda_kit.core.ports.store_clock import StoreClock
+from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, decode_event, new_cursor
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.postgres.database import Database
@@ -22,22 +25,25 @@ _ABOVE_ALL = 2**63 - 1
 _PURGE_BATCH = 500
 
 
-class PostgresShared(JobStore, ABC):
-    """Lists, logs, watches, slots, the outbox and the processes that live.
+class PostgresShared(JobStoreBase[Known], ABC):
+    """Lists, logs, subscriptions, slots, the outbox and the workers.
 
     Args:
         database: Where it all is.
         schema: The name of the schema there.
         event_log_size: How many events are kept of each job.
-        clock: Gives the time in seconds since the epoch.
+        clock: Gives the time in seconds since the epoch. None: the database does.
     """
 
-    def __init__(self, database: "Database", *, schema: str, event_log_size: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: "Database", *, schema: str, event_log_size: int, clock: Callable[[], float] | None
+    ) -> None:
+        self._store_clock = StoreClock(clock)
+        super().__init__(event_log_size=event_log_size, clock=self._store_clock)
         self._database = database
         self._sql = Statements(database.quoted_schema)
         self._changes = Changes(database, f"lambda_kit {schema}", self._heard)
-        self._clock = clock
-        self._rows = Rows(database, self._sql, self._changes, clock, event_log_size)
+        self._rows = Rows(database, self._sql, self._changes, self._clock, event_log_size)
 
     def _heard(self, change: Change) -> None:
         self._rows.forget(change.job_id)
@@ -46,27 +52,34 @@ class PostgresShared(JobStore, ABC):
         await self.stop()
         try:
             await self._database.open()
+            await self._ask_time(self._sql.now)
             await self._changes.open()
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        await self._database.close()  # first: what is under way is told of when it has ended
+        await self._database.close()  # first: what is under way is published when it has ended
         await self._rows.close()
         await self._changes.close()
 
-    # --- the processes that share the store ---
+    # --- workers ---
 
     async def heartbeat(self, worker_id: str, *, lease_seconds: float) -> None:
-        await self._database.rows(self._sql.heartbeat, worker_id, self._clock() + lease_seconds)
+        await self._ask_time(self._sql.heartbeat, worker_id, self._clock() + lease_seconds)
+
+    async def _ask_time(self, sql: str, *args: object) -> None:
+        asked_at = time.monotonic()
+        row = await self._database.row(sql, *args)
+        if row is not None:
+            self._store_clock.sample(row[0], asked_at=asked_at)
 
     async def workers(self) -> list[str]:
         return [row["worker_id"] for row in await self._database.rows(self._sql.workers)]
 
     async def expire_worker(self, worker_id: str) -> None:
         await self._database.rows(self._sql.expire_worker, worker_id, self._clock())
-        self._changes.publish(Change(None))  # it may have died between a change and telling others of it
+        self._changes.publish(Change(None))  # it may have died between a change and its notification
 
     async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
         rows = await self._database.rows(self._sql.adopt, worker_id, list(tools), self._clock(), limit)
@@ -80,12 +93,17 @@ class PostgresShared(JobStore, ABC):
         *,
         tool: str | None = None,
         statuses: Collection[JobStatus] = (),
+        principal: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> JobPage:
         below = _ABOVE_ALL if cursor is None else cursor_number(cursor)
         wanted = [str(status) for status in statuses]
-        rows = await self._database.rows(self._sql.list, below, self._clock(), tool, wanted, limit + 1)
+        args = (below, self._clock(), tool, wanted, limit + 1)
+        if principal is None:
+            rows = await self._database.rows(self._sql.list, *args)
+        else:
+            rows = await self._database.rows(self._sql.list_of_principal, *args, principal)
         next_cursor = new_cursor(rows[limit - 1]["number"]) if len(rows) > limit else None
         return JobPage([record_of(row) for row in rows[:limit]], next_cursor)
 
@@ -146,7 +164,7 @@ class PostgresShared(JobStore, ABC):
 
     async def purge(self) -> int:
         count = 0
-        await self._database.rows(self._sql.forget_owners, self._clock() - SILENT_SECONDS)
+        await self._database.rows(self._sql.forget_workers, self._clock() - SILENT_SECONDS)
         while True:
             row = await self._database.row(self._sql.purge, self._clock(), _PURGE_BATCH)
             gone = 0 if row is None else int(row[0])

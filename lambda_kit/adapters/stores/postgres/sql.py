@@ -1,96 +1,6 @@
-"""The tables of `PostgresJobStore`, and its statements. ``@`` stands for the schema."""
+"""The statements of `PostgresJobStore`. ``@`` stands for the schema."""
 
-__all__ = ["MIGRATIONS", "Statements"]
-
-# Each entry brings the schema from the version before to the next one; entries are never changed, only added.
-MIGRATIONS = (
-    """
-CREATE TABLE @jobs (
-    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    id text COLLATE "C" NOT NULL UNIQUE,
-    idempotency_key text COLLATE "C",
-    version bigint NOT NULL DEFAULT 1,
-    record bytea NOT NULL,
-    tool text COLLATE "C" NOT NULL,
-    status text COLLATE "C" NOT NULL,
-    assigned_worker text COLLATE "C",
-    home text COLLATE "C",
-    lease_token bigint NOT NULL,
-    lease_expires_at double precision,
-    expires_at double precision,
-    cancel_requested boolean NOT NULL,
-    last_seq bigint NOT NULL,
-    event_count bigint NOT NULL,
-    batch_token bigint NOT NULL,
-    batch bigint NOT NULL,
-    request_type text,
-    request bytea,
-    result bytea
-) WITH (autovacuum_vacuum_scale_factor = 0.05);
--- Bodies are mostly compressed or small: they are kept as they are.
-ALTER TABLE @jobs ALTER request SET STORAGE EXTERNAL, ALTER result SET STORAGE EXTERNAL;
-CREATE UNIQUE INDEX jobs_by_key ON @jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX jobs_pending ON @jobs (tool, number) WHERE status = 'pending';
-CREATE INDEX jobs_executing ON @jobs (tool, lease_expires_at) WHERE status = 'executing';
-CREATE INDEX jobs_expiring ON @jobs (expires_at) WHERE expires_at IS NOT NULL;
-CREATE TABLE @events (job bigint, seq bigint, event bytea NOT NULL, PRIMARY KEY (job, seq));
-CREATE TABLE @sinks (sink text COLLATE "C" PRIMARY KEY);
-CREATE TABLE @outbox (
-    sink text COLLATE "C",
-    job bigint,
-    after_seq bigint NOT NULL DEFAULT 0,
-    holder text COLLATE "C",
-    leased_until double precision NOT NULL DEFAULT 0,
-    PRIMARY KEY (sink, job)
-);
-CREATE INDEX outbox_job ON @outbox (job);
-CREATE TABLE @workers (worker_id text COLLATE "C" PRIMARY KEY, alive_until double precision NOT NULL);
-CREATE TABLE @slots (
-    name text COLLATE "C",
-    holder text COLLATE "C",
-    expires_at double precision NOT NULL,
-    PRIMARY KEY (name, holder)
-);
-
--- Each statement in a function sees what was committed before it began: also by the last holder of the lock.
--- Far from the limit many are let in at once: fewer than there are connections can be on their way unseen, and "far" is
--- farther than that. Near the limit NULL is returned: ask again with is_near, one at a time then, with none on its way.
-CREATE FUNCTION @admits(wanted text, most bigint, is_near boolean) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    lock_key bigint := hashtextextended('@jobs ' || wanted, 0);
-    unfinished bigint;
-BEGIN
-    IF is_near THEN
-        PERFORM pg_advisory_xact_lock(lock_key);
-    ELSE
-        PERFORM pg_advisory_xact_lock_shared(lock_key);
-    END IF;
-    SELECT count(*) INTO unfinished FROM (
-        SELECT FROM @jobs WHERE tool = wanted AND status = 'pending'
-        UNION ALL
-        SELECT FROM @jobs WHERE tool = wanted AND status = 'executing'
-        LIMIT most
-    ) AS jobs;
-    IF is_near OR unfinished < most - current_setting('max_connections')::bigint THEN
-        RETURN unfinished < most;
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE FUNCTION @acquire_slot(wanted text, by_holder text, most bigint, at double precision, until double precision)
-RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('@slots ' || wanted, 0));
-    DELETE FROM @slots WHERE name = wanted AND expires_at <= at;
-    UPDATE @slots SET expires_at = until WHERE name = wanted AND holder = by_holder;
-    IF FOUND THEN
-        RETURN true;
-    END IF;
-    INSERT INTO @slots
-        SELECT wanted, by_holder, until WHERE (SELECT count(*) FROM @slots WHERE name = wanted) < most;
-    RETURN FOUND;
-END $$;
-""",
-)
+__all__ = ["Statements"]
 
 _STATE = (
     "j.number, j.version, j.record, j.lease_expires_at, j.assigned_worker, j.last_seq, j.event_count, j.batch_token,"
@@ -101,18 +11,18 @@ _STATE = (
 _CREATE = """
 WITH {gate} given AS MATERIALIZED (
     SELECT * FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::double precision[],
-        $9::bigint[], $10::bigint[], $11::bytea[], $12::text[], $13::bytea[]
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
+        $9::double precision[], $10::bigint[], $11::bigint[], $12::bytea[], $13::text[], $14::bytea[]
     ) WITH ORDINALITY AS given (
-        id, idempotency_key, tool, status, assigned_worker, home, lease_token, lease_expires_at,
+        id, idempotency_key, tool, status, assigned_worker, home, principal, lease_token, lease_expires_at,
         last_seq, event_count, record, request_type, request, n
     )
 ), new AS (
     INSERT INTO @jobs (
-        id, idempotency_key, tool, status, assigned_worker, home, lease_token, lease_expires_at,
+        id, idempotency_key, tool, status, assigned_worker, home, principal, lease_token, lease_expires_at,
         last_seq, event_count, record, request_type, request, cancel_requested, batch_token, batch
     )
-    SELECT id, idempotency_key, tool, status, assigned_worker, home, lease_token, lease_expires_at,
+    SELECT id, idempotency_key, tool, status, assigned_worker, home, principal, lease_token, lease_expires_at,
         last_seq, event_count, record, request_type, request, false, 0, 0
     FROM given {is_open} ORDER BY n
     ON CONFLICT DO NOTHING
@@ -120,14 +30,14 @@ WITH {gate} given AS MATERIALIZED (
 ), event AS (
     INSERT INTO @events
     SELECT number, seq, event
-    FROM unnest($14::bigint[], $15::bigint[], $16::bytea[]) AS log (n, seq, event)
+    FROM unnest($15::bigint[], $16::bigint[], $17::bytea[]) AS log (n, seq, event)
         JOIN given USING (n) JOIN new USING (id)
 ), delivery AS (
     INSERT INTO @outbox (sink, job) SELECT sink, number FROM @sinks, new
 )
 SELECT {answer}
 """
-_GATE = "gate AS MATERIALIZED (SELECT @admits($17, $18, $19) AS is_open),"
+_GATE = "gate AS MATERIALIZED (SELECT @admits($18, $19, $20) AS is_open),"
 
 # A row is changed if it is as it was read; nothing else in the statement is done for it if it is not. So what the
 # statement sees of its log is what was there when the row was read.
@@ -162,6 +72,15 @@ WITH given AS MATERIALIZED (
 SELECT * FROM changed
 """
 
+_LIST = """
+SELECT number, record, lease_expires_at, assigned_worker FROM @jobs
+WHERE number < $1 AND (expires_at > $2) IS NOT FALSE AND ($3::text IS NULL OR tool = $3)
+    AND (cardinality($4::text[]) = 0 OR status = ANY ($4)) {principal}
+ORDER BY number DESC LIMIT $5
+"""
+
+_NOW = "extract(epoch FROM clock_timestamp())::double precision"
+
 _FORGET = """), events AS (
     DELETE FROM @events USING gone WHERE job = number
 ), deliveries AS (
@@ -180,7 +99,12 @@ class Statements:
 
     def __init__(self, schema: str) -> None:
         def statement(sql: str) -> str:
-            return sql.replace("@state", _STATE).replace("@forget", _FORGET).replace("@", schema + ".")
+            return (
+                sql.replace("@state", _STATE)
+                .replace("@now", _NOW)
+                .replace("@forget", _FORGET)
+                .replace("@", schema + ".")
+            )
 
         self.create = statement(_CREATE.format(gate="", is_open="", answer="id, number FROM new"))
         self.create_gated = statement(
@@ -210,9 +134,6 @@ class Statements:
         self.result = statement(
             "SELECT record, result FROM @jobs WHERE id = $1 AND result IS NOT NULL AND (expires_at > $2) IS NOT FALSE"
         )
-        self.discard = statement(
-            "WITH gone AS (DELETE FROM @jobs WHERE number = $1 AND version = $2 RETURNING number @forget"
-        )
         self.forget_expired = statement("""
             WITH gone AS (
                 DELETE FROM @jobs WHERE expires_at <= $3 AND number IN (
@@ -234,16 +155,17 @@ class Statements:
             UPDATE @jobs AS j SET lease_expires_at = $3, version = version + 1 FROM held
             WHERE j.number = held.number RETURNING j.id, j.lease_token, j.cancel_requested, j.version
         """)
-        self.lost = statement(
+        self.overdue = statement(
             "SELECT @state FROM @jobs AS j WHERE status = 'executing' AND lease_expires_at <= $1"
             " ORDER BY number LIMIT $2"
         )
+        self.now = statement("SELECT @now")
         self.heartbeat = statement(
             "INSERT INTO @workers VALUES ($1, $2)"
-            " ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until"
+            " ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until RETURNING @now"
         )
         self.workers = statement("SELECT worker_id FROM @workers")
-        self.forget_owners = statement("DELETE FROM @workers WHERE alive_until <= $1")
+        self.forget_workers = statement("DELETE FROM @workers WHERE alive_until <= $1")
         self.expire_worker = statement("""
             WITH dead AS (
                 DELETE FROM @workers WHERE worker_id = $1
@@ -268,12 +190,8 @@ class Statements:
             FROM orphans WHERE j.number = orphans.number
             RETURNING @state
         """)
-        self.list = statement("""
-            SELECT number, record, lease_expires_at, assigned_worker FROM @jobs
-            WHERE number < $1 AND (expires_at > $2) IS NOT FALSE AND ($3::text IS NULL OR tool = $3)
-                AND (cardinality($4::text[]) = 0 OR status = ANY ($4))
-            ORDER BY number DESC LIMIT $5
-        """)
+        self.list = statement(_LIST.format(principal=""))
+        self.list_of_principal = statement(_LIST.format(principal="AND principal = $6"))
         self.counts = statement(
             "SELECT tool, status, count(*) FROM @jobs WHERE (expires_at > $1) IS NOT FALSE GROUP BY tool, status"
         )

@@ -1,14 +1,16 @@
-"""The Lua scripts of `RedisJobStore` that look at many jobs, or at none. See `redis_lua` for the keys."""
+"""The Lua scripts of `RedisJobStore` that look at many jobs, or at none. See `lua` for the keys."""
 
 from lambda_kit.adapters.stores.redis.lua import Script
 
 __all__ = [
     "ACQUIRE_SLOT",
     "ADOPT",
-    "BURY",
     "CHECK",
     "COUNT",
+    "EXPIRE_WORKER",
+    "HEARTBEAT",
     "LIST",
+    "LIST_OF_PRINCIPAL",
     "MARK_DELIVERED",
     "PLACES",
     "PURGE",
@@ -20,11 +22,16 @@ redis.call('SET', base .. 'layout', ARGV[1], 'NX')
 return redis.call('GET', base .. 'layout')
 """)
 
-BURY = Script("""
+HEARTBEAT = Script("""
+redis.call('ZADD', base .. 'alive', ARGV[2], ARGV[1])
+return redis.call('TIME')
+""")
+
+EXPIRE_WORKER = Script("""
 redis.call('ZREM', base .. 'alive', ARGV[1])
 for _, id in ipairs(redis.call('ZRANGE', base .. 'leases', 0, -1)) do
-  if redis.call('HGET', key('job', id), 'lo') == ARGV[1] then
-    redis.call('HSET', key('job', id), 'le', ARGV[2])
+  if redis.call('HGET', key('job', id), 'tb') == ARGV[1] then
+    redis.call('HSET', key('job', id), 'v', ARGV[3], 'le', ARGV[2])
     redis.call('ZADD', base .. 'leases', ARGV[2], id)
   end
 end
@@ -36,9 +43,9 @@ end
 """)
 
 ADOPT = Script("""
-local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local me, now, limit, write = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local orphans = {}
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   for _, worker_id in ipairs(redis.call('SMEMBERS', key('queues', ARGV[i]))) do
     local until_ = tonumber(redis.call('ZSCORE', base .. 'alive', worker_id) or '-inf')
     if worker_id ~= me and (worker_id == '' or not until_ or until_ <= now) then
@@ -54,7 +61,7 @@ for i = 1, math.min(limit, #orphans) do
   if job then
     remove(job)
     job.tb = me
-    redis.call('HSET', key('job', job.id), 'tb', me)
+    redis.call('HSET', key('job', job.id), 'v', write, 'tb', me)
     add(job)
     adopted[#adopted + 1] = state(job.id)
   end
@@ -76,6 +83,24 @@ end
 table.sort(found, function(a, b) return a[2] > b[2] end)
 local answer = {}
 for i = 1, math.min(limit, #found) do answer[i] = {found[i][2], state(found[i][1])} end
+return answer
+""")
+
+LIST_OF_PRINCIPAL = Script("""
+local below, limit, tool, of = ARGV[1], tonumber(ARGV[2]), ARGV[3], key('of', ARGV[4])
+local wanted, answer, start = {}, {}, 0
+for i = 5, #ARGV do wanted[ARGV[i]] = true end
+while #answer < limit do
+  local ids = redis.call('ZREVRANGEBYSCORE', of, below, '-inf', 'WITHSCORES', 'LIMIT', start, limit)
+  if #ids == 0 then break end
+  start = start + limit
+  for k = 1, #ids, 2 do
+    local job, n = load(ids[k]), tonumber(ids[k + 1])
+    if #answer < limit and job and tonumber(job.n) == n and wanted[job.st] and (tool == '' or job.tool == tool) then
+      answer[#answer + 1] = {n, state(job.id)}
+    end
+  end
+end
 return answer
 """)
 
@@ -122,7 +147,7 @@ while #answer < limit do
   for _, id in ipairs(ids) do
     local job = load(id)
     local is_free = job and not is_expired(job, now)
-    local home = job and redis.call('HGET', key('job', id), 'lo')
+    local home = job and redis.call('HGET', key('job', id), 'h')
     if is_free and holder ~= '' and home ~= holder then
       local alive = tonumber(redis.call('ZSCORE', base .. 'alive', home) or '-inf') or 0
       is_free = alive <= now

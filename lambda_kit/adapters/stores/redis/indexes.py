@@ -2,29 +2,28 @@
 
 import importlib
 import time
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Any
 
-from cachetools import LRUCache
-
-from lambda_kit.adapters.stores.records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
 from lambda_kit.adapters.stores.redis import index_scripts as scripts
-from lambda_kit.adapters.stores.redis.known import STATE, Known, known_job
+from lambda_kit.adapters.stores.redis.jobs import Known, RedisJobs, known_job
 from lambda_kit.adapters.stores.redis.scripts import READ_BY_KEY
 from lambda_kit.core.errors import ConfigurationError, MissingExtraError
 from lambda_kit.core.model.job import FINAL_STATUSES, Job, JobStatus
-from lambda_kit.core.ports.store import Delivery, JobPage, JobStore, OnChange
+from lambda_kit.core.ports.store import Delivery, JobPage, OnChange
+from lambda_kit.core.ports.store_base import JobStoreBase
+from lambda_kit.core.ports.store_clock import StoreClock
+from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.redis.session import RedisSession
 
 __all__ = ["RedisIndexes"]
 
-_KNOWN_JOBS = 10_000
 _BATCH = 100
 
 
-class RedisIndexes(JobStore):
+class RedisIndexes(JobStoreBase[Known]):
     """The half of `RedisJobStore` that finds jobs, and knows who waits for what. Arguments as there."""
 
     def __init__(
@@ -35,59 +34,65 @@ class RedisIndexes(JobStore):
         max_connections: int = 4,
         timeout_seconds: float = 5.0,
         event_log_size: int = 10_000,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        for name, value in (("event_log_size", event_log_size), ("max_connections", max_connections)):
-            if value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
+        if max_connections < 1:
+            raise ValueError(f"max_connections={max_connections}: must be at least 1")
         if not prefix or any(character in prefix for character in "{} \r\n"):
             raise ConfigurationError(f"prefix={prefix!r}: must not be empty, nor have braces or white space")
-        self._event_log_size = event_log_size
-        self._clock = clock
-        # what this object saw last of jobs that wait or run: most changes need no reading first
-        self._known: LRUCache[str, Known] = LRUCache(_KNOWN_JOBS)
+        self._store_clock = StoreClock(clock)
+        super().__init__(event_log_size=event_log_size, clock=self._store_clock)
         self._session: RedisSession = _session_class()(
             url,
             f"{{{prefix}}}:",
             max_connections=max_connections,
             timeout_seconds=timeout_seconds,
-            on_gap=self._known.clear,
+            on_gap=lambda: self._jobs.forget(None),
         )
+        self._jobs = RedisJobs(self._session, self._clock, event_log_size)
         self._run = self._session.run
 
     async def start(self) -> None:
         await self._session.start()
+        await self._ask_time(self._session.command(b"TIME"))
 
     async def stop(self) -> None:
         await self._session.stop()
-        self._known.clear()
+        self._jobs.forget(None)
 
     # --- looking for one ---
 
     async def get(self, job_id: str) -> Job | None:
-        return self._unless_expired(await self._read(job_id))
+        known = await self._jobs.read(job_id)
+        return None if known is None else known.job
 
     async def find_by_key(self, idempotency_key: str) -> Job | None:
         state = await self._run(READ_BY_KEY, idempotency_key)
         return None if state is None else self._unless_expired(known_job(state))
 
-    # --- the processes that share the store ---
+    # --- workers ---
 
     async def heartbeat(self, worker_id: str, *, lease_seconds: float) -> None:
-        until = repr(self._clock() + lease_seconds).encode()
-        await self._session.command(b"ZADD", self._session.key("alive"), until, worker_id.encode())
+        await self._ask_time(self._run(scripts.HEARTBEAT, worker_id, self._clock() + lease_seconds))
+
+    async def _ask_time(self, question: Awaitable[Any]) -> None:
+        asked_at = time.monotonic()
+        seconds, microseconds = await question
+        self._store_clock.sample(int(seconds) + int(microseconds) / 1e6, asked_at=asked_at)
 
     async def workers(self) -> list[str]:
         names = await self._session.command(b"ZRANGE", self._session.key("alive"), b"0", b"-1")
         return [worker_id.decode() for worker_id in names]
 
     async def expire_worker(self, worker_id: str) -> None:
-        await self._run(scripts.BURY, worker_id, self._clock())
+        await self._run(scripts.EXPIRE_WORKER, worker_id, self._clock(), self._session.new_write_id())
 
     async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
-        states = await self._run(scripts.ADOPT, worker_id, self._clock(), limit, *tools)
+        write_id = self._session.new_write_id()
+        states = await self._run(scripts.ADOPT, worker_id, self._clock(), limit, write_id, *tools)
         adopted = [known for state in states if (known := known_job(state)) is not None]
-        self._known.update((known.job.id, known) for known in adopted)
+        for known in adopted:
+            self._jobs.remember(known)
         return [known.job for known in adopted]
 
     # --- looking around ---
@@ -97,6 +102,7 @@ class RedisIndexes(JobStore):
         *,
         tool: str | None = None,
         statuses: Collection[JobStatus] = (),
+        principal: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> JobPage:
@@ -104,7 +110,10 @@ class RedisIndexes(JobStore):
         names = [status.value for status in statuses or JobStatus]
         found: list[Known] = []
         while True:
-            entries = await self._run(scripts.LIST, below, limit + 1, tool or "", *names)
+            if principal is None:
+                entries = await self._run(scripts.LIST, below, limit + 1, tool or "", *names)
+            else:
+                entries = await self._run(scripts.LIST_OF_PRINCIPAL, below, limit + 1, tool or "", principal, *names)
             now = self._clock()
             found += [
                 known
@@ -127,7 +136,7 @@ class RedisIndexes(JobStore):
         places = await self._run(scripts.PLACES, *job_ids)
         return {job_id: place for job_id, place in zip(job_ids, places, strict=True) if place}
 
-    # --- watches ---
+    # --- subscriptions ---
 
     def subscribe(self, on_change: OnChange) -> Callable[[], None]:
         return self._session.subscribe(on_change)
@@ -169,9 +178,6 @@ class RedisIndexes(JobStore):
                 return gone
 
     # --- inside ---
-
-    async def _read(self, job_id: str) -> Known | None:
-        return known_job(await self._session.command(b"HMGET", self._session.key("job", job_id), *STATE))
 
     def _unless_expired(self, known: Known | None) -> Job | None:
         return None if known is None or is_expired(known.job, self._clock()) else known.job

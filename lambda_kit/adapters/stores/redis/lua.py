@@ -8,28 +8,28 @@ They only compare and set: which status may follow which, and what becomes of a 
 
 Each key begins with ``{prefix}:``, so that all are in one slot of a cluster::
 
-    job:ID              hash; r: the record, v: id of the write that made it, n: number by creation, st: status,
-                        tool, key: idempotency key, tk: lease token, lo: lease worker_id, le: when the lease runs out,
-                        tb: in whose queue it waits, c: 1 if its cancel was requested, p: progress,
-                        exp: when it expires, seq: last event, bt and bn: last batch of events,
-                        q and qt: request and its type, b: result. A member that changes without the record (tb, le,
-                        c, p) counts more than the record's.
+    job:ID              hash; r: the record, v: id of the write that made it what it is, n: number by creation,
+                        st: status, tool, key: idempotency key, of: principal, tk: lease token, h: home, le: when the
+                        lease runs out, tb: assigned worker, c: 1 if its cancel was requested, exp: when it expires,
+                        seq: last event, bt and bn: last batch of events, q and qt: request and its type, b: result.
+                        Members that change without the record (tb, le) count more than the record's.
     log:ID              stream; the ids are the numbers of the events
     key:KEY             id of the job with that idempotency key
     number              counter of creations
-    tools               set of the tools that have had jobs
+    of:PRINCIPAL        sorted set of job ids by creation number
+    tools               set of the tools of all jobs so far
     is:STATUS:TOOL      sorted set of job ids by creation number
     expiry:STATUS:TOOL  sorted set of the final ones by expiry
     leases              sorted set of executing jobs by the end of their lease
-    queues:TOOL         set of the processes that have pending jobs of a tool; empty: nobody's
-    queue:N:TOOL:OWNER  sorted set of these by creation number; N: length of the tool's name
-    alive               sorted set of processes by the time until which they live
+    queues:TOOL         set of the workers that have pending jobs of a tool; empty: no worker
+    queue:N:TOOL:WORKER sorted set of these by creation number; N: length of the tool's name
+    alive               sorted set of workers by the end of the lease of their last heartbeat
     slots               set of the names of which there were slots
     slots:NAME          sorted set of holders by the end of their lease
     sinks               set of sinks
     confirmed:SINK      hash; job id to the last event that was confirmed
-    ready:SINK          sorted set, by creation number, of jobs that the sink is to be told of
-    given:SINK          hash; job id to when a lease of the delivery runs out, and its holder
+    ready:SINK          sorted set, by creation number, of jobs with something to deliver
+    given:SINK          hash; job id to the end of the lease of its delivery, and its holder
     layout              version of all this
 """
 
@@ -37,7 +37,7 @@ import hashlib
 
 __all__ = ["LAYOUT", "Script"]
 
-LAYOUT = 1
+LAYOUT = 2
 """The version of the keys' meaning."""
 
 _COMMON = """
@@ -46,14 +46,15 @@ local function key(kind, name) return base .. kind .. ':' .. name end
 local function queue(tool, worker_id) return key('queue', #tool .. ':' .. tool .. ':' .. worker_id) end
 
 local function load(id)
-  local m = redis.call('HMGET', key('job', id), 'v', 'n', 'st', 'tool', 'tb', 'le', 'exp', 'key', 'seq', 'tk', 'c')
+  local m = redis.call('HMGET', key('job', id), 'v', 'n', 'st', 'tool', 'tb', 'le', 'exp', 'key', 'seq', 'tk', 'c',
+    'of')
   if not m[1] then return nil end
   return {id = id, v = m[1], n = m[2], st = m[3], tool = m[4], tb = m[5], le = m[6], exp = m[7], key = m[8],
-    seq = m[9], tk = m[10], c = m[11]}
+    seq = m[9], tk = m[10], c = m[11], of = m[12]}
 end
 
 local function state(id)
-  return redis.call('HMGET', key('job', id), 'r', 'v', 'n', 'tb', 'le', 'c', 'p')
+  return redis.call('HMGET', key('job', id), 'r', 'v', 'n', 'tb', 'le', 'seq', 'bt', 'bn')
 end
 
 local function add(job)
@@ -96,6 +97,7 @@ local function forget(job)
   if job.key ~= '' and redis.call('GET', key('key', job.key)) == job.id then
     redis.call('DEL', key('key', job.key))
   end
+  if job.of ~= '' then redis.call('ZREM', key('of', job.of), job.id) end
   forget_deliveries(job.id)
 end
 
@@ -109,9 +111,17 @@ local function to_deliver(job)
   end
 end
 
-local function log_status(job, now, size)
-  local seq = redis.call('HINCRBY', key('job', job.id), 'seq', 1)
-  redis.call('XADD', key('log', job.id), 'MAXLEN', size, seq .. '-0', 't', now, 'st', job.st)
+-- appends the entries that are described by ARGV from `first` on; their bodies are in BLOBS from `body` on
+local function append(id, size, first, body)
+  for i = first, #ARGV, 4 do
+    if ARGV[i + 3] ~= '' then
+      redis.call('XADD', key('log', id), 'MAXLEN', size, ARGV[i] .. '-0', 't', ARGV[i + 1], 'st', ARGV[i + 3])
+    else
+      redis.call('XADD', key('log', id), 'MAXLEN', size, ARGV[i] .. '-0', 't', ARGV[i + 1], 's', ARGV[i + 2],
+        'b', BLOBS[body])
+      body = body + 1
+    end
+  end
 end
 
 local function publish(write, status, c, id)

@@ -1,4 +1,4 @@
-"""What a `RedisJobStore` has open: connections for calls, the subscription, and who watches."""
+"""What a `RedisJobStore` has open: connections for calls, the subscription, and the subscribers."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,10 @@ from typing import Any
 
 from cachetools import FIFOCache
 
+from lambda_kit.adapters.stores.redis.connections import Connections, RedisAddress
 from lambda_kit.adapters.stores.redis.index_scripts import CHECK
-from lambda_kit.adapters.stores.redis.link import Link, RedisAddress
 from lambda_kit.adapters.stores.redis.lua import LAYOUT, Script
-from lambda_kit.adapters.stores.redis.watch import Subscription
+from lambda_kit.adapters.stores.redis.subscription import Subscription
 from lambda_kit.core.errors import ConfigurationError, LambdaKitError, StoreError, UnavailableError
 from lambda_kit.core.ports.store import Change
 from lambda_kit.core.ports.subscriptions import Subscriptions, change_of
@@ -44,24 +44,24 @@ class RedisSession:
         self._address = RedisAddress(url, timeout_seconds=timeout_seconds)
         self._base = base
         self._timeout_seconds = timeout_seconds
-        self._link = Link(self._address, base.encode(), max_connections=max_connections)
+        self._connections = Connections(self._address, base.encode(), max_connections=max_connections)
         self._subscription: Subscription | None = None
         self._subscriptions = Subscriptions()
         self.subscribe = self._subscriptions.subscribe
         self.publish = self._subscriptions.publish
-        self._tell_store_of_gap = on_gap
+        self._on_gap = on_gap
         self._is_puzzled = False
         self._origin = os.urandom(8).hex()
         self._numbers = itertools.count(1)
         self._unsure: FIFOCache[str, None] = FIFOCache(_UNSURE_WRITES)
-        self.run = self._link.run
-        self.command = self._link.command
-        self.bulk = self._link.bulk
+        self.run = self._connections.run
+        self.command = self._connections.command
+        self.bulk = self._connections.bulk
 
     async def start(self) -> None:
         """Connect, see whether this Redis will do, and subscribe. As `JobStore.start`."""
         await self.stop()
-        self._link.open()
+        self._connections.open()
         self._address.is_opening = True
         try:
             await self._check()
@@ -78,7 +78,7 @@ class RedisSession:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             await subscription.stop()
-        await self._link.close()
+        await self._connections.close()
 
     def key(self, *parts: str) -> bytes:
         """The name of a key."""
@@ -93,8 +93,8 @@ class RedisSession:
     ) -> Any:
         """Run a script that changes a job and publishes that under `write_id`.
 
-        Its success is for the caller to tell the watches. Where it is not known whether it was made, also since the
-        caller is cancelled, they are told to look.
+        Its success is for the caller to publish. Where it is not known whether it was made, also since the caller is
+        cancelled, subscribers get a change without a status: they look.
         """
         try:
             return await self.run(script, job_id, write_id, *args, blobs=blobs)
@@ -125,12 +125,12 @@ class RedisSession:
             return
         if write_id.startswith(self._origin):
             if write_id not in self._unsure:
-                return  # told already
+                return  # published already
             del self._unsure[write_id]
         self.publish(change_of(job_id, None if status == "-" else status, cancel_requested=cancel_requested == "1"))
 
     def _miss(self) -> None:
-        self._tell_store_of_gap()
+        self._on_gap()
         self.publish(Change(None))
 
     async def _check(self) -> None:
@@ -146,13 +146,15 @@ class RedisSession:
                 "write: it is another application's; use another prefix, or another database"
             )
         if layout != str(LAYOUT):
+            is_older = int(layout) < LAYOUT
             raise ConfigurationError(
-                f"the jobs in Redis under '{self._base}' were written by another version of lambda_kit "
-                f"(layout {layout}, this one knows {LAYOUT}): use another prefix, or that version"
+                f"the jobs in Redis under '{self._base}' were written by {'an older' if is_older else 'a newer'} "
+                f"version of lambda_kit (layout {layout}, this one knows {LAYOUT}): "
+                f"{'let that version finish its jobs, then ' if is_older else ''}use another prefix, or that version"
             )
         with contextlib.suppress(ConfigurationError, StoreError):  # not everybody may ask, or is answered
             _, limit = await self.command(b"CONFIG", b"GET", b"proto-max-bulk-len")
-            self._link.most_bytes = int(limit)
+            self._connections.most_bytes = int(limit)
         try:
             info = b"\n".join([await self.command(b"INFO", section) for section in (b"server", b"memory")]).decode()
         except ConfigurationError:

@@ -18,7 +18,7 @@ _SORTED: Final = (
     ("jobs", "lease_expires_at"),
     ("jobs", "expires_at"),
     ("jobs", "change"),
-    ("tombstones", "change"),
+    ("jobs", "principal"),
     ("requests", "number"),
     ("results", "number"),
     ("events", "number"),
@@ -28,7 +28,7 @@ _SORTED: Final = (
     ("outbox", "sink"),
     ("outbox", "number"),
 )
-_PARTIAL: Final = ("idempotency_key", "lease_expires_at", "expires_at")  # their indexes have no NULL
+_PARTIAL: Final = ("idempotency_key", "lease_expires_at", "expires_at", "principal")  # their indexes have no NULL
 
 
 def read_edges(connection: sqlite3.Connection) -> None:

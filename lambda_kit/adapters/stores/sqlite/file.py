@@ -18,10 +18,10 @@ T = TypeVar("T")
 _APPLICATION_ID: Final = 0x6C6B6A73  # marks the file as ours: "lkjs"
 _WAL_BYTES: Final = 64 * 1024 * 1024  # what is kept of the write-ahead log after large bodies went through it
 
-_VERSION_1 = (
-    # `number` and `change` are the last ones given out; tombstones up to `trimmed` are gone
-    "CREATE TABLE counters (number INTEGER NOT NULL, change INTEGER NOT NULL, trimmed INTEGER NOT NULL)",
-    "INSERT INTO counters VALUES (0, 0, 0)",
+_VERSION_2 = (
+    # the last numbers that were given out
+    "CREATE TABLE counters (number INTEGER NOT NULL, change INTEGER NOT NULL)",
+    "INSERT INTO counters VALUES (0, 0)",
     """CREATE TABLE jobs (
         number INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
@@ -30,6 +30,7 @@ _VERSION_1 = (
         status TEXT NOT NULL,
         assigned_worker TEXT,
         home TEXT,
+        principal TEXT,
         cancel_requested INTEGER NOT NULL,
         lease_expires_at REAL,
         expires_at REAL,
@@ -50,8 +51,7 @@ _VERSION_1 = (
     "CREATE INDEX jobs_by_lease ON jobs (lease_expires_at) WHERE lease_expires_at IS NOT NULL",
     "CREATE INDEX jobs_by_expiry ON jobs (expires_at) WHERE expires_at IS NOT NULL",
     "CREATE INDEX jobs_by_change ON jobs (change, origin)",
-    # what was forgotten and is to be told: a job that is gone has no row that says so
-    "CREATE TABLE tombstones (change INTEGER PRIMARY KEY, id TEXT NOT NULL, origin INTEGER NOT NULL)",
+    "CREATE INDEX jobs_by_principal ON jobs (principal, number) WHERE principal IS NOT NULL",
     # large bodies: small ones are with their jobs
     "CREATE TABLE requests (number INTEGER PRIMARY KEY, content_type TEXT NOT NULL, content BLOB NOT NULL)",
     "CREATE TABLE results (number INTEGER PRIMARY KEY, content_type TEXT NOT NULL, content BLOB NOT NULL)",
@@ -70,8 +70,11 @@ _VERSION_1 = (
     "CREATE INDEX outbox_by_number ON outbox (number)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
-"""Statements that make of each version of the schema the next one; the first makes version 1 of an empty file."""
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_2,)
+"""Statements that make of each version of the schema the next one; the first makes version 2 of an empty file."""
+
+# Version 1 had other columns, and records that can't be read any more.
+_OLDEST_VERSION: Final = 2
 
 # What retrying does not mend, and what does. Anything else (disk full, input/output error) may pass.
 _DAMAGED: Final = (
@@ -149,7 +152,7 @@ class DatabaseFile:
         return self._guarded(lambda: self._open_for_reading(timeout=0.0))
 
     def translated(self, error: Exception) -> Exception:
-        """What a caller is told of an error of an open database. One that is a fault of ours is as it was.
+        """The error that a caller gets for one of an open database. One that is a fault of ours is as it was.
 
         What somebody must mend is logged, too.
         """
@@ -214,12 +217,13 @@ class DatabaseFile:
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
         connection.execute("PRAGMA temp_store=MEMORY")
         with transaction(connection):
-            migrations = MIGRATIONS[self._version(connection) :]  # somebody else may have been first
+            # somebody else may have been first
+            migrations = MIGRATIONS[max(self._version(connection) - _OLDEST_VERSION + 1, 0) :]
             for statement in (statement for statements in migrations for statement in statements):
                 connection.execute(statement)
             if migrations:
                 connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+                connection.execute(f"PRAGMA user_version={_newest_version()}")
             connection.execute("UPDATE counters SET change = change")  # fails for a file that may only be read
         read_edges(connection)
 
@@ -234,10 +238,16 @@ class DatabaseFile:
             return 0
         if application_id != _APPLICATION_ID:
             raise self._unusable("it is the database of another application: name another file")
-        if version > len(MIGRATIONS):
+        if version < _OLDEST_VERSION:
+            raise self._unusable(
+                f"it was written by an older version of lambda_kit (schema {version}; this one reads schemas from "
+                f"{_OLDEST_VERSION} on): let that version finish its jobs, then name another file, or move this one "
+                "(and its -wal and -shm files) away"
+            )
+        if version > _newest_version():
             raise self._unusable(
                 f"it was written by a newer version of lambda_kit (schema {version}; this one knows schemas up to "
-                f"{len(MIGRATIONS)}): install that version, or name another file"
+                f"{_newest_version()}): install that version, or name another file"
             )
         return int(version)
 
@@ -251,6 +261,10 @@ class DatabaseFile:
                 if not is_lock(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE_SECONDS)
+
+
+def _newest_version() -> int:
+    return _OLDEST_VERSION - 1 + len(MIGRATIONS)
 
 
 @contextmanager

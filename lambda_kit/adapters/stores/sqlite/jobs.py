@@ -8,34 +8,31 @@ from itertools import chain
 import msgspec
 from cachetools import LRUCache
 
-from lambda_kit.adapters.stores.records import decode_job, encode_event, encode_job, is_expired
 from lambda_kit.adapters.stores.sqlite.queries import SMALL_BYTES
-from lambda_kit.core.model.events import Event, first_events, status_event
+from lambda_kit.core.model.events import Event, first_events
 from lambda_kit.core.model.job import Job, Payload
 from lambda_kit.core.ports.store import Change
+from lambda_kit.core.ports.store_base import Decide, Step, StoredJob, log_of
+from lambda_kit.core.ports.store_records import decode_job, encode_event, encode_job, is_expired
 
 __all__ = ["Jobs", "Row"]
 
 _COLUMNS = "number, last_seq, event_count, batch_token, batch, request_type IS NULL, record"
 
-_STATUS_COLUMNS = (
+_STATE_COLUMNS = (
     "status = ?, assigned_worker = ?, cancel_requested = ?, lease_expires_at = ?, expires_at = ?, change = ?,"
-    " origin = ?, last_seq = ?, event_count = ?, record = ?"
+    " origin = ?, last_seq = ?, event_count = ?, batch_token = ?, batch = ?, record = ?"
 )
 _REMEMBERED = 10_000
 _EVENTS_AT_ONCE = 100
 
 
-class Row(msgspec.Struct, gc=False):
-    """What is kept of one job, without the bodies and the log."""
+class Row(StoredJob, gc=False):
+    """What is kept of one job, without the bodies and the log. It is replaced, never changed."""
 
     number: int
     """Grows with each job: the order of the list."""
-    job: Job
-    last_seq: int
     event_count: int
-    batch: tuple[int, int]
-    """Token and number of the last batch of events."""
     is_request_large: bool
     """Whether its request, while it is kept, is in a table of its own."""
 
@@ -133,12 +130,12 @@ class Jobs:
         self._change += 1
         small_type, small = _if_small(request)
         is_new = self.execute(
-            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, ?, 0, 0, ?, ?, ?, NULL, NULL)"
+            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, ?, 0, 0, ?, ?, ?, NULL, NULL)"
             " ON CONFLICT DO NOTHING",
             (
                 self._number, job.id, job.idempotency_key, job.tool, job.status.value, job.assigned_worker,
-                job.home, job.lease_expires_at, self._change, self._origin, len(first), len(log), encode_job(job),
-                small_type, small,
+                job.home, job.principal, job.lease_expires_at, self._change, self._origin, len(first), len(log),
+                encode_job(job), small_type, small,
             ),
         ).rowcount  # fmt: skip
         if not is_new:
@@ -146,7 +143,7 @@ class Jobs:
         if small is None:
             self._insert_large("requests", self._number, request)
         self._insert_events([(self._number, event.seq, encode_event(event)) for event in log])
-        self._rows[job.id] = Row(self._number, job, len(first), len(log), (0, 0), small is None)
+        self._rows[job.id] = Row(job, len(first), (0, 0), self._number, len(log), small is None)
         for sink in self._sinks:
             self.execute("INSERT INTO outbox VALUES (?, ?, 0, NULL, NULL)", (sink, self._number))
         if job.tool in self._unfinished:
@@ -154,26 +151,51 @@ class Jobs:
         self._note(job)
         return True
 
-    def transition(self, row: Row, after: Job, now: float, result: Payload | None = None) -> None:
-        """Give a job its next status, and log that."""
-        row.job = after
-        row.last_seq += 1
-        self._log(row, [status_event(row.last_seq, after.status, now)])
+    def change(self, job_id: str, decide: Decide[Row]) -> Row | None:
+        """As `JobStoreBase._change`, within this transaction."""
+        row = self.find(job_id)
+        if row is None:
+            return None
+        now = self.now()
+        step = decide(row, now)
+        if step is None:
+            return row
+        if step.is_quiet:
+            return self.set_job(row, step.job)
+        return self._write(row, step, now)
+
+    def set_job(self, row: Row, job: Job) -> Row:
+        """Write who has a job, and until when. Subscribers are not called."""
+        self.execute(
+            "UPDATE jobs SET assigned_worker = ?, lease_expires_at = ?, record = ? WHERE number = ?",
+            (job.assigned_worker, job.lease_expires_at, encode_job(job), row.number),
+        )
+        after = self._rows[job.id] = msgspec.structs.replace(row, job=job)
+        return after
+
+    def _write(self, row: Row, step: Step, now: float) -> Row:
+        job = step.job
+        log = log_of(row, step, now)
+        last_seq = log[-1].seq if log else row.last_seq + step.dropped
+        event_count = self._log(row, log)
+        after = Row(job, last_seq, step.batch or row.batch, row.number, event_count, row.is_request_large)
         self._change += 1
         values = (
-            after.status.value, after.assigned_worker, after.cancel_requested, after.lease_expires_at, after.expires_at,
-            self._change, self._origin, row.last_seq, row.event_count, encode_job(after),
+            job.status.value, job.assigned_worker, job.cancel_requested, job.lease_expires_at, job.expires_at,
+            self._change, self._origin, last_seq, event_count, *after.batch, encode_job(job),
         )  # fmt: skip
-        if after.status.is_final:
-            self._end(row, values, result)
+        if job.status.is_final:
+            self._end(row, values, step.result)
         else:
-            self.execute(f"UPDATE jobs SET {_STATUS_COLUMNS} WHERE number = ?", (*values, row.number))
-        self._note(after)
+            self.execute(f"UPDATE jobs SET {_STATE_COLUMNS} WHERE number = ?", (*values, row.number))
+            self._rows[job.id] = after
+        self._note(job)
+        return after
 
     def _end(self, row: Row, values: tuple[object, ...], result: Payload | None) -> None:
         small_type, small = (None, None) if result is None else _if_small(result)
         self.execute(
-            f"UPDATE jobs SET {_STATUS_COLUMNS}, request_type = NULL, request = NULL, result_type = ?, result = ?"
+            f"UPDATE jobs SET {_STATE_COLUMNS}, request_type = NULL, request = NULL, result_type = ?, result = ?"
             " WHERE number = ?",
             (*values, small_type, small, row.number),
         )
@@ -181,7 +203,8 @@ class Jobs:
             self._insert_large("results", row.number, result)
         if row.is_request_large:
             self.execute("DELETE FROM requests WHERE number = ?", (row.number,))
-        self._count_off(row.job.tool)
+        if row.job.tool in self._unfinished:
+            self._unfinished[row.job.tool] -= 1
         self._rows.pop(row.job.id, None)
 
     def _insert_large(self, table: str, number: int, payload: Payload) -> None:
@@ -197,70 +220,16 @@ class Jobs:
             some = rows[start : start + _EVENTS_AT_ONCE]
             self.execute(f"INSERT INTO events VALUES {', '.join(['(?, ?, ?)'] * len(some))}", [*chain(*some)])
 
-    def report(self, row: Row, job: Job, events: Sequence[Event]) -> None:
-        """Keep what a tool reported, and the job's new record."""
-        row.job = job
-        self._log(row, events)
-        self._change += 1
-        self.execute(
-            "UPDATE jobs SET change = ?, origin = ?, last_seq = ?, event_count = ?, batch_token = ?, batch = ?,"
-            " record = ? WHERE number = ?",
-            (self._change, self._origin, row.last_seq, row.event_count, *row.batch, encode_job(job), row.number),
-        )
-        self._note(job)
-
-    def ask_to_cancel(self, row: Row, job: Job) -> None:
-        """Keep that a job's end was asked for."""
-        row.job = job
-        self._change += 1
-        self.execute(
-            "UPDATE jobs SET cancel_requested = 1, change = ?, origin = ?, record = ? WHERE number = ?",
-            (self._change, self._origin, encode_job(job), row.number),
-        )
-        self._note(job)
-
-    def set_lease(self, row: Row, expires_at: float) -> None:
-        """Keep for how long a job's lease lasts. Nobody is told."""
-        row.job = msgspec.structs.replace(row.job, lease_expires_at=expires_at)
-        self.execute(
-            "UPDATE jobs SET lease_expires_at = ?, record = ? WHERE number = ?",
-            (expires_at, encode_job(row.job), row.number),
-        )
-
-    def assign(self, row: Row, worker_id: str) -> None:
-        """Keep in whose queue a job waits. Nobody is told."""
-        row.job = msgspec.structs.replace(row.job, assigned_worker=worker_id)
-        self.execute(
-            "UPDATE jobs SET assigned_worker = ?, record = ? WHERE number = ?",
-            (worker_id, encode_job(row.job), row.number),
-        )
-
-    def drop(self, row: Row) -> None:
-        """Forget a job that is not final, and tell of it."""
-        self.forget(row.number)
-        self._rows.pop(row.job.id, None)
-        self._count_off(row.job.tool)
-        self._change += 1
-        self.execute("INSERT INTO tombstones VALUES (?, ?, ?)", (self._change, row.job.id, self._origin))
-        self.changes[row.job.id] = Change(row.job.id)
-
     def forget(self, number: int) -> None:
-        """Forget a job and all that belongs to it. Nobody is told."""
+        """Forget a job and all that belongs to it. Subscribers are not called."""
         for table in ("jobs", "requests", "results", "events", "outbox"):
             self.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
 
     def register_sink(self, sink: str) -> None:
-        """From now on a sink is to be told of new jobs."""
+        """Give each new job an entry in the outbox of a sink."""
         if sink not in self._sinks:
             self.execute("INSERT INTO sinks VALUES (?)", (sink,))
             self._sinks.append(sink)
-
-    def trim_tombstones(self, keep: int) -> None:
-        """Keep only the newest tombstones: who has not read the others by now will be told to look at everything."""
-        query = "SELECT change FROM tombstones ORDER BY change DESC LIMIT 1 OFFSET ?"
-        for (change,) in self.execute(query, (keep,)).fetchall():
-            self.execute("DELETE FROM tombstones WHERE change <= ?", (change,))
-            self.execute("UPDATE counters SET trimmed = ?", (change,))
 
     # --- inside ---
 
@@ -274,22 +243,18 @@ class Jobs:
             return row
         return None if is_expired(row.job, self.now()) else row
 
-    def _log(self, row: Row, events: Sequence[Event]) -> None:
+    def _log(self, row: Row, events: Sequence[Event]) -> int:
+        """Append to a job's log; returns how many events it has then."""
         rows = [(row.number, event.seq, encode_event(event)) for event in events[-self._event_log_size :]]
         self._insert_events(rows)
-        row.event_count += len(rows)
-        surplus = row.event_count - self._event_log_size
+        surplus = row.event_count + len(rows) - self._event_log_size
         if surplus > 0:
             self.execute(
                 "DELETE FROM events WHERE number = ?1 AND seq IN"
                 " (SELECT seq FROM events WHERE number = ?1 ORDER BY seq LIMIT ?2)",
                 (row.number, surplus),
             )
-            row.event_count = self._event_log_size
-
-    def _count_off(self, tool: str) -> None:
-        if tool in self._unfinished:
-            self._unfinished[tool] -= 1
+        return row.event_count + len(rows) - max(surplus, 0)
 
     def _note(self, job: Job) -> None:
         self.changes[job.id] = Change(job.id, job.status, job.cancel_requested)
@@ -297,7 +262,7 @@ class Jobs:
 
 def _new_row(row: tuple[int, int, int, int, int, int, bytes]) -> Row:
     number, last_seq, event_count, batch_token, batch, is_request_large, record = row
-    return Row(number, decode_job(record), last_seq, event_count, (batch_token, batch), bool(is_request_large))
+    return Row(decode_job(record), last_seq, (batch_token, batch), number, event_count, bool(is_request_large))
 
 
 def _if_small(payload: Payload) -> tuple[str | None, bytes | None]:

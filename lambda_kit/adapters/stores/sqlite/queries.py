@@ -8,11 +8,11 @@ from collections.abc import Collection
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from lambda_kit.adapters.stores.records import decode_event, decode_job, is_expired, new_cursor
 from lambda_kit.adapters.stores.sqlite.file import transaction
 from lambda_kit.core.model.events import EventPage
 from lambda_kit.core.model.job import Job, JobStatus, Payload
 from lambda_kit.core.ports.store import Change, Delivery, JobPage
+from lambda_kit.core.ports.store_records import decode_event, decode_job, is_expired, new_cursor
 from lambda_kit.core.ports.subscriptions import change_of
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "get",
     "large_body",
     "list_jobs",
+    "overdue",
     "queue_positions",
     "read_events",
     "request_of",
@@ -36,7 +37,7 @@ __all__ = [
 SMALL_BYTES: Final = 64 * 1024
 """Bodies up to this size are kept with their jobs."""
 _MAX_CHANGES: Final = 1000
-_LIVE: Final = "(+expires_at IS NULL OR +expires_at > ?)"  # without an index: few have expired
+_LIVE: Final = "(+expires_at IS NULL OR +expires_at > ?1)"  # without an index: few have expired
 
 
 class Body(NamedTuple):
@@ -71,9 +72,9 @@ def result(connection: sqlite3.Connection, job_id: str, now: float) -> Body | No
     """The result of a job, unless it has expired."""
     query = (
         "SELECT number, coalesce(result_type, content_type), result FROM jobs LEFT JOIN results USING (number)"
-        f" WHERE id = ? AND {_LIVE}"
+        f" WHERE id = ?2 AND {_LIVE}"
     )
-    return _body(connection.execute(query, (job_id, now)))
+    return _body(connection.execute(query, (now, job_id)))
 
 
 def large_body(connection: sqlite3.Connection, table: str, left: Body) -> Payload | None:
@@ -90,25 +91,25 @@ def list_jobs(
     connection: sqlite3.Connection,
     tool: str | None,
     statuses: Collection[JobStatus],
+    principal: str | None,
     limit: int,
     below: int,
     now: float,
 ) -> JobPage:
     """A page of jobs whose numbers are below one."""
+    select = f"SELECT number, record FROM jobs WHERE {_LIVE} AND number < ?2 AND (?3 IS NULL OR tool = ?3)"
+    order = " ORDER BY number DESC LIMIT ?4"
+    values = (now, below, tool, limit + 1)
+    wanted = [status.value for status in set(statuses or JobStatus)]
     with transaction(connection, "DEFERRED"):
-        if tool is None and not statuses:
-            query = f"SELECT number, record FROM jobs WHERE {_LIVE} AND number < ? ORDER BY number DESC LIMIT ?"
-            rows = connection.execute(query, (now, below, limit + 1)).fetchall()
+        if principal is not None:
+            some = f" AND principal = ?5 AND +status IN ({', '.join('?' * len(wanted))})"
+            rows = connection.execute(select + some + order, (*values, principal, *wanted)).fetchall()
+        elif tool is None and not statuses:
+            rows = connection.execute(select + order, values).fetchall()
         else:
             # for each status its jobs lie in the index in the order of their numbers, with their tools
-            query = (
-                f"SELECT number, record FROM jobs WHERE {_LIVE} AND status = ? AND number < ?"
-                " AND (?4 IS NULL OR tool = ?4) ORDER BY number DESC LIMIT ?5"
-            )
-            cursors = [
-                connection.execute(query, (now, status.value, below, tool, limit + 1))
-                for status in set(statuses or JobStatus)
-            ]
+            cursors = [connection.execute(select + " AND status = ?5" + order, (*values, status)) for status in wanted]
             merged = heapq.merge(*cursors, key=itemgetter(0), reverse=True)
             rows = [row for row, _ in zip(merged, range(limit + 1), strict=False)]
             for cursor in cursors:
@@ -148,8 +149,8 @@ def queue_positions(connection: sqlite3.Connection, job_ids: Collection[str]) ->
 def read_events(connection: sqlite3.Connection, job_id: str, after: int, limit: int, now: float) -> EventPage | None:
     """A stretch of a job's log."""
     with transaction(connection, "DEFERRED"):
-        query = f"SELECT number, last_seq, status FROM jobs WHERE id = ? AND {_LIVE}"
-        row = connection.execute(query, (job_id, now)).fetchone()
+        query = f"SELECT number, last_seq, status FROM jobs WHERE id = ?2 AND {_LIVE}"
+        row = connection.execute(query, (now, job_id)).fetchone()
         if row is None:
             return None
         number, last_seq, status = row
@@ -159,14 +160,14 @@ def read_events(connection: sqlite3.Connection, job_id: str, after: int, limit: 
 
 
 def workers(connection: sqlite3.Connection) -> list[str]:
-    """The processes that have noted that they live."""
+    """The workers that have sent a heartbeat."""
     return [worker_id for (worker_id,) in connection.execute("SELECT worker_id FROM workers")]
 
 
 def undelivered(
     connection: sqlite3.Connection, sink: str, limit: int, holder: str | None, now: float
 ) -> list[Delivery]:
-    """What a sink is still to be told, without what is for others than `holder` to deliver. None: with it."""
+    """Jobs with something to deliver to a sink; only those that `holder` may deliver, unless it is None."""
     query = (
         "SELECT id, after_seq FROM outbox JOIN jobs USING (number) WHERE sink = ?1"
         " AND (after_seq < last_seq OR status NOT IN ('pending', 'executing'))"
@@ -176,6 +177,12 @@ def undelivered(
         " ORDER BY outbox.number LIMIT ?4"
     )
     return [Delivery(*row) for row in connection.execute(query, (sink, holder, now, limit))]
+
+
+def overdue(connection: sqlite3.Connection, limit: int, now: float) -> list[str]:
+    """Ids of executing jobs whose lease has run out, oldest first."""
+    query = "SELECT id FROM jobs WHERE lease_expires_at <= ? ORDER BY number LIMIT ?"
+    return [job_id for (job_id,) in connection.execute(query, (now, limit))]
 
 
 def change_now(connection: sqlite3.Connection) -> int:
@@ -190,12 +197,11 @@ def changes_since(connection: sqlite3.Connection, since: int, origin: int) -> tu
         Some changes; the number up to which these are all; whether there are more.
     """
     with transaction(connection, "DEFERRED"):
-        last, trimmed = connection.execute("SELECT change, trimmed FROM counters").fetchone()
-        if not trimmed <= since <= last:  # some are not there any more, or this is another file's past
+        last = change_now(connection)
+        if not 0 <= since <= last:  # it is not known, or another file's
             return [Change(None)], last, False
         query = (
             "SELECT change, id, status, cancel_requested FROM jobs WHERE change > ?1 AND origin <> ?2"
-            " UNION ALL SELECT change, id, NULL, 0 FROM tombstones WHERE change > ?1 AND origin <> ?2"
             " ORDER BY change LIMIT ?3"
         )
         rows = connection.execute(query, (since, origin, _MAX_CHANGES)).fetchall()

@@ -24,13 +24,13 @@ _LONGEST_PAUSE_SECONDS: Final = 2.0
 
 
 class Reader(DatabaseThread[sqlite3.Connection]):
-    """Reads, and while somebody watches looks for what others have changed.
+    """Reads, and while there are subscribers looks for what others have changed.
 
     Args:
         name: The thread's name.
         file: The database.
         origin: Whose changes are not looked for.
-        on_changes: Is told what others changed.
+        on_changes: Called with what others changed.
     """
 
     def __init__(self, name: str, file: DatabaseFile, origin: int, on_changes: OnChanges) -> None:
@@ -44,11 +44,11 @@ class Reader(DatabaseThread[sqlite3.Connection]):
         self._back_off = BackOff(_POLL_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._is_deaf = False
 
-    def watch(self, since: int) -> None:
+    def look_for_changes(self, since: int) -> None:
         """Look for changes with higher numbers than this from now on; `UNKNOWN`: everything may have changed."""
         self.submit(lambda _: self._set_seen(since))
 
-    def unwatch(self) -> None:
+    def stop_looking(self) -> None:
         """Look for changes no longer."""
         self.submit(lambda _: self._set_seen(None))
 
@@ -85,7 +85,7 @@ class Reader(DatabaseThread[sqlite3.Connection]):
                 call.run(self._opened())
             except Exception as error:  # noqa: BLE001 - it is passed on, whatever it is
                 self._failed([call], error)
-            self._post(call.settle)
+            self._post(call.answer)
         if self._seen is not None and time.monotonic() >= self._next_poll:
             try:
                 self._poll(self._seen)
@@ -97,7 +97,7 @@ class Reader(DatabaseThread[sqlite3.Connection]):
                 self._is_deaf = False
 
     def _poll(self, seen: int) -> None:
-        """Tell of what others have changed since the last poll."""
+        """Publish what others have changed since the last poll."""
         connection = self._opened()
         (data_version,) = connection.execute("PRAGMA data_version").fetchone()
         if data_version == self._data_version:

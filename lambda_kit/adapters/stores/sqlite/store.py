@@ -8,28 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from lambda_kit.adapters.stores.records import cursor_number
 from lambda_kit.adapters.stores.sqlite import queries
 from lambda_kit.adapters.stores.sqlite.file import DatabaseFile
+from lambda_kit.adapters.stores.sqlite.jobs import Row
 from lambda_kit.adapters.stores.sqlite.queries import Body
 from lambda_kit.adapters.stores.sqlite.reader import UNKNOWN, Reader
 from lambda_kit.adapters.stores.sqlite.writer import Writer
 from lambda_kit.adapters.stores.sqlite.writes import Operations
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.model.events import EventPage, NewEvent
-from lambda_kit.core.model.job import Job, JobStatus, Outcome, Payload
-from lambda_kit.core.ports.store import (
-    Change,
-    Claim,
-    ClaimRequest,
-    Created,
-    Delivery,
-    JobPage,
-    JobStore,
-    Lease,
-    OnChange,
-    Renewal,
-)
+from lambda_kit.core.model.events import EventPage
+from lambda_kit.core.model.job import Job, JobStatus, Payload
+from lambda_kit.core.ports.store import Change, Created, Delivery, JobPage, OnChange
+from lambda_kit.core.ports.store_base import Decide, JobStoreBase
+from lambda_kit.core.ports.store_records import cursor_number
 from lambda_kit.core.ports.subscriptions import Subscriptions
 
 __all__ = ["SqliteJobStore"]
@@ -39,7 +30,7 @@ T = TypeVar("T")
 _HIGHEST: Final = 2**63 - 1
 
 
-class SqliteJobStore(JobStore):
+class SqliteJobStore(JobStoreBase[Row]):
     """Keeps jobs in one SQLite file, for any number of processes on one machine.
 
     What a method has done when it returns is on the disk: it survives a `kill -9` of any or all of the processes, a
@@ -80,11 +71,9 @@ class SqliteJobStore(JobStore):
             raise ConfigurationError(
                 f"SqliteJobStore({str(path)!r}): name a file. To keep jobs in memory: MemoryJobStore"
             )
-        if event_log_size < 1:
-            raise ValueError(f"event_log_size={event_log_size}: must be at least 1")
         if busy_timeout_seconds < 0:
             raise ValueError(f"busy_timeout_seconds={busy_timeout_seconds}: must be at least 0")
-        self._clock = clock
+        super().__init__(event_log_size=event_log_size, clock=clock)
         # absolute now: the working directory may be another one when a connection is opened again
         self._file = DatabaseFile(Path(path).absolute(), busy_timeout_seconds)
         origin = secrets.randbits(62)
@@ -93,7 +82,7 @@ class SqliteJobStore(JobStore):
         self._reader = Reader("lambda_kit sqlite reader", self._file, origin, self._notify)
         self._quick: sqlite3.Connection | None = None
         self._subscriptions = Subscriptions(
-            on_first=lambda: self._reader.watch(self._change_now()), on_last=self._reader.unwatch
+            on_first=lambda: self._reader.look_for_changes(self._change_now()), on_last=self._reader.stop_looking
         )
 
     def __repr__(self) -> str:
@@ -110,7 +99,7 @@ class SqliteJobStore(JobStore):
             raise
 
     async def stop(self) -> None:
-        """Release what `start` opened, and end the watches. What was asked for before is done first."""
+        """Release what `start` opened, and end the subscriptions. What was asked for before is done first."""
         self._subscriptions.end_all()
         quick, self._quick = self._quick, None
         if quick is not None:
@@ -120,16 +109,21 @@ class SqliteJobStore(JobStore):
 
     # --- the life of a job ---
 
-    async def create(
-        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
-    ) -> Created:
-        def write(operations: Operations) -> Created:
-            return operations.create(job, request, max_unfinished, claim)
+    async def _change(self, job_id: str, decide: Decide[Row], *, size_bytes: int = 0) -> Row | None:
+        return await self._writer.submit(lambda operations: operations.change(job_id, decide), size_bytes)
+
+    async def _insert(self, job: Job, request: Payload, max_unfinished: int | None) -> Created | None:
+        def write(operations: Operations) -> Created | None:
+            return operations.create(job, request, max_unfinished)
 
         return await self._writer.submit(write, len(request.content))
 
-    async def discard(self, job_id: str) -> None:
-        await self._writer.submit(lambda operations: operations.discard(job_id))
+    async def _request(self, stored: Row) -> Payload | None:
+        body = await self._read_quickly(lambda connection: queries.request_of(connection, stored.number))
+        return None if body is None else await self._whole("requests", body)
+
+    async def _overdue(self, limit: int) -> list[str]:
+        return await self._reader.submit(lambda connection: queries.overdue(connection, limit, self._clock()))
 
     async def get(self, job_id: str) -> Job | None:
         return await self._read_quickly(lambda connection: queries.get(connection, job_id, self._clock()))
@@ -143,40 +137,7 @@ class SqliteJobStore(JobStore):
         result = await self._read_quickly(lambda connection: queries.result(connection, job_id, self._clock()))
         return None if result is None else await self._whole("results", result)
 
-    async def claim(
-        self, job_id: str, *, worker_id: str, lease_seconds: float, claim_id: str | None = None
-    ) -> Claim | None:
-        claimed = await self._writer.submit(
-            lambda operations: operations.claim(job_id, worker_id, lease_seconds, claim_id)
-        )
-        if claimed is None:
-            return None
-        job, body = claimed
-        request = await self._whole("requests", body)
-        return None if request is None else Claim(job, request)
-
-    async def renew(self, leases: Sequence[Lease], *, lease_seconds: float) -> list[Renewal]:
-        return await self._writer.submit(lambda operations: operations.renew(leases, lease_seconds))
-
-    async def finish(self, lease: Lease, outcome: Outcome) -> Job:
-        size = len(outcome.content) if isinstance(outcome, Payload) else 0
-        return await self._writer.submit(lambda operations: operations.finish(lease, outcome), size)
-
-    async def release(self, lease: Lease, *, is_counted: bool = False) -> Job:
-        return await self._writer.submit(lambda operations: operations.release(lease, is_counted))
-
-    async def request_cancel(self, job_id: str) -> Job | None:
-        return await self._writer.submit(lambda operations: operations.request_cancel(job_id))
-
-    async def reap(self) -> list[Job]:
-        reaped: list[Job] = []
-        is_done = False
-        while not is_done:
-            some, is_done = await self._writer.submit(Operations.reap)
-            reaped += some
-        return reaped
-
-    # --- the processes that share the store ---
+    # --- workers ---
 
     async def heartbeat(self, worker_id: str, *, lease_seconds: float) -> None:
         await self._writer.submit(lambda operations: operations.heartbeat(worker_id, lease_seconds))
@@ -197,12 +158,13 @@ class SqliteJobStore(JobStore):
         *,
         tool: str | None = None,
         statuses: Collection[JobStatus] = (),
+        principal: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> JobPage:
         below = _HIGHEST if cursor is None else cursor_number(cursor)
         return await self._reader.submit(
-            lambda connection: queries.list_jobs(connection, tool, statuses, limit, below, self._clock())
+            lambda connection: queries.list_jobs(connection, tool, statuses, principal, limit, below, self._clock())
         )
 
     async def counts(self) -> dict[tuple[str, JobStatus], int]:
@@ -212,14 +174,6 @@ class SqliteJobStore(JobStore):
         return await self._reader.submit(lambda connection: queries.queue_positions(connection, job_ids))
 
     # --- events ---
-
-    async def append_events(
-        self, lease: Lease, events: Sequence[NewEvent], *, dropped: int = 0, batch: int | None = None
-    ) -> int:
-        return await self._writer.submit(
-            lambda operations: operations.append_events(lease, events, dropped, batch),
-            sum(len(event.body) for event in events),
-        )
 
     async def read_events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> EventPage | None:
         return await self._reader.submit(

@@ -50,8 +50,8 @@ class Call(Generic[C]):
         except LambdaKitError as error:
             self.error = error
 
-    def settle(self) -> None:
-        """Tell who waits."""
+    def answer(self) -> None:
+        """Give the caller its answer."""
         if self.future.done():  # nobody does: it was cancelled
             return
         if self.error is None:
@@ -123,7 +123,7 @@ class DatabaseThread(ABC, Generic[C]):
 
     @abstractmethod
     def _serve(self, calls: list[Call[C]]) -> None:
-        """Run calls, and post their settling."""
+        """Run calls, and post their answers."""
 
     def _next_calls(self) -> list[Call[C]]:
         """What there is to do. Waits until there is something; empty: the end."""
@@ -168,7 +168,7 @@ class DatabaseThread(ABC, Generic[C]):
         except Exception as error:  # noqa: BLE001 - it is passed on, whatever it is
             self._fail_unexpectedly(calls, error)
             for call in calls:
-                self._post(call.settle)
+                self._post(call.answer)
 
     def _failed(self, calls: Sequence[Call[C]], error: Exception) -> None:
         """Note the failure of calls, and give up a connection that may not be good any more."""

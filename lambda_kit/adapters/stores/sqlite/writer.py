@@ -21,7 +21,7 @@ class Writer(DatabaseThread[Operations]):
         name: The thread's name.
         file: The database.
         make_operations: Called with the connection.
-        on_changes: Is told what changed.
+        on_changes: Called with what changed.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Writer(DatabaseThread[Operations]):
     def _serve(self, calls: list[Call[Operations]]) -> None:
         if calls:
             changes = self._together(calls)
-            self._post(self._settle, calls, list(changes.values()))
+            self._post(self._answer, calls, list(changes.values()))
 
     def _together(self, calls: Sequence[Call[Operations]]) -> dict[str, Change]:
         """Run calls in one transaction; returns what changed. Where one fails, each gets its own."""
@@ -96,7 +96,7 @@ class Writer(DatabaseThread[Operations]):
                 late, calls = calls[: -len(in_time)], in_time
                 self._failed(late, error)
                 for call in late:
-                    self._post(call.settle)
+                    self._post(call.answer)
             else:
                 return operations, calls
 
@@ -124,9 +124,9 @@ class Writer(DatabaseThread[Operations]):
         except sqlite3.Error:  # to close it undoes as much
             self._disconnect()
 
-    def _settle(self, calls: Sequence[Call[Operations]], changes: Sequence[Change]) -> None:
+    def _answer(self, calls: Sequence[Call[Operations]], changes: Sequence[Change]) -> None:
         for call in calls:
-            call.settle()
+            call.answer()
         if changes:
             self._on_changes(changes)
 

@@ -1,4 +1,4 @@
-"""The one subscription of a `RedisJobStore`: hears of what other processes change."""
+"""The one subscription of a `RedisJobStore`: it receives the changes of other processes."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from lambda_kit.adapters.stores.redis.link import RedisAddress
+from lambda_kit.adapters.stores.redis.connections import RedisAddress
 from lambda_kit.core.runtime.retry import BackOff
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Subscription:
         self._on_message = on_message
         self._on_gap = on_gap
         self._timeout_seconds = timeout_seconds
-        # its silence is watched here
+        # its silence is noticed here
         self._client = address.client(1, health_check_interval=0)
         self._task: asyncio.Task[None] | None = None
         self._back_off = BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)

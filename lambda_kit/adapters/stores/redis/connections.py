@@ -30,7 +30,7 @@ from lambda_kit.adapters.stores.alarm import Alarm
 from lambda_kit.adapters.stores.redis.lua import Script
 from lambda_kit.core.errors import ConfigurationError, PayloadTooLargeError, StoreError, UnavailableError
 
-__all__ = ["Link", "RedisAddress"]
+__all__ = ["Connections", "RedisAddress"]
 
 _LONGEST_BATCH = 128
 _MOST_BATCHES = 4  # on their way at once: fewer make longer batches, which cost less for each call
@@ -134,7 +134,7 @@ class RedisAddress:
         return UnavailableError(refusal)
 
 
-class Link:
+class Connections:
     """Sends calls, those of many callers together, and gives each its answer.
 
     Args:
@@ -253,7 +253,8 @@ class Link:
             return
         try:
             try:
-                await connection.send_packed_command(b"".join(_resp(command) for command, _ in batch))
+                packed = [part for command, _ in batch for part in connection.pack_command(*command)]
+                await connection.send_packed_command(b"".join(packed))
                 for _, future in batch:
                     await self._answer(connection, future)
             except BaseException:
@@ -284,11 +285,6 @@ class Link:
             future.set_result(answer)
         else:
             future.set_exception(refusal)
-
-
-def _resp(command: Sequence[bytes]) -> bytes:
-    """A command as it is sent."""
-    return b"*%d\r\n" % len(command) + b"".join([b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in command])
 
 
 def _not_open() -> UnavailableError:

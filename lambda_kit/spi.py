@@ -1,0 +1,146 @@
+"""What implementers of stores, executors and sinks import.
+
+A store extends `JobStoreBase`, or `LocalJobStore` if it is for one process and has its jobs in memory; its test extends
+`lambda_kit.testing.JobStoreContract`. An executor implements `Executor`, a sink `JobSink`.
+"""
+
+from lambda_kit.core.errors import (
+    BadRequestError,
+    ConfigurationError,
+    LeaseLostError,
+    PayloadTooLargeError,
+    QueueFullError,
+    ToolDefinitionError,
+    UnavailableError,
+)
+from lambda_kit.core.model.events import (
+    Event,
+    EventKind,
+    EventPage,
+    NewEvent,
+    first_events,
+    report_event,
+    status_event,
+)
+from lambda_kit.core.model.job import (
+    Failure,
+    FailureKind,
+    Job,
+    JobStatus,
+    Outcome,
+    Payload,
+    Progress,
+)
+from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.model.transitions import (
+    check_transition,
+    claim_job,
+    end_job,
+    holds_claim,
+    reap_job,
+    requeue_job,
+)
+from lambda_kit.core.ports.executor import Executor, ExecutorHost, ExecutorStats, Run
+from lambda_kit.core.ports.local_parts import Entry
+from lambda_kit.core.ports.local_store import LocalJobStore
+from lambda_kit.core.ports.observer import JobObserver
+from lambda_kit.core.ports.sink import DeliveryError, DeliveryRefusedError, JobEnd, JobSink
+from lambda_kit.core.ports.store import JobStore
+from lambda_kit.core.ports.store_base import Decide, JobStoreBase, Step, StoredJob, log_of
+from lambda_kit.core.ports.store_clock import StoreClock
+from lambda_kit.core.ports.store_records import (
+    cursor_number,
+    decode_event,
+    decode_job,
+    encode_event,
+    encode_job,
+    holds_lease,
+    is_expired,
+    job_from_members,
+    job_members,
+    lease_lost,
+    new_cursor,
+)
+from lambda_kit.core.ports.store_types import (
+    Change,
+    Claim,
+    ClaimRequest,
+    Created,
+    Delivery,
+    JobPage,
+    Lease,
+    OnChange,
+    Renewal,
+)
+from lambda_kit.core.ports.subscriptions import Subscriptions, change_of
+
+__all__ = [
+    "BadRequestError",
+    "Change",
+    "Claim",
+    "ClaimRequest",
+    "ConfigurationError",
+    "Created",
+    "Decide",
+    "Delivery",
+    "DeliveryError",
+    "DeliveryRefusedError",
+    "Entry",
+    "Event",
+    "EventKind",
+    "EventPage",
+    "Executor",
+    "ExecutorHost",
+    "ExecutorStats",
+    "Failure",
+    "FailureKind",
+    "Job",
+    "JobEnd",
+    "JobObserver",
+    "JobPage",
+    "JobSink",
+    "JobStatus",
+    "JobStore",
+    "JobStoreBase",
+    "Lease",
+    "LeaseLostError",
+    "LocalJobStore",
+    "NewEvent",
+    "OnChange",
+    "Outcome",
+    "Payload",
+    "PayloadTooLargeError",
+    "Progress",
+    "QueueFullError",
+    "Renewal",
+    "RequestInfo",
+    "Run",
+    "Step",
+    "StoreClock",
+    "StoredJob",
+    "Subscriptions",
+    "ToolDefinitionError",
+    "UnavailableError",
+    "change_of",
+    "check_transition",
+    "claim_job",
+    "cursor_number",
+    "decode_event",
+    "decode_job",
+    "encode_event",
+    "encode_job",
+    "end_job",
+    "first_events",
+    "holds_claim",
+    "holds_lease",
+    "is_expired",
+    "job_from_members",
+    "job_members",
+    "lease_lost",
+    "log_of",
+    "new_cursor",
+    "reap_job",
+    "report_event",
+    "requeue_job",
+    "status_event",
+]
