@@ -58,6 +58,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     "module", ["lambda_kit", "lambda_kit.core", "lambda_kit.logs", "lambda_kit.testing", "lambda_kit.version"]
 )
+@pytest.mark.processes
 def test_importing_it_loads_nothing_heavy(module: str) -> None:
     heavy = run(f"""
         import sys, {module}
@@ -67,6 +68,7 @@ def test_importing_it_loads_nothing_heavy(module: str) -> None:
     assert heavy == "[]"
 
 
+@pytest.mark.processes
 def test_the_core_knows_no_web_framework() -> None:
     modules = [info.name for info in pkgutil.walk_packages(lambda_kit.core.__path__, "lambda_kit.core.")]
     assert len(modules) > 15
@@ -79,6 +81,7 @@ def test_the_core_knows_no_web_framework() -> None:
     assert heavy == "[]"
 
 
+@pytest.mark.processes
 def test_importing_and_building_a_server_has_no_side_effects() -> None:
     told = run("""
         import asyncio, logging, signal, sys, threading
