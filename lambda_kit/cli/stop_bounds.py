@@ -25,6 +25,9 @@ class StopBounds:
     leftovers_seconds: float = 3.0
     """How long what tools have left behind is waited for: once on the event loop, and once by the main program."""
 
+    spare_seconds: float = 4.0
+    """How much longer a process with several workers waits before it kills those that have not ended by themselves."""
+
     last_words_seconds: float = 1.0
     """How long a process that ends at once, after a second signal, may take to log that."""
 

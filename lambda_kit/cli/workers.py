@@ -34,7 +34,6 @@ _SHARES = {"UV_TCP_SINGLE_ACCEPT": "1"}
 """Has libuv, under uvloop, let other processes go first after each connection that it accepts: without, the first that
 wakes up takes all that have come at once."""
 _SIGNAL_BASE = 128
-_SPARE_SECONDS = 4.0  # a worker that can end by itself has done so
 _SECONDS_TO_DIE = 10.0
 _KILLED = _SIGNAL_BASE + signal.SIGKILL
 _STABLE_SECONDS = 10.0
@@ -114,7 +113,7 @@ def supervise(options: Mapping[str, Any], count: int, *, grace_seconds: float, b
         raise ConfigurationError("--workers: the service must be started from a file, which each worker runs")
     sock = uvicorn.Config("", **{**options, "log_config": None}).bind_socket()
     with sock:
-        _Supervisor(sock, count, grace_seconds + bounds.longest_end_seconds + _SPARE_SECONDS).run()
+        _Supervisor(sock, count, grace_seconds + bounds.longest_end_seconds + bounds.spare_seconds).run()
 
 
 class _Supervisor:
