@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lambda_kit.core.model.job import Job, JobStatus
     from lambda_kit.core.model.request_info import RequestInfo
     from lambda_kit.core.ports.executor import Executor
+    from lambda_kit.core.ports.observer import JobObserver
     from lambda_kit.core.ports.sink import JobSink
     from lambda_kit.core.ports.store import JobStore
     from lambda_kit.core.service_info import Service
@@ -67,6 +68,7 @@ __all__ = [
     "JobContext",
     "JobFailedError",
     "JobNotFoundError",
+    "JobObserver",
     "JobSettings",
     "JobSink",
     "JobStatus",
@@ -115,6 +117,7 @@ _HOMES = {
     "lambda_kit.core.tools.schema": ("with_schema",),
     "lambda_kit.core.jobs.settings": ("JobSettings",),
     "lambda_kit.core.service_info": ("Service",),
+    "lambda_kit.core.ports.observer": ("JobObserver",),
     "lambda_kit.core.ports.sink": ("JobSink",),
     "lambda_kit.core.ports.store": ("JobStore",),
     "lambda_kit.core.tools.tool": ("LambdaTool",),

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Protocol, Self, get_args
 
 import ivcap_service
 from litestar import Litestar
@@ -22,25 +22,46 @@ from lambda_kit.adapters.http.routes import (
     job_routes,
     metrics_routes,
 )
+from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
-from lambda_kit.adapters.http.tool_controller import HttpSettings
+from lambda_kit.adapters.http.tool_app import ToolApp, has_short_way
+from lambda_kit.adapters.http.tool_post import ToolPost
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
 from lambda_kit.adapters.stores.urls import store_from_url, store_of_environment
 from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
 from lambda_kit.core.jobs.assembly import assign_executors, bind_tools, check_names
+from lambda_kit.core.jobs.engine import JobEngine
 from lambda_kit.core.jobs.in_process import run_in_process
 from lambda_kit.core.jobs.sealing import Sealer
 from lambda_kit.core.jobs.service import JobService
-from lambda_kit.core.jobs.settings import JobSettings
+from lambda_kit.core.jobs.settings import JobSettings, Roles
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.ports.executor import Executor
+from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.ports.store import JobStore
+from lambda_kit.core.runtime.bounded import bounded
 from lambda_kit.core.runtime.task_guard import guard_tasks
 from lambda_kit.core.tools.lifecycle import ToolLifecycle
 from lambda_kit.core.tools.tool import BoundTool, LambdaTool, concrete_tools
 
-__all__ = ["ToolServer"]
+__all__ = ["ServerPart", "ToolServer"]
+
+
+class ServerPart(Protocol):
+    """What `ToolServer.add_part` takes."""
+
+    async def __aenter__(self) -> Any:
+        """Begin: jobs can be submitted."""
+        ...
+
+    async def __aexit__(self, *_: object) -> Any:
+        """End: the jobs are still there."""
+        ...
+
+    async def drained(self) -> None:
+        """The jobs of this process have ended; nothing is closed yet. Bounded by 5 s."""
+        ...
 
 
 class ToolServer:
@@ -56,7 +77,10 @@ class ToolServer:
             ``$LAMBDA_KIT_STORE`` names, else a `MemoryJobStore`.
         executor: An executor of your own, or several. One with the name of a built-in (``asyncio``, ``thread``,
             ``process``) takes its place; a single one with another name runs every tool that names none.
-        sinks: Who is told of events and results.
+        sinks: Receive events and results.
+        observers: See jobs come, start and end, for metrics, traces and logs.
+        roles: What this process does with a shared store: ``"both"``, ``"accept"`` (takes requests and runs no jobs) or
+            ``"run"`` (runs the jobs of others and takes no requests).
         job_list: Whether ``GET /jobs`` is served. Who knows a job's id can read its result.
         debug: Whether clients are shown tracebacks.
         max_body_bytes: Larger request bodies are refused with 413.
@@ -79,6 +103,8 @@ class ToolServer:
         store: JobStore | str | None = None,
         executor: Executor | Sequence[Executor] | None = None,
         sinks: Sequence[JobSink] = (),
+        observers: Sequence[JobObserver] = (),
+        roles: Roles = "both",
         job_list: bool = False,
         debug: bool = False,
         max_body_bytes: int = 64 * 1024 * 1024,
@@ -97,6 +123,8 @@ class ToolServer:
         check_paths({tool.name: tool.path for tool in bound})
         executors, bound = assign_executors(bound, built_in_executors(), own, OWN_POOLS)
         check_names("sinks", sinks)
+        if roles not in get_args(Roles):
+            raise ConfigurationError(f"ToolServer(roles={roles!r}): must be one of {', '.join(get_args(Roles))}")
         self.service = service
         self.tools: Mapping[str, BoundTool] = {tool.name: tool for tool in bound}
         """The tools by name, in order."""
@@ -108,26 +136,54 @@ class ToolServer:
         sealer = Sealer(encryption_key)
         if encryption_key is None:
             sealer, self._key_trouble = Sealer.of_environment()
-        self._jobs = JobService(
+        self._engine = JobEngine(
             bound,
             _as_store(store),
             executors,
             sinks=sinks,
+            observers=observers,
             settings=settings,
             sealer=sealer,
+            roles=roles,
         )
-        self._lifecycle = ToolLifecycle(tool for tool in bound if executors[tool.executor].runs_in_server)
+        self.jobs = JobService(self._engine)
+        """The door to the jobs, for the service's own code: it sees every job."""
+        self._parts: list[ServerPart] = []
+        is_set_up_here = roles != "accept"
+        self._lifecycle = ToolLifecycle(
+            tool for tool in bound if is_set_up_here and executors[tool.executor].runs_in_server
+        )
         self._users = 0
         self._opened = contextlib.AsyncExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changing = asyncio.Lock()
+
+    def add_part(self, part: "ServerPart") -> None:
+        """Give a part the life of the server: it is entered after the jobs can run, and left before they stop.
+
+        Args:
+            part: An asynchronous context manager, such as an adapter with connections of its own. Its `drained` is
+                called when the jobs have ended and before anything is closed.
+
+        Raises:
+            ConfigurationError: if the server is running.
+        """
+        if self._users:
+            raise ConfigurationError("add_part: the server is running: add parts before it starts")
+        self._parts.append(part)
 
     # --- over HTTP ---
 
     @cached_property
     def app(self) -> Litestar:
         """The Litestar app, for any ASGI server. It is made once, on first use."""
-        return Litestar(
+        posts = {
+            tool.path: ToolPost(tool, self.jobs, self.http_settings)
+            for tool in self.tools.values()
+            if has_short_way(tool)
+        }
+        return ToolApp(
+            posts=posts,
             route_handlers=openapi_handlers(),
             plugins=[self.plugin()],
             openapi_config=openapi_config(self.service),
@@ -164,15 +220,15 @@ class ToolServer:
             ConfigurationError: if the server has started already, and another store is asked for.
         """
         if store is not None:
-            self._jobs.use_store(_as_store(store))
+            self._engine.use_store(_as_store(store))
             self._store_trouble = None
         if grace_seconds is not None:
-            self._jobs.settings = replace(self._jobs.settings, grace_seconds=grace_seconds)
+            self._engine.settings = replace(self._engine.settings, grace_seconds=grace_seconds)
         settings = self.http_settings
         if job_list and not settings.job_list:
             settings.job_list = True
             if "app" in self.__dict__:
-                self.app.register(job_list_routes(self._jobs, settings))
+                self.app.register(job_list_routes(self.jobs, settings))
         if debug:
             settings.debug = True
             if "app" in self.__dict__:
@@ -223,7 +279,7 @@ class ToolServer:
         """
         bound = self._find(tool)
         async with self:
-            return await run_in_process(self._jobs, bound, request)
+            return await run_in_process(self.jobs, bound, request)
 
     async def cancel(self, job_id: str) -> Job:
         """Ask for a job's end: at once if it waits, else when its tool has stopped.
@@ -231,12 +287,12 @@ class ToolServer:
         Raises:
             JobNotFoundError: if there is no such job.
         """
-        return await self._jobs.cancel(job_id)
+        return await self.jobs.cancel(job_id)
 
     @property
     def settings(self) -> JobSettings:
         """How jobs are looked after."""
-        return self._jobs.settings
+        return self._engine.settings
 
     def check_environment(self) -> None:
         """See whether what the environment says of this server can be.
@@ -252,11 +308,11 @@ class ToolServer:
     @property
     def has_shared_store(self) -> bool:
         """Whether several processes can use the store at once."""
-        return self._jobs.store.is_shared
+        return self._engine.store.is_shared
 
     def begin_stop(self) -> None:
         """Take no more jobs, and say so; those that were taken have `JobSettings.grace_seconds` from now on."""
-        self._jobs.begin_stop()
+        self._engine.begin_stop()
 
     async def drain(self) -> None:
         """Take no more jobs, and stay until those that were taken have ended and their results have been fetched.
@@ -264,7 +320,9 @@ class ToolServer:
         Jobs that take longer than `JobSettings.grace_seconds` are cancelled; for results there are 5 s after the last
         job, or what is left of the grace time. The server goes on answering meanwhile, and must be stopped afterwards.
         """
-        await self._jobs.drain()
+        await self._engine.drain()
+        for part in self._parts:
+            await bounded(f"{type(part).__name__}.drained", part.drained())
 
     async def __aenter__(self) -> Self:
         """Start what runs jobs, unless it is running; tools are set up.
@@ -293,8 +351,10 @@ class ToolServer:
                     opened.enter_context(guard_tasks())
                     await self._lifecycle.set_up()
                     opened.push_async_callback(self._lifecycle.tear_down)
-                    await self._jobs.start()
-                    opened.push_async_callback(self._jobs.stop)
+                    await self._engine.start()
+                    opened.push_async_callback(self._engine.stop)
+                    for part in self._parts:
+                        await opened.enter_async_context(part)
                     self._opened = opened.pop_all()
             self._users += 1
         return self
@@ -310,7 +370,7 @@ class ToolServer:
 
     async def why_not_ready(self) -> str | None:
         """Why no job can be taken now, in words. None: the service is ready."""
-        return await self._jobs.why_not_ready() or await self._lifecycle.why_not_ready()
+        return await self._engine.why_not_ready() or await self._lifecycle.why_not_ready()
 
     def _find(self, tool: type[LambdaTool] | LambdaTool | str) -> BoundTool:
         found = [bound for bound in self.tools.values() if tool in (bound.name, bound.tool, type(bound.tool))]
@@ -336,12 +396,12 @@ class _ToolPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         server = self._server
-        app_config.route_handlers.append(job_routes(server._jobs, server.http_settings, server.why_not_ready))
+        app_config.route_handlers.append(job_routes(server.jobs, server.http_settings, server.why_not_ready))
         if self._metrics:
-            render = PrometheusMetrics(server._jobs, server.why_not_ready).render
+            render = PrometheusMetrics(server._engine, server.why_not_ready).render
             app_config.route_handlers.append(metrics_routes(render, server.http_settings))
         if server.http_settings.job_list:
-            app_config.route_handlers.append(job_list_routes(server._jobs, server.http_settings))
+            app_config.route_handlers.append(job_list_routes(server.jobs, server.http_settings))
         if app_config.openapi_config is not None:
             app_config.openapi_config = with_shared_schemas(app_config.openapi_config)
         app_config.lifespan.append(self._lifespan)

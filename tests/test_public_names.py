@@ -24,8 +24,8 @@ PUBLIC = pytest.mark.parametrize("module", [lambda_kit, lambda_kit.testing], ids
 
 PROMISED = {
     "AsyncioExecutor", "BaseEvent", "BinaryResult", "Executor", "ExecutorOpts", "GenericErrorEvent", "GenericEvent",
-    "Job", "JobContext", "JobNotFoundError", "JobSink", "JobStatus", "JobStore", "LambdaKitError", "LambdaTool",
-    "MemoryJobStore", "QueueFullError", "RequestInfo", "Service", "ThreadExecutor", "ToolDefinitionError",
+    "Job", "JobContext", "JobNotFoundError", "JobObserver", "JobSink", "JobStatus", "JobStore", "LambdaKitError",
+    "LambdaTool", "MemoryJobStore", "QueueFullError", "RequestInfo", "Service", "ThreadExecutor", "ToolDefinitionError",
     "ToolOptions", "ToolServer", "getLogger", "logging_init", "with_schema",
 }  # fmt: skip
 

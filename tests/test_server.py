@@ -26,8 +26,6 @@ from lambda_kit import (
     ToolOptions,
     ToolServer,
 )
-from lambda_kit.core.model.events import Event
-from lambda_kit.core.model.job import Payload
 from lambda_kit.testing import TestClient
 from tests.core.running_tools import Ask, a_server, a_service
 
@@ -133,9 +131,7 @@ def test_max_workers_is_refused_where_an_executor_was_passed(executor: ThreadExe
 
 
 class NoSink(JobSink):
-    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None: ...
-
-    async def deliver_end(self, job: Job, result: Payload | None, *, authorization: str | None) -> None: ...
+    async def deliver(self, job: Job, *_: object, authorization: str | None) -> None: ...
 
 
 class NamedSink(NoSink):

@@ -5,11 +5,12 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lambda_kit.adapters.executors.process.main_guard import refuse_unguarded_main
 from lambda_kit.adapters.http.system import service_version
 from lambda_kit.cli.arguments import CustomArgs, parse_arguments
+from lambda_kit.cli.served import Served
 from lambda_kit.cli.serving import configure_logging, serve_app
 from lambda_kit.cli.stop_bounds import StopBounds
 from lambda_kit.cli.workers import supervise, worker_bonds
@@ -17,9 +18,6 @@ from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
 from lambda_kit.core.tools.description import dump_description, service_definition, tool_description
 from lambda_kit.core.tools.tool import BoundTool
 from lambda_kit.version import VERSION
-
-if TYPE_CHECKING:
-    from lambda_kit.server import ToolServer
 
 __all__ = ["run_service_file"]
 
@@ -29,7 +27,7 @@ _FAILED, _MISUSED = 1, 2
 
 
 def run_service_file(
-    server: "ToolServer",
+    server: Served,
     argv: Sequence[str] | None = None,
     *,
     custom_args: CustomArgs | None = None,
@@ -61,7 +59,7 @@ def run_service_file(
         _exit(str(error), _FAILED)
 
 
-def _print(server: "ToolServer", args: argparse.Namespace) -> bool:
+def _print(server: Served, args: argparse.Namespace) -> bool:
     """Print what is asked for, and say whether something was."""
     if args.list_services:
         _write("\n".join(server.tools))
@@ -76,7 +74,7 @@ def _print(server: "ToolServer", args: argparse.Namespace) -> bool:
 
 
 def _serve(
-    server: "ToolServer",
+    server: Served,
     args: argparse.Namespace,
     run_opts: Mapping[str, Any],
     with_telemetry: bool | None,
@@ -106,7 +104,7 @@ def _serve(
     serve_app(server, options, bonds, bounds=bounds)
 
 
-def _check_store_is_shared(server: "ToolServer", workers: int) -> None:
+def _check_store_is_shared(server: Served, workers: int) -> None:
     if not server.has_shared_store:
         raise ConfigurationError(
             f"--workers {workers}: each process would have jobs of its own in its memory, and know nothing of those of "
@@ -115,7 +113,7 @@ def _check_store_is_shared(server: "ToolServer", workers: int) -> None:
         )
 
 
-def _find(server: "ToolServer", name: str) -> BoundTool:
+def _find(server: Served, name: str) -> BoundTool:
     if name not in server.tools:
         raise ToolNotFoundError(f"there is no tool '{name}' here; the tools are: {', '.join(server.tools)}")
     return server.tools[name]
@@ -128,7 +126,7 @@ def _tool_description(tool: BoundTool) -> str:
     )
 
 
-def _service_description(server: "ToolServer", tool: BoundTool, service_name: str | None) -> str:
+def _service_description(server: Served, tool: BoundTool, service_name: str | None) -> str:
     return dump_description(
         service_definition(
             server.service,
@@ -143,7 +141,7 @@ def _service_description(server: "ToolServer", tool: BoundTool, service_name: st
     )
 
 
-def _description(server: "ToolServer") -> str:
+def _description(server: Served) -> str:
     return getattr(server.service, "description", None) or "a service made with lambda_kit"
 
 

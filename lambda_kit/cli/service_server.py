@@ -14,17 +14,15 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.server import HANDLED_SIGNALS
 
 from lambda_kit.cli.early_start import EarlyStart, StartState
+from lambda_kit.cli.served import Served
 from lambda_kit.cli.stop_bounds import StopBounds
-
-if TYPE_CHECKING:
-    from lambda_kit.server import ToolServer
 
 __all__ = ["ServiceServer"]
 
@@ -50,7 +48,7 @@ class ServiceServer(uvicorn.Server):
 
     def __init__(
         self,
-        tool_server: "ToolServer",
+        tool_server: Served,
         options: Mapping[str, Any],
         *,
         collects: bool,

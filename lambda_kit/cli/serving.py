@@ -3,17 +3,15 @@
 import gc
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import ivcap_service
 
+from lambda_kit.cli.served import Served
 from lambda_kit.cli.service_server import ServiceServer
 from lambda_kit.cli.stop_bounds import StopBounds
 from lambda_kit.cli.workers import WorkerBonds, serve_as_worker
 from lambda_kit.logs import logging_init
-
-if TYPE_CHECKING:
-    from lambda_kit.server import ToolServer
 
 __all__ = ["configure_logging", "serve_app"]
 
@@ -30,7 +28,7 @@ def configure_logging() -> None:
 
 
 def serve_app(
-    server: "ToolServer", options: Mapping[str, Any], bonds: WorkerBonds | None = None, *, bounds: StopBounds
+    server: Served, options: Mapping[str, Any], bonds: WorkerBonds | None = None, *, bounds: StopBounds
 ) -> None:
     """Serve until SIGTERM or SIGINT, let the jobs that were accepted end, and return.
 

@@ -12,18 +12,16 @@ import threading
 import time
 from collections.abc import Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from lambda_kit.cli.served import Served
 from lambda_kit.cli.service_server import ServiceServer
 from lambda_kit.cli.stop_bounds import StopBounds
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.runtime.retry import BackOff
-
-if TYPE_CHECKING:
-    from lambda_kit.server import ToolServer
 
 __all__ = ["WorkerBonds", "serve_as_worker", "supervise", "worker_bonds"]
 
@@ -65,7 +63,7 @@ def worker_bonds() -> WorkerBonds | None:
 
 
 def serve_as_worker(
-    server: "ToolServer", options: Mapping[str, Any], bonds: WorkerBonds, *, collects: bool, bounds: StopBounds
+    server: Served, options: Mapping[str, Any], bonds: WorkerBonds, *, collects: bool, bounds: StopBounds
 ) -> None:
     """Serve on the parent's socket until a signal comes, or the parent is gone.
 

@@ -1,27 +1,32 @@
-"""Jobs without a store, for executors under test: real tools, real runs, and a `JobHost` that notes what happens."""
+"""Jobs for executors under test, and the gate where their runs wait."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 
-from lambda_kit.core.model.events import NewEvent
-from lambda_kit.core.model.job import Outcome
-from lambda_kit.core.model.request_info import RequestInfo
-from lambda_kit.core.ports.executor import Executor, Invoke
+from lambda_kit.adapters.stores.memory import MemoryJobStore
+from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.model.events import EventKind
+from lambda_kit.core.model.job import Job, JobStatus, Outcome, Payload
+from lambda_kit.core.ports.store import Claim, ClaimRequest, Created
 from lambda_kit.core.tools.results import encode_result
-from lambda_kit.core.tools.run import JobSpec, ToolRun
-from lambda_kit.core.tools.tool import BoundTool, LambdaTool
 from lambda_kit.testing.executor_gate import Gate, Visit
 from lambda_kit.testing.executor_tools import Order, result_of
 
-__all__ = ["LONG_SECONDS", "Stage", "StagedJob", "StagedRun", "until"]
+__all__ = ["LONG_SECONDS", "GatedJobs", "HeldStore", "StagedJob", "in_time", "until"]
 
 LONG_SECONDS = 20.0
 """What takes longer does not happen."""
+
+T = TypeVar("T")
+
+
+async def in_time(awaitable: Awaitable[T]) -> T:
+    """Wait for what takes no long time; what bounds nothing would hang the test."""
+    async with asyncio.timeout(LONG_SECONDS):
+        return await awaitable
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -32,29 +37,21 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 class StagedJob(Visit):
-    """One job, and what became of it."""
+    """One job, and what became of it.
 
-    def __init__(self, job_id: str, order: Order, members: dict[str, Any]) -> None:
+    Args:
+        job_id: Its id.
+        order: What its run does.
+        jobs: Where it is submitted. None: it is run without an engine.
+    """
+
+    def __init__(self, job_id: str, order: Order, jobs: JobService | None = None) -> None:
         super().__init__()
         self.id = job_id
+        self.request = msgspec.json.encode(order)
         self.result = encode_result(result_of(job_id, order), allows_none=False)
         """The outcome, if nothing comes between."""
-        self.spec = JobSpec(
-            job_id=job_id,
-            request=msgspec.json.encode(order),
-            **{
-                "tool": "",
-                "request_info": RequestInfo(method="POST", url=f"http://test/{job_id}"),
-                "authorization": f"Bearer {job_id}",
-                **members,
-            },
-        )
-        self.events: list[NewEvent] = []
-        self.outcomes: list[Outcome] = []
-        """What was recorded as its end: one entry, in the end."""
-        self.events_at_end = 0
-        """How many events had come when its end was recorded."""
-        self.is_ended = asyncio.Event()
+        self._jobs = jobs
 
     async def has_come(self) -> None:
         """Wait until its run waits at the gate."""
@@ -64,158 +61,84 @@ class StagedJob(Visit):
         """Wait until its run has left the gate: it has ended, or its process was killed."""
         await asyncio.wait_for(self.is_gone.wait(), LONG_SECONDS)
 
+    async def record(self) -> Job:
+        """Its record now."""
+        return await self._service.get(self.id)
+
+    async def is_final(self) -> bool:
+        """Whether its end is in the store."""
+        return (await self.record()).status.is_final
+
     async def end(self) -> Outcome:
-        """Wait until its end is recorded; returns what was."""
-        await asyncio.wait_for(self.is_ended.wait(), LONG_SECONDS)
-        (outcome,) = self.outcomes
-        return outcome
+        """Wait until its end is in the store; returns how it ended."""
+        ended = await self._service.wait(self.id, wait_seconds=LONG_SECONDS)
+        assert ended.job.status.is_final, f"job {self.id} is {ended.job.status}"
+        if ended.job.status is JobStatus.SUCCEEDED:
+            assert ended.result is not None
+        return ended.job.failure if ended.result is None else ended.result
+
+    async def cancel(self) -> Job:
+        """Ask for its end, as a client does."""
+        async with asyncio.timeout(LONG_SECONDS):
+            return await self._service.cancel(self.id)
+
+    async def told(self) -> list[int | JobStatus]:
+        """What its log tells, to its end: the changes of its status, and the numbers that its tool reported."""
+        told: list[int | JobStatus] = []
+        async with asyncio.timeout(LONG_SECONDS):
+            async for event in self._service.events(self.id):
+                assert event.kind is not EventKind.GAP, "events were dropped"
+                told.append(event.status or msgspec.json.decode(event.body)["options"]["done"])
+        return told
+
+    @property
+    def _service(self) -> JobService:
+        assert self._jobs is not None, "this job has no server"
+        return self._jobs
 
 
-class StagedRun(ToolRun):
-    """A claimed job."""
+class HeldStore(MemoryJobStore):
+    """A memory store in which a claim takes until the test lets it go on."""
 
-    __slots__ = ("_job",)
-
-    def __init__(self, tool: BoundTool, job: StagedJob) -> None:
-        super().__init__(tool, job.spec, self.emit)
-        self._job = job
-
-    def emit(self, event: NewEvent) -> None:
-        """Note an event. From any thread."""
-        self._job.events.append(event)
-
-
-class Stage:
-    """An executor at work, with its jobs and their gate: ``async with Stage(executor, tool) as stage``.
-
-    Leaving the block stops the executor and ends all runs. Implements `JobHost`.
-
-    Args:
-        executor: One that was not started.
-        tool: What all jobs run.
-    """
-
-    def __init__(self, executor: Executor, tool: LambdaTool) -> None:
-        bound = replace(BoundTool.bind(tool), executor=executor.name)
-        executor.check(bound)  # as a server does
-        self.executor = executor
-        self.tools = {bound.name: bound}
-        self.jobs: dict[str, StagedJob] = {}
-        self.begun: list[str] = []
-        """The ids of the jobs that the executor wanted to be run, in order."""
+    def __init__(self) -> None:
+        super().__init__()
         self.may_claim = asyncio.Event()
-        """While it is not set, jobs are being claimed."""
         self.may_claim.set()
-        self.is_gone = False
-        """Whether no job can be claimed."""
-        self.open_runs = 0
-        """How many jobs are being claimed or run."""
-        self.most_at_once = 0
-        """Of those that were run."""
-        self.room = asyncio.Event()
-        """Set when the executor says that it has room, and has."""
-        self.mistakes: list[BaseException] = []
-        """What came out of the executor's `Invoke`."""
-        self._tool = bound
-        self._loop = asyncio.get_running_loop()
-        self._running = 0
-        self._gate = Gate(self.jobs.__getitem__)
+        self.claiming: list[str] = []
+        """The ids of the jobs that were to be claimed, in order."""
 
-    async def __aenter__(self) -> Self:
-        await self._gate.open()
-        try:
-            async with asyncio.timeout(LONG_SECONDS):
-                await self.executor.start(self)
-        except BaseException:
-            await self._gate.close()
-            raise
-        return self
-
-    async def __aexit__(self, _type: object, error: BaseException | None, _traceback: TracebackType | None) -> None:
-        self.may_claim.set()
-        try:
-            async with asyncio.timeout(LONG_SECONDS):
-                await self.executor.stop()
-        finally:
-            await self._gate.close()
-        await until(lambda: self.open_runs == 0)
-        if error is None:
-            assert self.mistakes == []
-            assert all(len(job.outcomes) <= 1 and len(job.hellos) <= 1 for job in self.jobs.values())
-
-    def job(self, job_id: str, **members: Any) -> StagedJob:
-        """A job that is not submitted; what it does and how it looks are members of `Order` and of `JobSpec`."""
-        does = {name: members.pop(name) for name in Order.__struct_fields__ if name in members}
-        order = Order(port=self._gate.port, **does)
-        job = self.jobs[job_id] = StagedJob(job_id, order, {"tool": self._tool.name, **members})
-        return job
-
-    async def submit(self, job_id: str, **members: Any) -> StagedJob:
-        """Make a job, and hand it to the executor."""
-        job = self.job(job_id, **members)
-        await self.hand_over(job)
-        return job
-
-    async def hand_over(self, job: StagedJob) -> None:
-        """Hand a job to the executor."""
-        async with asyncio.timeout(LONG_SECONDS):  # it returns at once; what bounds nothing would hang the test
-            await self.executor.submit(job.id, job.spec.tool)
-
-    async def running(self, count: int, **members: Any) -> list[StagedJob]:
-        """So many jobs that wait at the gate."""
-        jobs = [await self.submit(f"running-{n}", **members) for n in range(count)]
-        for job in jobs:
-            await job.has_come()
-        return jobs
-
-    async def until_room(self) -> None:
-        """Wait until the executor has room, of which it must have told if it had none."""
-        if not self.executor.has_room():
-            self.room.clear()
-            await asyncio.wait_for(self.room.wait(), LONG_SECONDS)
-
-    async def runs_another(self, job_id: str = "another") -> None:
-        """The executor still does its work: it runs one more job."""
-        job = self.job(job_id)
-        job.let_go()
-        await self.hand_over(job)
-        assert await job.end() == job.result
-
-    # --- what the executor calls ---
-
-    def has_room(self) -> None:
-        """Note that the executor has room again."""
-        try:
-            assert asyncio.get_running_loop() is self._loop, "has_room was not called on the event loop"
-            if self.executor.has_room():
-                self.room.set()
-        except (AssertionError, RuntimeError) as error:
-            self.mistakes.append(error)
-
-    def run(self, job_id: str, invoke: Invoke) -> Coroutine[Any, Any, None]:
-        """Claim a job, have it run, and note what came of it."""
-        self.begun.append(job_id)
-        return self._run(self.jobs[job_id], invoke)
-
-    async def _run(self, job: StagedJob, invoke: Invoke) -> None:
-        self.open_runs += 1
-        try:
+    async def create(
+        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+    ) -> Created:
+        """Keep a new job; one that is claimed with it waits for `may_claim` first."""
+        if claim is not None:
+            self.claiming.append(job.id)
             await self.may_claim.wait()
-            if not self.is_gone:
-                await self._run_claimed(job, invoke)
-        finally:
-            self.open_runs -= 1
-            job.is_ended.set()
+        return await super().create(job, request, max_unfinished=max_unfinished, claim=claim)
 
-    async def _run_claimed(self, job: StagedJob, invoke: Invoke) -> None:
-        outcome: Outcome = None
-        self._running += 1
-        self.most_at_once = max(self.most_at_once, self._running)
-        try:
-            outcome = await invoke(StagedRun(self._tool, job))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the executor's mistake
-            self.mistakes.append(error)
-        finally:
-            self._running -= 1
-            job.outcomes.append(outcome)
-            job.events_at_end = len(job.events)
+    async def claim(
+        self, job_id: str, *, worker_id: str, lease_seconds: float, claim_id: str | None = None
+    ) -> Claim | None:
+        """Take a job, after `may_claim`."""
+        self.claiming.append(job_id)
+        await self.may_claim.wait()
+        return await super().claim(job_id, worker_id=worker_id, lease_seconds=lease_seconds, claim_id=claim_id)
+
+
+class GatedJobs:
+    """The gate, and the jobs that come there."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, StagedJob] = {}
+        """All jobs of the stage, by id."""
+        self.gate = Gate(self.jobs.__getitem__)
+
+    def let_all_go(self) -> None:
+        """Let all go on that wait, also those that do not listen."""
+        for job in self.jobs.values():
+            job.let_go()
+
+    def new_job(self, job_id: str, does: dict[str, Any], jobs: JobService | None) -> StagedJob:
+        """A job that does so, as members of `Order` say."""
+        job = self.jobs[job_id] = StagedJob(job_id, Order(port=self.gate.port, **does), jobs)
+        return job

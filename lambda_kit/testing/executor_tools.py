@@ -5,15 +5,30 @@ import contextlib
 import contextvars
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 
+from lambda_kit.core.model.job import Job
 from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.tools.context import JobContext
 from lambda_kit.core.tools.tool import LambdaTool
 
-__all__ = ["AsyncVisitor", "BrokenVisitor", "Hello", "Order", "Visitor", "caller", "result_of"]
+__all__ = [
+    "AsyncVisitor",
+    "BrokenObserver",
+    "BrokenVisitor",
+    "Hello",
+    "NotingObserver",
+    "Order",
+    "Visitor",
+    "caller",
+    "result_of",
+]
 
 _HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.02  # how often a plain tool looks whether it is cancelled
@@ -176,3 +191,71 @@ class BrokenVisitor(_Base):
     def run(self, req: Order) -> str:
         """Do nothing."""
         return ""
+
+
+class NotingObserver(JobObserver):
+    """Writes down, in a file, when it is entered and left, and sets `caller` meanwhile.
+
+    Args:
+        file: Each line of it is what happened, the job's id, the process id, and the exception, if there is one.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @contextlib.contextmanager
+    def around_run(self, job: Job) -> Iterator[None]:
+        """Note that the tool is called, and that its call has ended."""
+        self._note("entered", job)
+        token = caller.set(f"observed-{job.id}")
+        try:
+            yield
+        except BaseException as error:
+            self._note("left", job, type(error).__name__)
+            raise
+        else:
+            self._note("left", job)
+        finally:
+            caller.reset(token)
+
+    def _note(self, what: str, job: Job, *more: str) -> None:
+        with self._file.open("a") as file:
+            file.write(" ".join([what, job.id, str(os.getpid()), *more]) + "\n")
+
+
+class BrokenObserver(JobObserver):
+    """Raises.
+
+    Args:
+        where: ``"call"``, ``"enter"`` or ``"exit"`` of its `around_run`, else in all other methods.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def around_run(self, job: Job) -> AbstractContextManager[object]:
+        """Fail now, or later."""
+        self._fail("call")
+        return self._around()
+
+    @contextlib.contextmanager
+    def _around(self) -> Iterator[None]:
+        self._fail("enter")
+        yield
+        self._fail("exit")
+
+    def submitted(self, job: Job) -> None:
+        """Fail."""
+        self._fail("loop")
+
+    def started(self, job: Job) -> None:
+        """Fail."""
+        self._fail("loop")
+
+    def ended(self, job: Job) -> None:
+        """Fail."""
+        self._fail("loop")
+
+    def _fail(self, where: str) -> None:
+        if where == self._where:
+            raise LookupError(f"an observer has failed at {where}")

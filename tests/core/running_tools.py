@@ -3,14 +3,12 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from lambda_kit import (
-    AsyncioExecutor,
-    Executor,
     Job,
     JobContext,
     JobSettings,
@@ -20,12 +18,12 @@ from lambda_kit import (
     LambdaTool,
     MemoryJobStore,
     Service,
-    ThreadExecutor,
     ToolServer,
 )
-from lambda_kit.core.jobs.submission import Submission
+from lambda_kit.core.jobs.waiting import WaitResult
 from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.sink import JobEnd
 
 LONG_SECONDS = 20.0
 
@@ -40,28 +38,38 @@ def a_service() -> Service:
     return Service(name="Test", contact={"name": "T", "email": "t@example.com"})
 
 
-def a_server(*tools: Any, **options: Any) -> ToolServer:
+def a_server(*tools: Any, has_to_wait: bool = False, **options: Any) -> ToolServer:
+    """A server; with `has_to_wait` jobs are created first and claimed then, as those are that have to wait."""
     options.setdefault("store", MemoryJobStore())
-    return ToolServer(a_service(), tools=list(tools), **options)
+    server = ToolServer(a_service(), tools=list(tools), **options)
+    if has_to_wait:
+        server._engine.scheduler.try_acquire = lambda _lane: None  # type: ignore[method-assign]
+    return server
 
 
-class _PatientAsyncioExecutor(AsyncioExecutor):
-    starts_at_once = False
+class Request:
+    """What a test submits: the arguments of `JobService.submit`."""
+
+    def __init__(self, tool: str, body: Payload, more: dict[str, Any]) -> None:
+        self.tool = tool
+        self.body = body
+        self.more = more
 
 
-class _PatientThreadExecutor(ThreadExecutor):
-    starts_at_once = False
-
-
-def claiming_executors() -> list[Executor]:
-    """In place of the built-in ones: jobs are made first and claimed then, as those are that have to wait."""
-    return [_PatientAsyncioExecutor(), _PatientThreadExecutor()]
-
-
-def a_submission(server: ToolServer, tool: LambdaTool | type[LambdaTool], text: str = "", **more: Any) -> Submission:
+def a_submission(server: ToolServer, tool: LambdaTool | type[LambdaTool], text: str = "", **more: Any) -> Request:
     """A request for a tool of that server, as from HTTP."""
     bound = next(it for it in server.tools.values() if tool in (it.tool, type(it.tool)))
-    return Submission(tool=bound, body=Payload(Ask(text=text).model_dump_json().encode(), "application/json"), **more)
+    return Request(bound.name, Payload(Ask(text=text).model_dump_json().encode(), "application/json"), more)
+
+
+async def submit(server: ToolServer, request: Request) -> Job:
+    """Submit a request."""
+    return await server.jobs.submit(request.tool, request.body, **request.more)
+
+
+async def submit_and_wait(server: ToolServer, request: Request, wait_seconds: float) -> WaitResult:
+    """Submit a request and wait for its job."""
+    return await server.jobs.submit_and_wait(request.tool, request.body, wait_seconds=wait_seconds, **request.more)
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -157,14 +165,14 @@ class NotedSink(JobSink):
         self.told: list[tuple[str, str]] = []
         self.ends: dict[str, tuple[Job, Payload | None]] = {}
 
-    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+    async def deliver(
+        self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+    ) -> None:
         self._maybe_fail()
-        self.told.append((job.id, str(event.seq)))
-
-    async def deliver_end(self, job: Job, result: Payload | None, *, authorization: str | None) -> None:
-        self._maybe_fail()
-        self.told.append((job.id, "end"))
-        self.ends[job.id] = (job, result)
+        self.told += [(job.id, str(event.seq)) for event in events]
+        if end is not None:
+            self.told.append((job.id, "end"))
+            self.ends[job.id] = (job, end.result)
 
     def _maybe_fail(self) -> None:
         if self.failures:

@@ -19,18 +19,19 @@ from lambda_kit import (
     MemoryJobStore,
     ThreadExecutor,
 )
-from lambda_kit.core.jobs.submission import Submission
-from lambda_kit.core.model.job import Payload
 from tests.core.running_tools import (
     LONG_SECONDS,
     QUICK,
     Ask,
     AsyncDoor,
     DeafDoor,
+    Request,
     ThreadDoor,
     a_server,
+    a_submission,
     jobs_of,
     statuses,
+    submit,
     the_job,
     until,
 )
@@ -196,15 +197,15 @@ async def test_a_stop_leaves_no_job_without_an_end() -> None:
     async with server:
         for door in doors:
             for _ in range(3):
-                await server._jobs.submit(_submission(server, door))
+                await submit(server, _submission(server, door))
         await until(lambda: all(door.begun for door in doors))
     jobs = await jobs_of(store)
     assert [job.status for job in jobs] == [JobStatus.CANCELLED] * 6
     assert [door.begun for door in doors] == [1, 1]
 
 
-def _submission(server: Any, door: LambdaTool) -> Submission:
-    return Submission(tool=server.tools[door.name], body=Payload(b"{}", "application/json"))
+def _submission(server: Any, door: LambdaTool) -> Request:
+    return a_submission(server, door)
 
 
 async def test_a_stop_does_not_wait_for_a_deaf_thread_for_ever() -> None:
@@ -212,7 +213,7 @@ async def test_a_stop_does_not_wait_for_a_deaf_thread_for_ever() -> None:
     server = a_server(door, store=store, settings=QUICK, executor=ThreadExecutor(1, stop_seconds=0.05))
     async with asyncio.timeout(LONG_SECONDS):
         async with server:
-            await server._jobs.submit(_submission(server, door))
+            await submit(server, _submission(server, door))
             await until(door.begun.is_set)
         job = await the_job(store)
         assert job.status in (JobStatus.CANCELLED, JobStatus.ERROR)
@@ -243,7 +244,7 @@ async def test_a_stop_does_not_wait_for_ever_for_an_async_tool_that_swallows_eve
     server = a_server(Stubborn, store=store, settings=QUICK, executor=executor)
     try:
         async with asyncio.timeout(LONG_SECONDS), server:
-            await server._jobs.submit(_submission(server, next(iter(server.tools.values())).tool))
+            await submit(server, _submission(server, next(iter(server.tools.values())).tool))
             await until(lambda: Stubborn.begun)
         job = await the_job(store)
     finally:  # else the event loop of this test would not end

@@ -18,9 +18,10 @@ from tests.core.running_tools import (
     ThreadDoor,
     a_server,
     a_submission,
-    claiming_executors,
     jobs_of,
     statuses,
+    submit,
+    submit_and_wait,
     the_job,
     until,
 )
@@ -61,8 +62,8 @@ class Careless(LambdaTool):
 
 def is_at_rest(server: Any) -> bool:
     """Whether nothing is left of any job but its record."""
-    load = server._jobs.load()
-    return not any(load.running.values()) and not any(load.queued.values())
+    load = server._engine.load()
+    return not any(load.running.values()) and not any(load.queued.values()) and len(list(server._engine.table)) == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -95,7 +96,7 @@ async def test_whatever_meets_a_job_has_one_end_by_all_accounts(seed: int) -> No
             job_id=f"job-{number}",
             time_limit_seconds=limit,
         )
-        call = asyncio.create_task(server._jobs.submit_and_wait(submission, LONG_SECONDS))
+        call = asyncio.create_task(submit_and_wait(server, submission, LONG_SECONDS))
         for _ in range(choice.randrange(40)):
             await asyncio.sleep(0)
         said = None
@@ -126,7 +127,7 @@ async def test_whatever_meets_a_job_has_one_end_by_all_accounts(seed: int) -> No
 @pytest.mark.parametrize("tool", [AsyncDoor, ThreadDoor])
 async def test_a_job_that_is_being_claimed_can_be_cancelled_and_never_runs(tool: type[Any], when: str) -> None:
     store, door = HeldStore("claim", when), tool()
-    server = a_server(door, store=store, executor=claiming_executors())
+    server = a_server(door, store=store, has_to_wait=True)
     async with asyncio.timeout(LONG_SECONDS), server:
         call = asyncio.create_task(server.run_tool(door, Ask()))
         await store.has_come.wait()
@@ -147,7 +148,7 @@ async def test_a_job_that_is_being_made_can_be_cancelled_and_never_runs(tool: ty
     store, door = HeldStore("create", when), tool()
     async with asyncio.timeout(LONG_SECONDS), a_server(door, store=store) as server:
         submission = a_submission(server, door, job_id="mine")
-        call = asyncio.create_task(server._jobs.submit_and_wait(submission, LONG_SECONDS))
+        call = asyncio.create_task(submit_and_wait(server, submission, LONG_SECONDS))
         await store.has_come.wait()
         cancel = asyncio.create_task(server.cancel("mine"))
         await asyncio.sleep(0)
@@ -192,7 +193,7 @@ async def test_time_that_runs_out_while_the_result_is_on_its_way_is_not_held_aga
     store = HeldStore("finish", when)
     async with asyncio.timeout(LONG_SECONDS), a_server(OnLoop, store=store) as server:
         submission = a_submission(server, OnLoop, "0", time_limit_seconds=0.05)
-        call = asyncio.create_task(server._jobs.submit_and_wait(submission, LONG_SECONDS))
+        call = asyncio.create_task(submit_and_wait(server, submission, LONG_SECONDS))
         await store.has_come.wait()
         out_of_time = asyncio.Event()
         asyncio.get_running_loop().call_later(0.1, out_of_time.set)
@@ -206,7 +207,7 @@ async def test_a_stop_does_not_lose_an_end_that_is_on_its_way_to_the_store() -> 
     server = a_server(door, store=store)
     async with asyncio.timeout(LONG_SECONDS):
         async with server:
-            await server._jobs.submit(a_submission(server, door, time_limit_seconds=0.01))
+            await submit(server, a_submission(server, door, time_limit_seconds=0.01))
             await store.has_come.wait()  # with the end of a job that is out of time
             door.door.set()  # and now it ends by itself
             await until(lambda: is_at_rest(server))

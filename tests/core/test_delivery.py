@@ -3,20 +3,35 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from lambda_kit import Job, JobContext, JobFailedError, JobSink, LambdaTool, MemoryJobStore
 from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.jobs import outbox_relay as delivery
-from lambda_kit.core.jobs.outbox_relay import SinkDispatcher
+from lambda_kit.core.jobs.outbox_relay import OutboxRelay, RelayTimes
 from lambda_kit.core.model.events import Event, NewEvent
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.sink import DeliveryError, DeliveryRefusedError, JobEnd
 from lambda_kit.core.ports.store import Delivery, Lease
 from lambda_kit.testing.clock import ManualClock
-from tests.core.running_tools import LONG_SECONDS, QUICK, Ask, NotedSink, a_server, jobs_of, the_job, until
+from tests.core.running_tools import (
+    LONG_SECONDS,
+    QUICK,
+    Ask,
+    NotedSink,
+    a_server,
+    a_submission,
+    jobs_of,
+    submit,
+    the_job,
+    until,
+)
+
+QUICK_TIMES = RelayTimes(first_back_off=0.01, longest_back_off=0.05, end=0.05)
 
 
 class Reports(LambdaTool):
@@ -30,12 +45,6 @@ class Reports(LambdaTool):
 class Fails(LambdaTool):
     def run(self, req: Ask) -> str:
         raise RuntimeError("boom")
-
-
-@pytest.fixture
-def quick_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_FIRST_BACK_OFF_SECONDS", 0.01)
-    monkeypatch.setattr(delivery, "_LONGEST_BACK_OFF_SECONDS", 0.02)
 
 
 async def test_each_event_is_told_in_order_and_then_the_end_once() -> None:
@@ -67,11 +76,11 @@ async def test_each_sink_is_told_of_every_job() -> None:
             assert [what for job_id, what in sink.told if job_id == job.id] == [*"123456", "end"]
 
 
-@pytest.mark.usefixtures("quick_back_off")
 @pytest.mark.parametrize("failures", [1, 2, 7])
 async def test_a_sink_that_fails_is_told_again_until_it_confirms(failures: int) -> None:
     sink, store = NotedSink(failures=failures), MemoryJobStore()
     server = a_server(Reports, store=store, sinks=[sink])
+    server._engine.relays[0].times = QUICK_TIMES
     async with server, asyncio.timeout(LONG_SECONDS):
         await server.run_tool(Reports, Ask())
         await until(lambda: sink.ends)
@@ -82,16 +91,15 @@ async def test_a_sink_that_fails_or_hangs_slows_no_tool_and_fails_no_job() -> No
     class Hangs(JobSink):
         name = "hangs"
 
-        async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
-            await asyncio.Event().wait()
-
-        async def deliver_end(self, job: Job, result: Payload | None, *, authorization: str | None) -> None:
+        async def deliver(self, *_: object, authorization: str | None) -> None:
             await asyncio.Event().wait()
 
     good = NotedSink("good")
-    server = a_server(Reports, sinks=[Hangs(), NotedSink("away", failures=1_000_000), good], settings=QUICK)
-    for dispatcher in server._jobs._local._dispatchers:
-        dispatcher._stop_seconds = 0.05
+    server = a_server(
+        Reports,
+        sinks=[Hangs(), NotedSink("away", failures=1_000_000), good],
+        settings=replace(QUICK, flush_seconds=0.05),
+    )
     async with asyncio.timeout(LONG_SECONDS), server:
         answers = await asyncio.gather(*(server.run_tool(Reports, Ask()) for _ in range(20)))
         await until(lambda: len(good.ends) == 20)
@@ -131,7 +139,7 @@ async def test_a_server_with_sinks_can_be_started_again() -> None:
     assert len(sink.told) == 21
 
 
-# --- the dispatcher by itself, on a store that the test fills ---
+# --- the relay by itself, on a store that the test fills ---
 
 
 class GatedSink(NotedSink):
@@ -152,7 +160,9 @@ class GatedSink(NotedSink):
     async def stop(self) -> None:
         self.is_open -= 1
 
-    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+    async def deliver(
+        self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+    ) -> None:
         assert job.id not in self.calls, "told by two at once"
         self.tries[job.id] += 1
         self.calls.append(job.id)
@@ -161,23 +171,25 @@ class GatedSink(NotedSink):
             if job.id in self.held:
                 await self.gate.wait()
             await asyncio.sleep(0)
-            await super().deliver_event(job, event, authorization=authorization)
+            await super().deliver(job, events, end, authorization=authorization)
         finally:
             self.calls.remove(job.id)
 
 
-class HangsAtThree(NotedSink):
-    """Never confirms the third event."""
+class HangsAtTheEnd(NotedSink):
+    """Never confirms the end."""
 
     def __init__(self) -> None:
         super().__init__()
         self.hangs = asyncio.Event()
 
-    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
-        if event.seq == 3:
+    async def deliver(
+        self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+    ) -> None:
+        if end is not None:
             self.hangs.set()
             await asyncio.Event().wait()
-        await super().deliver_event(job, event, authorization=authorization)
+        await super().deliver(job, events, end, authorization=authorization)
 
 
 class AuthorizationSink(NotedSink):
@@ -187,9 +199,11 @@ class AuthorizationSink(NotedSink):
         super().__init__()
         self.authorizations: list[str | None] = []
 
-    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+    async def deliver(
+        self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+    ) -> None:
         self.authorizations.append(authorization)
-        await super().deliver_event(job, event, authorization=authorization)
+        await super().deliver(job, events, end, authorization=authorization)
 
 
 class MarkedStore(MemoryJobStore):
@@ -222,17 +236,17 @@ class MarkedStore(MemoryJobStore):
 
 
 @contextlib.asynccontextmanager
-async def dispatching(sink: JobSink, store: MemoryJobStore, **options: Any) -> AsyncIterator[SinkDispatcher]:
-    dispatcher = SinkDispatcher(sink, store, **{"stop_seconds": 0.0, **options})
+async def relaying(sink: JobSink, store: MemoryJobStore, **options: Any) -> AsyncIterator[OutboxRelay]:
+    relay = OutboxRelay(sink, store, **{"flush_seconds": 0.0, "times": QUICK_TIMES, **options})
     before = asyncio.all_tasks()
     async with asyncio.timeout(LONG_SECONDS):
-        await dispatcher.start()
-        unwatch = store.subscribe(lambda _: dispatcher.wake())
+        await relay.start()
+        unwatch = store.subscribe(lambda _: relay.wake())
         try:
-            yield dispatcher
+            yield relay
         finally:
             unwatch()
-            await dispatcher.stop()
+            await relay.stop()
     assert asyncio.all_tasks() == before
 
 
@@ -256,7 +270,7 @@ async def make_finished(store: MemoryJobStore, job_id: str, *, reports: int = 0)
 
 async def test_a_call_that_hangs_holds_no_other_job_up() -> None:
     sink, store = GatedSink("slow"), MemoryJobStore()
-    async with dispatching(sink, store, concurrency=2):
+    async with relaying(sink, store, concurrency=2):
         for job_id in ["slow", *map(str, range(30))]:
             await make_finished(store, job_id)
         await until(lambda: len(sink.ends) == 30)
@@ -266,10 +280,9 @@ async def test_a_call_that_hangs_holds_no_other_job_up() -> None:
     assert [what for job_id, what in sink.told if job_id == "slow"] == ["1", "2", "3", "end"]
 
 
-@pytest.mark.usefixtures("quick_back_off")
 async def test_a_call_over_its_time_limit_makes_room_and_is_tried_again() -> None:
     sink, store = GatedSink("slow", "slower"), MemoryJobStore()
-    async with dispatching(sink, store, concurrency=2, call_seconds=0.02):
+    async with relaying(sink, store, concurrency=2, times=msgspec.structs.replace(QUICK_TIMES, call=0.02)):
         for job_id in ("slow", "slower", "quick"):
             await make_finished(store, job_id)
         await until(lambda: "quick" in sink.ends and sink.tries["slow"] > 2)
@@ -280,7 +293,7 @@ async def test_a_call_over_its_time_limit_makes_room_and_is_tried_again() -> Non
 
 async def test_a_job_is_told_by_one_at_a_time_and_no_more_jobs_than_allowed() -> None:
     sink, store = GatedSink("0"), MarkedStore()
-    async with dispatching(sink, store, concurrency=3):
+    async with relaying(sink, store, concurrency=3):
         leases = [await make(store, str(n)) for n in range(12)]
         for _ in range(20):
             for lease in leases:
@@ -307,55 +320,104 @@ async def test_what_was_confirmed_while_the_outbox_was_read_is_not_told_again() 
             return answer
 
     gated, store = GatedSink("job"), Late()
-    async with dispatching(gated, store, stop_seconds=LONG_SECONDS) as dispatcher:
+    async with relaying(gated, store, flush_seconds=LONG_SECONDS) as relay:
         await make(store, "job")
         await until(lambda: gated.calls)
-        dispatcher.wake()
+        relay.wake()
         await until(lambda: store.marks)
     assert [what for _, what in gated.told] == ["1", "2"]
 
 
 async def test_what_was_confirmed_is_marked_by_the_page() -> None:
     sink, store = NotedSink(), MarkedStore()
-    async with dispatching(sink, store):
+    async with relaying(sink, store):
         await make_finished(store, "long", reports=247)
         await until(lambda: sink.ends)
     assert [what for _, what in sink.told] == [*map(str, range(1, 251)), "end"]
     assert store.marks == [(100, False), (200, False), (250, True)]
 
 
-@pytest.mark.usefixtures("quick_back_off")
-@pytest.mark.parametrize("failing", ["3", "end"])
-async def test_after_a_failure_within_a_page_what_was_confirmed_is_not_told_again(failing: str) -> None:
+async def test_after_a_failure_what_was_confirmed_before_is_not_delivered_again() -> None:
     class FailsOnce(NotedSink):
         failed = False
 
         def _maybe_fail(self) -> None:
-            if not self.failed and len(self.told) == {"3": 2, "end": 8}[failing]:
+            if not self.failed and len(self.told) == 100:
                 self.failed = True
                 raise ConnectionError("away")
 
     sink, store = FailsOnce(), MarkedStore()
-    async with dispatching(sink, store):
-        await make_finished(store, "job", reports=5)
+    async with relaying(sink, store):
+        await make_finished(store, "job", reports=147)
         await until(lambda: sink.ends)
     assert sink.failed
-    assert [what for _, what in sink.told] == [*"12345678", "end"]
-    assert store.marks == [({"3": 2, "end": 8}[failing], False), (8, True)]
+    assert [what for _, what in sink.told] == [*map(str, range(1, 151)), "end"]
+    assert store.marks == [(100, False), (150, True)]
+
+
+async def test_what_a_sink_refuses_for_good_is_logged_and_never_delivered_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Refuses(NotedSink):
+        calls = 0
+
+        async def deliver(
+            self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+        ) -> None:
+            if job.id == "bad":
+                self.calls += 1
+                raise DeliveryRefusedError("413: too much for the other side")
+            await super().deliver(job, events, end, authorization=authorization)
+
+    sink, store = Refuses(), MarkedStore()
+    async with relaying(sink, store):
+        await make_finished(store, "bad")
+        await until(lambda: store.marks)
+        await make_finished(store, "good")
+        await until(lambda: sink.ends)
+        assert await store.undelivered(sink.name) == []
+    assert (sink.calls, [*sink.ends]) == (1, ["good"])
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "sink noted: job bad: 3 events and its end refused, and dropped: 413: too much for the other side"
+    ]
+
+
+async def test_a_sink_says_when_it_is_to_be_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Busy(NotedSink):
+        def _maybe_fail(self) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise DeliveryError("503: busy", retry_after_seconds=0.004)
+
+    sink, store = Busy(failures=2), MemoryJobStore()
+    async with relaying(sink, store, times=msgspec.structs.replace(QUICK_TIMES, first_back_off=3600.0)):
+        await make_finished(store, "job")
+        await until(lambda: sink.ends)
+    assert "sink noted: job job was not delivered (DeliveryError: 503: busy); trying again in 0.0 s" in caplog.messages
+
+
+async def test_a_job_whose_end_every_sink_has_confirmed_counts_as_collected() -> None:
+    sink = NotedSink()
+    settings = replace(QUICK, grace_seconds=3600.0)
+    server = a_server(Reports, sinks=[sink], settings=settings)
+    async with asyncio.timeout(LONG_SECONDS), server:
+        await submit(server, a_submission(server, Reports))  # nobody fetches its result
+        await server.drain()
+        assert len(sink.ends) == 1
+        assert server._engine.collection._missing == {}
 
 
 async def test_a_stop_marks_what_was_confirmed() -> None:
-    sink, store = HangsAtThree(), MemoryJobStore()
-    async with dispatching(sink, store):
-        await make_finished(store, "job")
+    sink, store = HangsAtTheEnd(), MemoryJobStore()
+    async with relaying(sink, store):
+        await make_finished(store, "job", reports=147)
         await sink.hangs.wait()
-    assert await store.undelivered(sink.name) == [Delivery("job", 2)]
+    assert await store.undelivered(sink.name) == [Delivery("job", 100)]
 
 
-async def test_a_stop_is_not_held_up_by_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_END_SECONDS", 0.01)
-    sink, store = HangsAtThree(), MarkedStore()
-    async with dispatching(sink, store):
+async def test_a_stop_is_not_held_up_by_a_store_that_is_away() -> None:
+    sink, store = HangsAtTheEnd(), MarkedStore()
+    async with relaying(sink, store):
         await make_finished(store, "job")
         await sink.hangs.wait()
         store.outage = unanswered = 1_000_000
@@ -365,7 +427,7 @@ async def test_a_stop_is_not_held_up_by_a_store_that_is_away(monkeypatch: pytest
 
 async def test_numbers_that_were_dropped_leave_nothing_to_tell() -> None:
     sink, store = NotedSink(), MarkedStore()
-    async with dispatching(sink, store):
+    async with relaying(sink, store):
         lease = await make(store, "job")
         await store.append_events(lease, [], dropped=5)
         await until(lambda: store.marks and store.marks[-1] == (7, False))
@@ -379,7 +441,6 @@ async def test_numbers_that_were_dropped_leave_nothing_to_tell() -> None:
     assert [what for _, what in sink.told] == ["1", "2", "8", "end"]
 
 
-@pytest.mark.usefixtures("quick_back_off")
 async def test_a_sink_whose_own_task_is_cancelled_is_told_again_later(caplog: pytest.LogCaptureFixture) -> None:
     class Cancelled(NotedSink):
         def _maybe_fail(self) -> None:
@@ -388,12 +449,12 @@ async def test_a_sink_whose_own_task_is_cancelled_is_told_again_later(caplog: py
                 raise asyncio.CancelledError
 
     sink, store = Cancelled(failures=2), MemoryJobStore()
-    async with dispatching(sink, store):
+    async with relaying(sink, store):
         await make_finished(store, "job")
         await until(lambda: sink.ends)
     assert [what for _, what in sink.told] == ["1", "2", "3", "end"]
     assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
-        "sink noted: job job was not told of (CancelledError)" for _ in range(2)
+        "sink noted: job job was not delivered (CancelledError)" for _ in range(2)
     ]
 
 
@@ -403,11 +464,11 @@ async def test_a_sink_is_closed_once_and_only_if_it_was_opened() -> None:
             raise OSError("no route")
 
     unopened = Unopened()
-    dispatcher = SinkDispatcher(unopened, MemoryJobStore())
-    await dispatcher.stop()
+    relay = OutboxRelay(unopened, MemoryJobStore())
+    await relay.stop()
     with pytest.raises(OSError, match="no route"):
-        await dispatcher.start()
-    await dispatcher.stop()
+        await relay.start()
+    await relay.stop()
     assert unopened.is_open == 0
 
     class Away(MemoryJobStore):
@@ -415,14 +476,14 @@ async def test_a_sink_is_closed_once_and_only_if_it_was_opened() -> None:
             raise UnavailableError("away")
 
     sink = GatedSink()
-    dispatcher = SinkDispatcher(sink, Away())
+    relay = OutboxRelay(sink, Away())
     with pytest.raises(UnavailableError):
-        await dispatcher.start()
+        await relay.start()
     assert sink.is_open == 0
-    await dispatcher.stop()
+    await relay.stop()
     assert sink.is_open == 0
 
-    async with dispatching(sink, MemoryJobStore()) as running:
+    async with relaying(sink, MemoryJobStore()) as running:
         assert sink.is_open == 1
         await running.stop()
         assert sink.is_open == 0
@@ -432,11 +493,11 @@ async def test_a_sink_is_closed_once_and_only_if_it_was_opened() -> None:
 async def test_a_stop_that_is_cancelled_says_so_and_leaves_nothing_running() -> None:
     sink, store = GatedSink("slow"), MemoryJobStore()
     before = asyncio.all_tasks()
-    dispatcher = SinkDispatcher(sink, store, stop_seconds=LONG_SECONDS)
-    await dispatcher.start()
+    relay = OutboxRelay(sink, store, flush_seconds=LONG_SECONDS)
+    await relay.start()
     await make_finished(store, "slow")
     await until(lambda: sink.calls)
-    stopping = asyncio.create_task(dispatcher.stop())
+    stopping = asyncio.create_task(relay.stop())
     await asyncio.sleep(0)
     stopping.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -447,20 +508,19 @@ async def test_a_stop_that_is_cancelled_says_so_and_leaves_nothing_running() -> 
 
 async def test_an_authorization_goes_with_its_job_unless_it_was_forgotten() -> None:
     sink, store = AuthorizationSink(), MemoryJobStore()
-    async with dispatching(sink, store) as dispatcher:
+    async with relaying(sink, store) as relay:
         for job_id in ("told", "forgotten", "replaced"):
-            dispatcher.remember(job_id, f"Bearer {job_id}")
-        dispatcher.forget("forgotten")
-        dispatcher.forget("never known")
-        dispatcher.remember("replaced", None)
+            relay.remember(job_id, f"Bearer {job_id}")
+        relay.forget("forgotten")
+        relay.forget("never known")
+        relay.remember("replaced", None)
         for job_id in ("told", "forgotten", "replaced"):
             await make_finished(store, job_id)
             await until(lambda: job_id in sink.ends)  # noqa: B023 - called at once
-    assert sink.authorizations == ["Bearer told"] * 3 + [None] * 6
+    assert sink.authorizations == ["Bearer told"] + [None] * 2
 
 
-@pytest.mark.usefixtures("quick_back_off")
-async def test_the_authorization_of_a_job_that_expires_undelivered_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_authorization_of_a_job_that_expires_undelivered_is_dropped() -> None:
     class Watched(MarkedStore):
         absences = 0
 
@@ -469,12 +529,12 @@ async def test_the_authorization_of_a_job_that_expires_undelivered_is_dropped(mo
             self.absences += job is None
             return job
 
-    monkeypatch.setattr(delivery, "_SWEEP_SECONDS", 0.005)
     clock = ManualClock()
     sink, store = AuthorizationSink(), Watched(clock=clock)
     sink.failures = 1_000_000
-    async with dispatching(sink, store) as dispatcher:
-        dispatcher.remember("job", "Bearer secret")
+    times = msgspec.structs.replace(QUICK_TIMES, sweep=0.005)
+    async with relaying(sink, store, times=times) as relay:
+        relay.remember("job", "Bearer secret")
         await make_finished(store, "job")
         await until(lambda: len(sink.authorizations) > 1)
         clock.advance(1e6)
@@ -484,19 +544,20 @@ async def test_the_authorization_of_a_job_that_expires_undelivered_is_dropped(mo
         sink.authorizations.clear()
         await make_finished(store, "job")
         await until(lambda: sink.ends)
-    assert sink.authorizations == [None] * 3
+    assert sink.authorizations == [None]
 
 
-@pytest.mark.usefixtures("quick_back_off")
 async def test_jobs_that_a_sink_refuses_do_not_hide_the_others() -> None:
     class Picky(NotedSink):
-        async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
+        async def deliver(
+            self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+        ) -> None:
             if job.id.startswith("refused"):
                 raise ConnectionError("not this one")
-            await super().deliver_event(job, event, authorization=authorization)
+            await super().deliver(job, events, end, authorization=authorization)
 
     sink, store = Picky(), MemoryJobStore()
-    async with dispatching(sink, store):
+    async with relaying(sink, store):
         for n in range(120):
             await make_finished(store, f"refused {n}")
         await make_finished(store, "other")
@@ -504,30 +565,29 @@ async def test_jobs_that_a_sink_refuses_do_not_hide_the_others() -> None:
     assert [*sink.ends] == ["other"]
 
 
-@pytest.mark.usefixtures("quick_back_off")
 async def test_a_store_that_is_away_is_waited_for_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     class LosesTheStore(NotedSink):
-        async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
-            await super().deliver_event(job, event, authorization=authorization)
-            if event.seq == 2:
-                store.outage = 5
+        async def deliver(
+            self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+        ) -> None:
+            await super().deliver(job, events, end, authorization=authorization)
+            store.outage = 5
 
     sink, store = LosesTheStore(), MarkedStore()
-    async with dispatching(sink, store, stop_seconds=LONG_SECONDS):
+    async with relaying(sink, store, flush_seconds=LONG_SECONDS):
         await make_finished(store, "job")
         await until(lambda: (3, True) in store.marks)
     assert [what for _, what in sink.told] == ["1", "2", "3", "end"]
     assert store.outage == 0
-    warnings = [record.getMessage() for record in caplog.records if record.name == "lambda_kit.delivery"]
-    assert warnings == ["sink noted: the store is away (the store is away); waiting"]
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["sink noted: the outbox: the store is away (the store is away); trying again until it is back"]
 
 
-@pytest.mark.usefixtures("quick_back_off")
 @pytest.mark.parametrize("error", [UnavailableError("away"), ConnectionError("a store's own fault")])
 async def test_an_outbox_that_can_not_be_read_is_read_again(error: Exception) -> None:
     sink, store = NotedSink(), MarkedStore()
     store.outage, store.error = 3, error
-    async with dispatching(sink, store):
+    async with relaying(sink, store):
         await make_finished(store, "job")
         await until(lambda: sink.ends)
     assert store.outage == 0

@@ -9,6 +9,7 @@ import pytest
 from lambda_kit import Job, JobContext, JobFailedError, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.model.job import Outcome
+from lambda_kit.core.ports.executor import Run
 from lambda_kit.core.ports.store import Lease
 from lambda_kit.core.runtime.threads import DaemonPool
 from tests.core.running_tools import LONG_SECONDS, Ask, AsyncDoor, ThreadDoor, a_server, statuses, the_job, until
@@ -126,7 +127,7 @@ async def test_a_cancelled_call_is_cancelled_though_the_store_is_away() -> None:
             await call
         store.is_away = False
         door.door.set()
-        await until(lambda: not server._jobs.load().running[door.name])
+        await until(lambda: not server._engine.load().running[door.name])
         assert (await statuses(store, (await the_job(store)).id))[-1] is JobStatus.SUCCEEDED
 
 
@@ -155,31 +156,31 @@ def _wait(door: threading.Event) -> None:
 
 
 class SelfCancelling(ThreadExecutor):
-    """Its `submit` is cancelled by something of its own, once, when a job comes from the queue."""
-
-    name = "odd"
+    """Its `run` is cancelled by something of its own, once."""
 
     def __init__(self) -> None:
         super().__init__(1, name="odd", stop_seconds=0.2)
-        self.submits = 0
+        self.runs = 0
 
-    async def submit(self, job_id: str, tool: str) -> None:
-        self.submits += 1
-        if self.submits == 2:
+    async def run(self, run: Run) -> Outcome:
+        self.runs += 1
+        if self.runs == 2:
             raise asyncio.CancelledError
-        await super().submit(job_id, tool)
+        return await super().run(run)
 
 
-async def test_a_submit_that_is_cancelled_by_itself_loses_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambda_kit.core.jobs.scheduler._AGAIN_SECONDS", 0.01)
+async def test_a_run_that_is_cancelled_by_itself_fails_its_job_and_no_other() -> None:
     door = ThreadDoor()
     async with asyncio.timeout(LONG_SECONDS), a_server(door, executor=SelfCancelling()) as server:
         first = asyncio.create_task(server.run_tool(door, Ask(text="first")))
         await until(lambda: door.begun)
         others = [asyncio.create_task(server.run_tool(door, Ask(text=text))) for text in ("second", "third")]
-        await until(lambda: server._jobs.load().queued[door.name] == 2)
+        await until(lambda: server._engine.load().queued[door.name] == 2)
         door.door.set()
-        assert [await call for call in (first, *others)] == ["first", "second", "third"]
+        assert await first == "first"
+        with pytest.raises(JobFailedError, match="could not be run: CancelledError"):
+            await others[0]
+        assert await others[1] == "third"
 
 
 class Unusual(LambdaTool):

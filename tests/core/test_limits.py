@@ -30,6 +30,8 @@ from tests.core.running_tools import (
     a_server,
     a_submission,
     jobs_of,
+    submit,
+    submit_and_wait,
     until,
 )
 
@@ -55,9 +57,9 @@ class PoolOfTwo(ThreadDoor):
 
 async def fill(server: Any, tool: Any, count: int) -> list[asyncio.Task[Any]]:
     """That many calls, each of whose jobs was accepted."""
-    before = server._jobs.statistics.tools[tool.name].submitted
+    before = server._engine.statistics.tools[tool.name].submitted
     calls = [asyncio.create_task(server.run_tool(tool, Ask(text=str(n)))) for n in range(count)]
-    await until(lambda: server._jobs.statistics.tools[tool.name].submitted == before + count)
+    await until(lambda: server._engine.statistics.tools[tool.name].submitted == before + count)
     return calls
 
 
@@ -74,7 +76,7 @@ async def test_a_tool_has_room_for_those_that_run_and_those_that_may_wait(tool: 
         assert await asyncio.gather(*calls) == ["0", "1", "2"]
         assert await server.run_tool(door, Ask(text="later")) == "later"
         await until(lambda: len(sink.ends) == 4)
-        counted = server._jobs.statistics.tools[door.name]
+        counted = server._engine.statistics.tools[door.name]
         assert (counted.submitted, counted.rejected) == (4, 1)
 
 
@@ -83,14 +85,14 @@ async def test_however_a_job_ends_it_makes_room(end: str) -> None:
     door = Two()
     async with asyncio.timeout(LONG_SECONDS), a_server(door) as server:
         limit = 0.05 if end == "out of time" else None
-        jobs = [await server._jobs.submit(a_submission(server, door, time_limit_seconds=limit)) for _ in range(3)]
+        jobs = [await submit(server, a_submission(server, door, time_limit_seconds=limit)) for _ in range(3)]
         await until(lambda: door.begun == 1)
         if end == "cancelled while it runs":
             await server.cancel(jobs[0].id)
         elif end == "cancelled while it waits":
             await server.cancel(jobs[1].id)
-        await until(lambda: server._jobs.statistics.tools["two"].duration.total_seconds or end.endswith("waits"))
-        await server._jobs.submit(a_submission(server, door))
+        await until(lambda: server._engine.statistics.tools["two"].duration.total_seconds or end.endswith("waits"))
+        await submit(server, a_submission(server, door))
         door.door.set()
 
 
@@ -107,17 +109,17 @@ async def test_a_request_that_does_not_fit_is_told_so_while_the_queue_is_full() 
 async def test_a_known_request_attaches_while_the_queue_is_full() -> None:
     store, door = MemoryJobStore(), Two()
     async with asyncio.timeout(LONG_SECONDS), a_server(door, store=store) as server:
-        first = await server._jobs.submit(a_submission(server, door, "a", job_id="a"))
+        first = await submit(server, a_submission(server, door, "a", job_id="a"))
         for n in range(2):
-            await server._jobs.submit(a_submission(server, door, str(n)))
-        assert (await server._jobs.submit(a_submission(server, door, "a", job_id="a"))).id == first.id
+            await submit(server, a_submission(server, door, str(n)))
+        assert (await submit(server, a_submission(server, door, "a", job_id="a"))).id == first.id
         with pytest.raises(QueueFullError):
-            await server._jobs.submit(a_submission(server, door, "b", job_id="b"))
+            await submit(server, a_submission(server, door, "b", job_id="b"))
         assert await store.get("b") is None
         door.door.set()
-        settled = await server._jobs.submit_and_wait(a_submission(server, door, "a", job_id="a"), LONG_SECONDS)
+        settled = await submit_and_wait(server, a_submission(server, door, "a", job_id="a"), LONG_SECONDS)
         assert settled.job.status is JobStatus.SUCCEEDED
-        assert (await server._jobs.submit(a_submission(server, door, "another", job_id="b"))).id == "b"
+        assert (await submit(server, a_submission(server, door, "another", job_id="b"))).id == "b"
 
 
 @pytest.mark.parametrize("max_concurrency", [None, 1, 2])
@@ -127,15 +129,15 @@ async def test_a_server_has_limits_for_all_its_tools_together(max_concurrency: i
     settings = JobSettings(max_concurrency=max_concurrency, max_queue=3)
     async with asyncio.timeout(LONG_SECONDS), a_server(*doors, store=store, settings=settings) as server:
         room = 3 + (max_concurrency or 0)
-        jobs = [await server._jobs.submit(a_submission(server, doors[n % 2])) for n in range(room)]
+        jobs = [await submit(server, a_submission(server, doors[n % 2])) for n in range(room)]
         await until(lambda: sum(door.begun for door in doors) == (max_concurrency or room))
         for door in doors:
             with pytest.raises(QueueFullError, match=f"the service has {room} jobs"):
                 await server.run_tool(door, Ask())
         assert len(await jobs_of(store)) == room
         await server.cancel(jobs[-1].id)
-        await until(lambda: sum(server._jobs.load().running.values()) <= (max_concurrency or room - 1))
-        await server._jobs.submit(a_submission(server, doors[0]))
+        await until(lambda: sum(server._engine.load().running.values()) <= (max_concurrency or room - 1))
+        await submit(server, a_submission(server, doors[0]))
         for door in doors:
             door.door.set()
 
@@ -143,7 +145,7 @@ async def test_a_server_has_limits_for_all_its_tools_together(max_concurrency: i
 async def test_requests_that_are_still_being_taken_count_too() -> None:
     store, door = HeldStore("create", "before"), AsyncDoor()
     async with asyncio.timeout(LONG_SECONDS), a_server(door, store=store, settings=JobSettings(max_queue=2)) as server:
-        submits = [asyncio.create_task(server._jobs.submit(a_submission(server, door))) for _ in range(5)]
+        submits = [asyncio.create_task(submit(server, a_submission(server, door))) for _ in range(5)]
         await until(lambda: sum(task.done() for task in submits) == 3)
         store.may_go.set()
         answers = await asyncio.gather(*submits, return_exceptions=True)
@@ -155,13 +157,13 @@ async def test_requests_that_are_still_being_taken_count_too() -> None:
 async def test_a_request_whose_caller_has_left_does_not_count_for_ever() -> None:
     store, door = HeldStore("create", "before"), AsyncDoor()
     async with asyncio.timeout(LONG_SECONDS), a_server(door, store=store, settings=JobSettings(max_queue=1)) as server:
-        leaving = asyncio.create_task(server._jobs.submit(a_submission(server, door)))
+        leaving = asyncio.create_task(submit(server, a_submission(server, door)))
         await store.has_come.wait()
         leaving.cancel()
         await asyncio.wait([leaving])
         store.may_go.set()
         door.door.set()
-        await until(lambda: server._jobs.load().running == {"async_door": 0})  # it was made all the same
+        await until(lambda: server._engine.load().running == {"async_door": 0})  # it was made all the same
         assert await server.run_tool(door, Ask(text="there is room")) == "there is room"
 
 
@@ -181,7 +183,7 @@ async def test_when_to_come_again_is_estimated_from_what_has_run(tool: type[Any]
         await asyncio.gather(*calls)
         door.door.clear()
         for seconds, least, most in [(30.0, 25, 30), (3000.0, 600, 600), (0.01, 1, 1)]:
-            server._jobs.statistics.tools[door.name].mean_seconds = seconds
+            server._engine.statistics.tools[door.name].mean_seconds = seconds
             calls = await fill(server, door, 3)
             assert least <= await told() <= most
             door.door.set()

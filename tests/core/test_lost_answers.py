@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lambda_kit import JobContext, JobSettings, JobStatus, LambdaTool, ToolOptions
+from lambda_kit import AsyncioExecutor, JobContext, JobSettings, JobStatus, LambdaTool, ToolOptions
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.model.job import Failure, FailureKind
 from lambda_kit.core.runtime import retry as retrying
@@ -17,8 +17,9 @@ from tests.core.running_tools import (
     AsyncDoor,
     a_server,
     a_submission,
-    claiming_executors,
     statuses,
+    submit,
+    submit_and_wait,
     until,
 )
 
@@ -59,7 +60,7 @@ class Counts(LambdaTool):
 )
 async def test_a_job_runs_once_though_an_answer_is_lost(store: FlakyStore, method: str, has_to_wait: bool) -> None:
     tool = Counts()
-    server = a_server(tool, store=store, settings=SOON, executor=claiming_executors() if has_to_wait else None)
+    server = a_server(tool, store=store, settings=SOON, has_to_wait=has_to_wait)
     async with asyncio.timeout(LONG_SECONDS), server:
         store.lost[method] = 2
         assert [await server.run_tool(tool, Ask(text=text)) for text in "abc"] == ["a", "b", "c"]
@@ -75,12 +76,12 @@ async def test_a_job_runs_once_though_an_answer_is_lost(store: FlakyStore, metho
 @pytest.mark.parametrize("has_to_wait", [False, True])
 async def test_a_job_that_was_made_without_an_answer_is_run(store: FlakyStore, has_to_wait: bool) -> None:
     tool = Counts()
-    server = a_server(tool, store=store, settings=SOON, executor=claiming_executors() if has_to_wait else None)
+    server = a_server(tool, store=store, settings=SOON, has_to_wait=has_to_wait)
     async with asyncio.timeout(LONG_SECONDS), server:
         store.lost["create"] = 1
         with pytest.raises(UnavailableError):
-            await server._jobs.submit(a_submission(server, tool, "once", job_id="mine"))
-        assert (await server._jobs.wait("mine", LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+            await submit(server, a_submission(server, tool, "once", job_id="mine"))
+        assert (await server.jobs.wait("mine", wait_seconds=LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
         assert tool.runs == ["once"]
 
 
@@ -90,14 +91,14 @@ async def test_who_asks_again_gets_the_job_that_was_made_without_an_answer(
 ) -> None:
     tool = Counts()
     settings = JobSettings(heartbeat_seconds=900.0, lease_seconds=1000.0)
-    server = a_server(tool, store=store, settings=settings, executor=claiming_executors() if has_to_wait else None)
+    server = a_server(tool, store=store, settings=settings, has_to_wait=has_to_wait)
     async with asyncio.timeout(LONG_SECONDS), server:
         for text in ("first", "second"):
             store.lost["create"] = 1
             submission = a_submission(server, tool, text, idempotency_key=text)
             with pytest.raises(UnavailableError):
-                await server._jobs.submit(submission)
-            assert (await server._jobs.submit_and_wait(submission, LONG_SECONDS)).result is not None
+                await submit(server, submission)
+            assert (await submit_and_wait(server, submission, LONG_SECONDS)).result is not None
         assert tool.runs == ["first", "second"]
         assert len((await store.list_jobs()).jobs) == 2
 
@@ -109,8 +110,8 @@ async def test_a_job_that_another_process_has_acknowledged_is_run(store: FlakySt
         store.lost["create"] = 1
         submission = a_submission(server, tool, "once", job_id="mine")
         with pytest.raises(UnavailableError):
-            await server._jobs.submit(submission)
-        settled = await other._jobs.submit_and_wait(a_submission(other, other_tool, "once", job_id="mine"), 20.0)
+            await submit(server, submission)
+        settled = await submit_and_wait(other, a_submission(other, other_tool, "once", job_id="mine"), 20.0)
         assert settled.job.status is JobStatus.SUCCEEDED
         assert (tool.runs, other_tool.runs) == (["once"], [])
 
@@ -120,15 +121,15 @@ async def test_a_job_whose_caller_left_while_it_was_made_does_not_wait_for_ever(
     store: FlakyStore, has_to_wait: bool
 ) -> None:
     tool = Counts()
-    server = a_server(tool, store=store, settings=SOON, executor=claiming_executors() if has_to_wait else None)
+    server = a_server(tool, store=store, settings=SOON, has_to_wait=has_to_wait)
     async with asyncio.timeout(LONG_SECONDS), server:
-        call = asyncio.create_task(server._jobs.submit(a_submission(server, tool, "once", job_id="mine")))
+        call = asyncio.create_task(submit(server, a_submission(server, tool, "once", job_id="mine")))
         await until(lambda: store.calls["create"])
         call.cancel()
         await asyncio.wait([call])
         while await store.get("mine") is None:  # noqa: ASYNC110 - it is still being made, by the store's thread
             await asyncio.sleep(0)
-        assert (await server._jobs.wait("mine", LONG_SECONDS)).job.status.is_final
+        assert (await server.jobs.wait("mine", wait_seconds=LONG_SECONDS)).job.status.is_final
 
 
 class LosesItsWorker(LambdaTool):
@@ -151,8 +152,8 @@ async def test_a_job_that_was_handed_back_without_an_answer_is_run_again(store: 
         executor._invoke = lossy
         return executor
 
-    executors = [loses_the_first(executor) for executor in claiming_executors()]
-    async with asyncio.timeout(LONG_SECONDS), a_server(LosesItsWorker, store=store, executor=executors) as server:
+    server = a_server(LosesItsWorker, store=store, executor=loses_the_first(AsyncioExecutor()), has_to_wait=True)
+    async with asyncio.timeout(LONG_SECONDS), server:
         store.lost["release"] = 1
         assert await server.run_tool(LosesItsWorker, Ask()) == 2
 
@@ -161,12 +162,12 @@ async def test_a_wait_that_can_not_be_begun_leaves_no_waiter(store: FlakyStore) 
     door = AsyncDoor()
     async with asyncio.timeout(LONG_SECONDS), a_server(door, store=store, settings=SOON) as server:
         submission = a_submission(server, door, "x", job_id="mine")
-        await server._jobs.submit(submission)
+        await submit(server, submission)
         for _ in range(3):
             store.errors["get"] = [None, UnavailableError("away")]
             with pytest.raises(UnavailableError):
-                await server._jobs.submit_and_wait(submission, LONG_SECONDS)
-        assert server._jobs._local.waiters._by_job == {}
+                await submit_and_wait(server, submission, LONG_SECONDS)
+        assert server._engine.waiters._by_job == {}
         door.door.set()
 
 
@@ -180,7 +181,7 @@ async def test_a_job_whose_end_the_store_refuses_has_failed_and_is_not_run_again
     tool = Once()
     async with asyncio.timeout(LONG_SECONDS), a_server(tool, store=store, settings=SOON) as server:
         store.errors["finish"] = [ZeroDivisionError("the store is broken")]
-        settled = await server._jobs.submit_and_wait(a_submission(server, tool, "x", job_id="mine"), LONG_SECONDS)
+        settled = await submit_and_wait(server, a_submission(server, tool, "x", job_id="mine"), LONG_SECONDS)
         assert settled.job.failure is not None
         assert (settled.job.status, settled.job.failure.type) == (JobStatus.FAILED, "result-not-kept")
         assert "broken" not in settled.job.failure.message

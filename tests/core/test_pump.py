@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lambda_kit import Job, MemoryJobStore
-from lambda_kit.core.jobs.event_buffer import EventPump
+from lambda_kit.core.jobs.event_buffer import EventBuffer
 from lambda_kit.core.model.events import Event, NewEvent
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.ports.store import Lease
@@ -49,7 +49,7 @@ async def reported(store: MemoryJobStore) -> list[Event]:
 
 async def test_events_of_many_threads_all_arrive_each_threads_in_order() -> None:
     store = MemoryJobStore()
-    pump = EventPump(store, await claimed(store), asyncio.get_running_loop())
+    pump = EventBuffer(store, await claimed(store), asyncio.get_running_loop())
 
     def put(thread: int) -> None:
         for n in range(200):
@@ -68,7 +68,7 @@ async def test_events_of_many_threads_all_arrive_each_threads_in_order() -> None
 
 async def test_events_arrive_while_the_tool_runs_not_only_at_its_end() -> None:
     store = MemoryJobStore()
-    pump = EventPump(store, await claimed(store), asyncio.get_running_loop())
+    pump = EventBuffer(store, await claimed(store), asyncio.get_running_loop())
     changed = asyncio.Event()
     store.subscribe(lambda _job_id: changed.set())
     await asyncio.to_thread(pump.put, event("x"))
@@ -80,7 +80,7 @@ async def test_events_arrive_while_the_tool_runs_not_only_at_its_end() -> None:
 
 async def test_where_the_store_is_too_slow_the_oldest_are_dropped_and_leave_a_hole() -> None:
     store = SlowStore()
-    pump = EventPump(store, await claimed(store), asyncio.get_running_loop(), limit=5)
+    pump = EventBuffer(store, await claimed(store), asyncio.get_running_loop(), limit=5)
     store.gate.clear()
     pump.put(event("first"))
     while store.appends == 0:
@@ -96,7 +96,7 @@ async def test_where_the_store_is_too_slow_the_oldest_are_dropped_and_leave_a_ho
 
 async def test_a_close_waits_for_what_is_under_way() -> None:
     store = SlowStore()
-    pump = EventPump(store, await claimed(store), asyncio.get_running_loop())
+    pump = EventBuffer(store, await claimed(store), asyncio.get_running_loop())
     store.gate.clear()
     pump.put(event("a"))
     while store.appends == 0:
@@ -114,7 +114,7 @@ async def test_a_close_waits_for_what_is_under_way() -> None:
 async def test_a_close_right_after_a_put_loses_nothing() -> None:
     for _ in range(20):
         store = MemoryJobStore()
-        pump = EventPump(store, await claimed(store), asyncio.get_running_loop())
+        pump = EventBuffer(store, await claimed(store), asyncio.get_running_loop())
         for n in range(3):
             pump.put(event(str(n)))
         await pump.close()
@@ -126,7 +126,7 @@ async def test_a_close_right_after_a_put_loses_nothing() -> None:
 async def test_with_a_lost_lease_nothing_is_kept_and_nothing_raised(is_closed: bool) -> None:
     store = MemoryJobStore()
     lease = await claimed(store)
-    pump = EventPump(store, lease, asyncio.get_running_loop())
+    pump = EventBuffer(store, lease, asyncio.get_running_loop())
     await store.finish(lease, None)
     log = await store.read_events("a")
     pump.put(event("a"))
@@ -140,7 +140,7 @@ async def test_with_a_lost_lease_nothing_is_kept_and_nothing_raised(is_closed: b
 
 async def test_large_events_that_waited_are_written_in_bounded_pieces() -> None:
     store = SlowStore()
-    pump = EventPump(store, await claimed(store), asyncio.get_running_loop())
+    pump = EventBuffer(store, await claimed(store), asyncio.get_running_loop())
     store.gate.clear()
     for n in range(40):
         pump.put(NewEvent("urn:x", b"%02d" % n + bytes(200_000), 0.0))
@@ -162,7 +162,7 @@ class PickyStore(MemoryJobStore):
 async def test_events_that_the_store_refuses_leave_a_hole_and_the_others_arrive() -> None:
     store = PickyStore()
     dropped: list[int] = []
-    pump = EventPump(store, await claimed(store), asyncio.get_running_loop(), on_dropped=dropped.append)
+    pump = EventBuffer(store, await claimed(store), asyncio.get_running_loop(), on_dropped=dropped.append)
     for body in ("a", "poison", "b"):
         pump.put(event(body))
         for _ in range(5):

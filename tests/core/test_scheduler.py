@@ -17,18 +17,18 @@ from lambda_kit import (
     JobStatus,
     LambdaTool,
     MemoryJobStore,
-    QueueFullError,
     ThreadExecutor,
     ToolOptions,
 )
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
 from lambda_kit.core.jobs.assembly import assign_executors, bind_tools
-from lambda_kit.core.jobs.scheduler import Scheduler
-from lambda_kit.core.jobs.semaphore import SharedPlaces
+from lambda_kit.core.jobs.engine import JobEngine
+from lambda_kit.core.jobs.scheduler import Permit, Scheduler
+from lambda_kit.core.jobs.semaphore import DistributedSemaphore
 from lambda_kit.core.jobs.service import JobService
-from lambda_kit.core.jobs.submission import Submission
-from lambda_kit.core.model.job import Payload
-from lambda_kit.core.ports.executor import JobHost
+from lambda_kit.core.jobs.table import LocalJob, State
+from lambda_kit.core.model.job import Outcome, Payload
+from lambda_kit.core.ports.executor import ExecutorHost, Run
 from tests.core.running_tools import LONG_SECONDS, Ask, jobs_of, until
 
 
@@ -83,46 +83,45 @@ class Deaf(WaitsAsync):
 
 
 class MoodyExecutor(ThreadExecutor):
-    """Has room when it is told to, and refuses as often as it is told to."""
+    """Has room when it is told to, and fails to run jobs as often as it is told to."""
 
-    def __init__(self, size: int = 2, *, refusals: Sequence[Exception] = ()) -> None:
+    def __init__(self, size: int = 2, *, failures: Sequence[Exception] = ()) -> None:
         super().__init__(size, name="moody", stop_seconds=0.2)
         self.is_open = True
-        self.refusals = list(refusals)
-        self.host: JobHost | None = None
+        self.failures = list(failures)
+        self.host: ExecutorHost | None = None
 
-    async def start(self, host: JobHost) -> None:
+    async def start(self, host: ExecutorHost) -> None:
         self.host = host
         await super().start(host)
 
-    def has_room(self) -> bool:
-        return self.is_open and super().has_room()
+    @property
+    def capacity(self) -> int | None:
+        return super().capacity if self.is_open else 0
 
-    async def submit(self, job_id: str, tool: str) -> None:
-        if self.refusals:
-            raise self.refusals.pop(0)
-        await super().submit(job_id, tool)
+    async def run(self, run: Run) -> Outcome:
+        if self.failures:
+            raise self.failures.pop(0)
+        return await super().run(run)
 
     def open(self) -> None:
         assert self.host is not None
         self.is_open = True
-        self.host.has_room()
+        self.host.capacity_changed()
 
 
 class Service:
     """A job service with doors."""
 
-    def __init__(self, doors: Doors, jobs: JobService, store: MemoryJobStore) -> None:
+    def __init__(self, doors: Doors, engine: JobEngine, store: MemoryJobStore) -> None:
         self.doors = doors
-        self.jobs = jobs
+        self.engine = engine
+        self.jobs = JobService(engine)
         self.store = store
 
     async def submit(self, tool: str, *names: str) -> list[Job]:
-        submissions = [
-            Submission(tool=self.jobs.tools[tool], body=Payload(b"", "application/json"), value=Ask(text=name))
-            for name in names
-        ]
-        return [await self.jobs.submit(submission) for submission in submissions]
+        body = Payload(b"", "application/json")
+        return [await self.jobs.submit(tool, body, value=Ask(text=name)) for name in names]
 
     async def has_begun(self, *names: str) -> None:
         await until(lambda: set(names) <= set(self.doors.begun))
@@ -132,7 +131,7 @@ class Service:
 
     async def succeed(self, *jobs: Job) -> None:
         """Open all doors, also those of jobs that come there later, and wait for the results."""
-        ends = [asyncio.create_task(self.jobs.wait(job.id, LONG_SECONDS)) for job in jobs]
+        ends = [asyncio.create_task(self.jobs.wait(job.id, wait_seconds=LONG_SECONDS)) for job in jobs]
         while not all(end.done() for end in ends):
             self.doors.open_all()
             await asyncio.sleep(0.002)
@@ -145,14 +144,14 @@ async def serving(
 ) -> AsyncIterator[Service]:
     store = MemoryJobStore()
     pools, bound = assign_executors(bind_tools(tools), built_in_executors(), executors, OWN_POOLS)
-    jobs = JobService(bound, store, pools, settings=JobSettings(cancel_seconds=0.2, **settings))
-    await jobs.start()
+    engine = JobEngine(bound, store, pools, settings=JobSettings(cancel_seconds=0.2, **settings))
+    await engine.start()
     try:
-        yield Service(doors, jobs, store)
+        yield Service(doors, engine, store)
     finally:
-        jobs.settings = JobSettings(grace_seconds=0.05, cancel_seconds=0.2)
+        engine.settings = JobSettings(grace_seconds=0.05, cancel_seconds=0.2)
         doors.open_all()
-        await jobs.stop()
+        await engine.stop()
 
 
 def names(prefix: str, count: int) -> list[str]:
@@ -183,7 +182,7 @@ async def test_tools_that_share_an_executor_take_turns() -> None:
         await service.has_begun("a-first")
         for name, count in (("a", 6), ("b", 4), ("c", 2)):
             jobs += await service.submit(name, *names(name, count))
-        assert service.jobs.load().queued == {"a": 6, "b": 4, "c": 2}
+        assert service.engine.load().queued == {"a": 6, "b": 4, "c": 2}
         await service.succeed(*jobs)
         assert doors.begun[1:] == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "a3", "b3", "a4", "a5"]
 
@@ -211,9 +210,9 @@ async def test_the_bound_of_a_tool_does_not_hold_up_others_on_its_executor(tool:
             await service.has_begun(f"free{n}")
             doors.door(f"free{n}").set()
         for job in quick:
-            assert (await service.jobs.wait(job.id, LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+            assert (await service.jobs.wait(job.id, wait_seconds=LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
         assert "bounded1" not in doors.begun
-        load = service.jobs.load()
+        load = service.engine.load()
         assert (load.queued, load.running) == ({"bounded": 2, "free": 0}, {"bounded": 1, "free": 0})
         doors.door("bounded0").set()
         await service.has_begun("bounded1")
@@ -228,7 +227,7 @@ async def test_the_bound_of_the_server_holds_for_all_executors_together() -> Non
         jobs = [*await service.submit("plain", *names("p", 3)), *await service.submit("other", *names("o", 3))]
         await service.has_begun("p0", "p1")
         for n in range(4):
-            load = service.jobs.load()
+            load = service.engine.load()
             assert (sum(load.running.values()), sum(load.queued.values())) == (2, 4 - n)
             assert len(doors.begun) == 2 + n
             doors.door(doors.begun[n]).set()
@@ -245,8 +244,8 @@ async def test_a_tool_that_never_ends_keeps_one_place_only() -> None:
         for name in names("a", 20):
             doors.door(name).set()
         for job in jobs:
-            assert (await service.jobs.wait(job.id, LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
-        assert service.jobs.load().running == {"a": 1}
+            assert (await service.jobs.wait(job.id, wait_seconds=LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+        assert service.engine.load().running == {"a": 1}
 
 
 # --- the queue ---
@@ -259,7 +258,7 @@ async def test_a_cancelled_job_that_waits_never_starts() -> None:
         await service.has_begun("a0")
         for n in (1, 3):
             assert (await service.jobs.cancel(jobs[n].id)).status is JobStatus.CANCELLED
-        assert service.jobs.load().queued == {"a": 2}
+        assert service.engine.load().queued == {"a": 2}
         await service.succeed(jobs[0], jobs[2], jobs[4])
         assert doors.begun == ["a0", "a2", "a4"]
 
@@ -277,7 +276,7 @@ async def test_a_stop_waits_for_jobs_that_wait() -> None:
     doors = Doors()
     async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),)) as service:
         jobs = await service.submit("a", *names("a", 4))
-        stop = asyncio.create_task(service.jobs.stop())
+        stop = asyncio.create_task(service.engine.stop())
         for name in names("a", 4):
             await service.has_begun(name)
             assert not stop.done()
@@ -292,7 +291,7 @@ async def test_jobs_that_wait_when_the_grace_is_over_are_cancelled() -> None:
     async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),), grace_seconds=0.05) as service:
         await service.submit("a", *names("a", 4))
         await service.has_begun("a0")
-        await asyncio.wait_for(service.jobs.stop(), LONG_SECONDS)
+        await asyncio.wait_for(service.engine.stop(), LONG_SECONDS)
         assert {job.status for job in await jobs_of(service.store)} == {JobStatus.CANCELLED}
         assert doors.begun == ["a0"]
 
@@ -301,7 +300,7 @@ async def test_several_can_wait_for_the_drain() -> None:
     doors = Doors()
     async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),), grace_seconds=3600) as service:
         jobs = await service.submit("a", *names("a", 2))
-        drains = [asyncio.create_task(service.jobs.drain()) for _ in range(2)]
+        drains = [asyncio.create_task(service.engine.drain()) for _ in range(2)]
         await asyncio.sleep(0)  # both wait now
         await service.succeed(*jobs)
         for drain in drains:
@@ -316,82 +315,50 @@ async def test_jobs_wait_while_the_executor_has_no_room() -> None:
     async with serving(doors, Waits("a", doors), executors=(executor,)) as service:
         executor.is_open = False
         jobs = await service.submit("a", *names("a", 5))
-        assert service.jobs.load().queued == {"a": 5}
+        assert service.engine.load().queued == {"a": 5}
         executor.open()
         await service.succeed(*jobs)
         assert sorted(doors.begun) == names("a", 5)
 
 
-@pytest.mark.parametrize("error", [QueueFullError("changed my mind"), RuntimeError("a bad day")])
-async def test_a_job_that_is_refused_when_its_turn_comes_is_not_lost(error: Exception) -> None:
+async def test_a_job_that_the_executor_fails_to_run_fails_and_gives_its_place_back() -> None:
     doors, executor = Doors(), MoodyExecutor(1)
     async with serving(doors, Waits("a", doors), executors=(executor,)) as service:
-        jobs = await service.submit("a", *names("a", 4))
+        first, failing, *others = await service.submit("a", *names("a", 4))
         await service.has_begun("a0")
-        executor.refusals.append(error)
-        await service.succeed(*jobs)
-        assert executor.refusals == []
-        assert doors.begun == names("a", 4)
+        executor.failures.append(RuntimeError("a bad day"))
+        doors.door("a0").set()
+        failed = await service.jobs.wait(failing.id, wait_seconds=LONG_SECONDS)
+        assert failed.job.status is JobStatus.ERROR
+        assert failed.job.failure is not None
+        assert "RuntimeError: a bad day" in failed.job.failure.message
+        await service.succeed(first, *others)
+        assert doors.begun == ["a0", "a2", "a3"]
 
 
-async def test_a_job_that_is_refused_for_lack_of_room_comes_again_when_there_is() -> None:
-    doors, executor = Doors(), MoodyExecutor(1)
-
-    async def submit(job_id: str, tool: str) -> None:
-        executor.is_open = False
-        del executor.submit  # pyright: ignore[reportAttributeAccessIssue]
-        raise QueueFullError("it was taken by somebody else")
-
-    async with serving(doors, Waits("a", doors), executors=(executor,)) as service:
-        executor.is_open = False
-        jobs = await service.submit("a", *names("a", 3))
-        executor.submit = submit  # type: ignore[method-assign]
-        executor.open()
-        await until(lambda: not executor.is_open)
-        assert service.jobs.load().queued == {"a": 3}
-        executor.open()
-        await service.succeed(*jobs)
-        assert doors.begun == names("a", 3)
-
-
-@pytest.mark.parametrize("error", [QueueFullError("full"), RuntimeError("a bad day")])
-async def test_of_a_job_that_is_refused_at_once_nothing_is_left(error: Exception) -> None:
-    doors, executor = Doors(), MoodyExecutor(1, refusals=[error])
-    async with serving(doors, Waits("a", doors), executors=(executor,)) as service:
-        with pytest.raises(type(error), match=str(error)):
-            await service.submit("a", "refused")
-        load = service.jobs.load()
-        assert (load.queued, load.running) == ({"a": 0}, {"a": 0})
-        assert await jobs_of(service.store) == []
-        await service.succeed(*await service.submit("a", "a0", "a1"))
-        assert doors.begun == ["a0", "a1"]
-
-
-async def test_an_executor_that_fails_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambda_kit.core.jobs.scheduler._AGAIN_SECONDS", 3600.0)
+async def test_an_executor_that_fails_does_not_hold_up_the_others() -> None:
     doors, executor = Doors(), MoodyExecutor(2)
     tools = Waits("failing", doors, executor="moody"), Waits("good", doors, executor="thread")
     async with serving(doors, *tools, executors=(executor, ThreadExecutor(1))) as service:
         executor.is_open = False
         await service.submit("failing", *names("f", 3))
-        executor.refusals.append(RuntimeError("a bad day"))
+        executor.failures += [RuntimeError("a bad day")] * 3
         executor.open()
-        await until(lambda: not executor.refusals)
+        await until(lambda: not executor.failures)
         await service.succeed(*await service.submit("good", *names("g", 5)))
         assert doors.begun == names("g", 5)
 
 
-async def test_after_a_failure_and_a_restart_jobs_are_handed_over_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambda_kit.core.jobs.scheduler._AGAIN_SECONDS", 3600.0)
+async def test_after_a_failure_and_a_restart_jobs_are_run_again() -> None:
     doors, executor = Doors(), MoodyExecutor(1)
     async with serving(doors, Waits("a", doors), executors=(executor,), grace_seconds=0.05) as service:
         executor.is_open = False
         await service.submit("a", "lost")
-        executor.refusals.append(RuntimeError("a bad day"))
+        executor.failures.append(RuntimeError("a bad day"))
         executor.open()
-        await until(lambda: not executor.refusals)
-        await service.jobs.stop()
-        await service.jobs.start()
+        await until(lambda: not executor.failures)
+        await service.engine.stop()
+        await service.engine.start()
         await service.succeed(*await service.submit("a", *names("a", 3)))
         assert doors.begun == names("a", 3)
 
@@ -406,11 +373,11 @@ async def test_what_was_abandoned_at_a_stop_does_not_count_after_a_restart() -> 
     async with serving(doors, tool, executors=(executor,), grace_seconds=0.05) as service:
         await service.submit("deaf", "abandoned")
         await service.has_begun("abandoned")
-        await service.jobs.stop()
-        await service.jobs.start()
+        await service.engine.stop()
+        await service.engine.start()
         await service.submit("deaf", "next")
         await service.has_begun("next")
-        assert service.jobs.load().running == {"deaf": 1}
+        assert service.engine.load().running == {"deaf": 1}
 
 
 async def test_an_executor_that_fails_to_stop_does_not_keep_the_others_from_it() -> None:
@@ -425,80 +392,91 @@ async def test_an_executor_that_fails_to_stop_does_not_keep_the_others_from_it()
         await service.submit("plain", "p")
         await service.has_begun("p")
         with pytest.raises(RuntimeError, match="a bad day"):
-            await service.jobs.stop()
-        assert service.jobs.load().executors["thread"].running == 0
-        assert service.jobs.load().running == {"other": 0, "plain": 0}
+            await service.engine.stop()
+        assert service.engine.load().executors["thread"].running == 0
+        assert service.engine.load().running == {"other": 0, "plain": 0}
+
+
+class Runs:
+    """Stands for `JobRunner`: each run ends when it may."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.permits: list[Permit] = []
+        self.may_end = asyncio.Event()
+        self.scheduler: Scheduler
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, job: LocalJob, permit: Permit, claim: object) -> None:
+        self.begun.append(job.id)
+        self.permits.append(permit)
+        task = asyncio.create_task(self._run(permit))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, permit: Permit) -> None:
+        await self.may_end.wait()
+        self.scheduler.release(permit)
 
 
 @asynccontextmanager
-async def scheduling(run: Any, **options: Any) -> AsyncIterator[Scheduler]:
-    """A scheduler without a service; `run` stands for `JobRunner.run`."""
+async def scheduling(**options: Any) -> AsyncIterator[Runs]:
+    """A scheduler without an engine."""
     executors, bound = assign_executors(bind_tools([Waits("a", Doors(), **options)]), built_in_executors(), (), {})
-    scheduler = Scheduler(bound, executors, run, SharedPlaces(MemoryJobStore(), lease_seconds=10))
+    semaphore = DistributedSemaphore(MemoryJobStore(), lease_seconds=10)
+    runs = Runs()
+    runs.scheduler = scheduler = Scheduler(bound, executors, semaphore)
+    scheduler.connect(runs)  # type: ignore[arg-type]
     await scheduler.start()
     try:
-        yield scheduler
+        yield runs
     finally:
         await scheduler.stop()
 
 
-async def test_a_place_is_given_back_once() -> None:
-    may_end = asyncio.Event()
+def a_job(runs: Runs, job_id: str) -> LocalJob:
+    return LocalJob(job_id, runs.scheduler.lane_of("a"), State.RESERVED)
 
-    async def run(job_id: str, invoke: object) -> None:
-        await may_end.wait()
 
-    async with scheduling(run, max_concurrency=1) as scheduler:
-        await scheduler.submit("a", "a")
-        place = scheduler.place_of("a")
-        assert place is not None
-        scheduler.release(place)
-        scheduler.release(place)
-        assert (scheduler.place_of("a"), scheduler.load().running) == (None, {"a": 0})
-        await scheduler.submit("b", "a")
-        await scheduler.submit("c", "a")
+async def test_a_permit_is_given_back_once() -> None:
+    async with scheduling(max_concurrency=1) as runs:
+        scheduler = runs.scheduler
+        scheduler.enqueue(a_job(runs, "a"))
+        [permit] = runs.permits
+        scheduler.release(permit)
+        scheduler.release(permit)
+        assert scheduler.load().running == {"a": 0}
+        scheduler.enqueue(a_job(runs, "b"))
+        scheduler.enqueue(a_job(runs, "c"))
         assert scheduler.load().queued == {"a": 1}
-        may_end.set()
+        runs.may_end.set()
         assert await scheduler.drain(LONG_SECONDS)
-        assert (scheduler.load().running, scheduler.job_count) == ({"a": 0}, 0)
+        assert scheduler.load().running == {"a": 0}
 
 
 async def test_a_job_that_is_run_again_beside_its_lost_run_gives_both_places_back() -> None:
-    may_end = asyncio.Event()
-    begun: list[str] = []
-
-    async def run(job_id: str, invoke: object) -> None:
-        begun.append(job_id)
-        await may_end.wait()
-
-    async with scheduling(run) as scheduler:
-        await scheduler.submit("a", "a")
-        scheduler.enqueue("a", "a")
-        await until(lambda: len(begun) == 2)
-        assert scheduler.load().running == {"a": 2}
-        may_end.set()
-        await until(lambda: scheduler.load().running == {"a": 0})
-        assert await scheduler.drain(LONG_SECONDS)
-
-
-async def test_a_job_that_is_put_into_the_queue_twice_waits_there_once() -> None:
-    may_end = asyncio.Event()
-    begun: list[str] = []
-
-    async def run(job_id: str, invoke: object) -> None:
-        begun.append(job_id)
-        await may_end.wait()
-
-    async with scheduling(run, max_concurrency=1) as scheduler:
-        await scheduler.submit("a", "a")
+    async with scheduling() as runs:
         for _ in range(2):
-            scheduler.enqueue("b", "a")
+            runs.scheduler.enqueue(a_job(runs, "a"))
+        assert runs.begun == ["a", "a"]
+        assert runs.scheduler.load().running == {"a": 2}
+        runs.may_end.set()
+        await until(lambda: runs.scheduler.load().running == {"a": 0})
+        assert await runs.scheduler.drain(LONG_SECONDS)
+
+
+async def test_a_job_can_be_taken_out_of_the_queue_once() -> None:
+    async with scheduling(max_concurrency=1) as runs:
+        scheduler = runs.scheduler
+        scheduler.enqueue(a_job(runs, "a"))
+        waiting = a_job(runs, "b")
+        scheduler.enqueue(waiting)
         assert scheduler.load().queued == {"a": 1}
-        assert scheduler.remove("b") == "a"
-        assert scheduler.remove("b") is None
-        may_end.set()
+        assert scheduler.remove(waiting)
+        assert not scheduler.remove(waiting)
+        runs.may_end.set()
         assert await scheduler.drain(LONG_SECONDS)
-        assert begun == ["a"]
+        assert runs.begun == ["a"]
 
 
 async def test_tools_of_other_executors_have_their_turn_under_the_servers_bound() -> None:
@@ -508,7 +486,7 @@ async def test_tools_of_other_executors_have_their_turn_under_the_servers_bound(
         await service.has_begun("busy")
         [other] = await service.submit("slow", "other")
         doors.open_all()
-        await service.jobs.wait(first.id, LONG_SECONDS)
+        await service.jobs.wait(first.id, wait_seconds=LONG_SECONDS)
         # the client of the first asks again at once, before the one that waits has been handed over
         await service.submit("busy", "again")
         await service.number_begun(2)

@@ -6,7 +6,7 @@ import pytest
 
 from lambda_kit import MemoryJobStore
 from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.jobs.semaphore import SharedPlaces
+from lambda_kit.core.jobs.semaphore import DistributedSemaphore
 
 
 class PausingStore(MemoryJobStore):
@@ -36,13 +36,13 @@ class PausingStore(MemoryJobStore):
             raise UnavailableError("no answer")
 
 
-def new_places(store: PausingStore) -> SharedPlaces:
-    places = SharedPlaces(store, lease_seconds=1000)
+def new_places(store: PausingStore) -> DistributedSemaphore:
+    places = DistributedSemaphore(store, lease_seconds=1000)
     places.worker_id = "me"
     return places
 
 
-async def acquired(places: SharedPlaces, limit: int) -> str:
+async def acquired(places: DistributedSemaphore, limit: int) -> str:
     place = await places.acquire("tool", limit)
     assert place is not None
     return place
@@ -57,7 +57,7 @@ async def test_a_place_that_is_given_back_while_it_is_renewed_is_free() -> None:
     renewal = asyncio.create_task(places.renew())
     await store.was_asked.wait()
     for place in held:
-        places.release(place)
+        places.give_back(place)
     await places.stop()
     store.may_answer.set()
     await renewal
@@ -71,7 +71,7 @@ async def test_a_place_that_could_not_be_given_back_is_given_back_later() -> Non
     places = new_places(store)
     place = await acquired(places, 1)
     store.lost_answers = 1
-    places.release(place)
+    places.give_back(place)
     await places.stop()
     other = new_places(store)
     other.worker_id = "other"
@@ -109,7 +109,7 @@ async def test_a_job_that_is_run_again_while_its_first_run_ends_has_a_place_of_i
     places = new_places(store)
     first = await acquired(places, 2)
     await acquired(places, 2)
-    places.release(first)
+    places.give_back(first)
     await places.stop()
     await acquired(places, 2)
     assert await places.acquire("tool", 2) is None

@@ -7,11 +7,13 @@ from lambda_kit.core.jobs.statistics import BUCKET_BOUNDS_SECONDS, Histogram, Jo
 from lambda_kit.core.model.job import FINAL_STATUSES
 
 
-def job(status: JobStatus = JobStatus.SUCCEEDED, *, waited: float | None = 0.0, ran: float = 0.0) -> Job:
-    """A finished job of the tool ``echo``; ``waited=None``: it never started."""
+def job(
+    status: JobStatus = JobStatus.SUCCEEDED, *, tool: str = "echo", waited: float | None = 0.0, ran: float = 0.0
+) -> Job:
+    """A finished job; ``waited=None``: it never started."""
     started = None if waited is None else 1000.0 + waited
     finished = 1000.0 + (waited or 0.0) + ran
-    return Job(id="a", tool="echo", status=status, requested_at=1000.0, started_at=started, finished_at=finished)
+    return Job(id="a", tool=tool, status=status, requested_at=1000.0, started_at=started, finished_at=finished)
 
 
 def by_bucket(histogram: Histogram) -> dict[float, int]:
@@ -31,12 +33,12 @@ def test_a_tool_that_is_served_is_there_with_zeros() -> None:
 
 def test_each_tool_is_counted_for_itself() -> None:
     statistics = JobStatistics(["echo", "sleep"])
-    statistics.submitted("echo")
-    statistics.submitted("echo")
-    statistics.submitted("sleep")
+    statistics.submitted(job(tool="echo"))
+    statistics.submitted(job(tool="echo"))
+    statistics.submitted(job(tool="sleep"))
     statistics.rejected("sleep")
-    statistics.events_dropped("echo", 3)
-    statistics.events_dropped("echo", 4)
+    statistics.events_dropped(job(tool="echo"), 3)
+    statistics.events_dropped(job(tool="echo"), 4)
     echo, sleep = statistics.tools.values()
     assert (echo.submitted, echo.rejected, echo.events_dropped) == (2, 0, 7)
     assert (sleep.submitted, sleep.rejected, sleep.events_dropped) == (1, 1, 0)

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lambda_kit import AsyncioExecutor, Job, JobContext, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
-from lambda_kit.core.errors import JobNotFoundError, QueueFullError, UnavailableError
+from lambda_kit import Job, JobContext, JobStatus, LambdaTool, MemoryJobStore, ThreadExecutor
+from lambda_kit.core.errors import QueueFullError, UnavailableError
 from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Outcome, Payload
 from lambda_kit.core.ports.store import Claim, Created, Lease
@@ -21,7 +21,6 @@ from tests.core.running_tools import (
     AsyncDoor,
     NotedSink,
     a_server,
-    claiming_executors,
     statuses,
     the_job,
     until,
@@ -92,7 +91,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_job_whose_store_is_away_for_a_while_succeeds(tool: Any, failures: dict[str, int]) -> None:
     store = AwayStore(**failures)
     sink = NotedSink()
-    server = a_server(tool, store=store, sinks=[sink], executor=claiming_executors())
+    server = a_server(tool, store=store, sinks=[sink], has_to_wait=True)
     async with asyncio.timeout(LONG_SECONDS), server:
         assert await server.run_tool(tool, Ask(text="hi")) == "hi"
         await until(lambda: sink.ends)
@@ -192,11 +191,11 @@ def test_a_server_that_stops_takes_no_job_but_tells_of_those_it_has() -> None:
             assert (answer.status_code, answer.text) == (200, "hi")
 
 
-# --- an executor that can't take a job ---
+# --- a store that refuses a job ---
 
 
-class FullExecutor(AsyncioExecutor):
-    """Is full as often as it is told to be, and says so only when it may."""
+class FullStore(AwayStore):
+    """Refuses jobs as often as it is told to, and answers when it may."""
 
     def __init__(self, refusals: int) -> None:
         super().__init__()
@@ -205,18 +204,18 @@ class FullExecutor(AsyncioExecutor):
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def submit(self, job_id: str, tool: str) -> None:
+    async def create(self, job: Job, request: Payload, **how: Any) -> Created:
         self.asked.set()
         await self.may_answer.wait()
         if self.refusals:
             self.refusals -= 1
             raise QueueFullError("the queue is full", retry_after_seconds=9)
-        await super().submit(job_id, tool)
+        return await super().create(job, request, **how)
 
 
-def test_a_job_that_can_not_be_handed_over_leaves_nothing_behind() -> None:
-    sink, store = NotedSink(), MemoryJobStore()
-    server = a_server(AsyncSteps, store=store, executor=FullExecutor(2), sinks=[sink], job_list=True)
+def test_a_job_that_is_refused_leaves_nothing_behind() -> None:
+    sink = NotedSink()
+    server = a_server(AsyncSteps, store=FullStore(2), sinks=[sink], job_list=True)
     with TestClient(server) as client:
         for headers in ({"job-id": "mine"}, {"idempotency-key": "my-key"}):
             refused = client.post("/async-steps", json={"text": "hi"}, headers=headers)
@@ -231,51 +230,18 @@ def test_a_job_that_can_not_be_handed_over_leaves_nothing_behind() -> None:
     assert sorted(what for _, what in sink.told) == sorted([*"123456", "end"] * 2)
 
 
-async def test_a_call_whose_job_can_not_be_handed_over_is_refused() -> None:
-    sink, store = NotedSink(), MemoryJobStore()
-    async with a_server(AsyncSteps, store=store, executor=FullExecutor(1), sinks=[sink]) as server:
-        with pytest.raises(QueueFullError, match="the queue is full"):
-            await server.run_tool(AsyncSteps, Ask())
-        assert (await store.list_jobs()).jobs == []
-        assert await store.undelivered(sink.name) == []
-        assert await server.run_tool(AsyncSteps, Ask(text="again")) == "again"
-    assert len(sink.ends) == 1
-
-
-async def test_who_waits_for_a_job_that_could_not_be_handed_over_is_told_at_once() -> None:
-    executor = FullExecutor(1)
-    executor.may_answer.clear()
-    async with a_server(AsyncSteps, executor=executor) as server, asyncio.timeout(LONG_SECONDS):
-        transport = httpx.ASGITransport(app=server.app)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-            headers = {"job-id": "mine", "prefer": "wait=300"}
-            first, second = (
-                asyncio.create_task(client.post("/async-steps", json={}, headers=headers)) for _ in range(2)
-            )
-            await executor.asked.wait()
-            waiting = asyncio.create_task(server._jobs.wait("mine", 300.0))
-            await until(lambda: len(server._jobs._local.waiters._by_job["mine"]) == 3)
-            executor.may_answer.set()
-            assert (await first).status_code == 429
-            assert (await second).status_code == 404
-            with pytest.raises(JobNotFoundError):
-                await waiting
-
-
 async def test_of_two_that_ask_for_one_job_the_second_goes_on_when_the_first_is_refused() -> None:
-    executor, store = FullExecutor(1), AwayStore()
-    store.is_shared = True  # type: ignore[misc]  # the job is made by its run
-    executor.may_answer.clear()
-    async with a_server(AsyncSteps, executor=executor, store=store) as server, asyncio.timeout(LONG_SECONDS):
+    store = FullStore(1)
+    store.may_answer.clear()
+    async with a_server(AsyncSteps, store=store) as server, asyncio.timeout(LONG_SECONDS):
         transport = httpx.ASGITransport(app=server.app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
             headers = {"job-id": "mine", "prefer": "wait=300"}
-            first, second = (
-                asyncio.create_task(client.post("/async-steps", json={"text": "hi"}, headers=headers)) for _ in range(2)
-            )
-            await executor.asked.wait()
-            await until(lambda: len(server._jobs._local.waiters._by_job["mine"]) == 2)
-            executor.may_answer.set()
+            first = asyncio.create_task(client.post("/async-steps", json={"text": "hi"}, headers=headers))
+            await store.asked.wait()
+            second = asyncio.create_task(client.post("/async-steps", json={"text": "hi"}, headers=headers))
+            await until(lambda: (local := server._engine.table.get("mine")) is not None and local.made is not None)
+            store.may_answer.set()
             assert (await first).status_code == 429
             assert ((await second).status_code, (await second).text) == (200, "hi")
 

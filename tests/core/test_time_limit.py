@@ -32,8 +32,9 @@ from tests.core.running_tools import (
     ThreadDoor,
     a_server,
     a_submission,
-    claiming_executors,
     statuses,
+    submit,
+    submit_and_wait,
     the_job,
     until,
 )
@@ -125,9 +126,9 @@ async def test_a_job_over_its_time_is_an_error_by_all_accounts(
         assert await statuses(store, job.id) == ["pending", "executing", "error"]
         await until(lambda: sink.ends)
         assert sink.ends[job.id] == (job, None)
-        assert server._jobs.statistics.tools[door.name].finished[JobStatus.ERROR] == 1
+        assert server._engine.statistics.tools[door.name].finished[JobStatus.ERROR] == 1
         door.door.set()
-        await until(lambda: not any(server._jobs.load().running.values()))
+        await until(lambda: not any(server._engine.load().running.values()))
         assert await store.get(job.id) == job
         assert await store.get_result(job.id) is None
     (line,) = [record for record in caplog.records if record.name == "lambda_kit.job"]
@@ -151,7 +152,7 @@ async def test_a_thread_is_told_that_its_time_is_over_and_nothing_of_it_is_kept(
         tool.door.set()
         await until(lambda: "left" in tool.seen)
         assert tool.seen == [False, True, "raised", "raised", "left"]
-        await until(lambda: not any(server._jobs.load().running.values()))
+        await until(lambda: not any(server._engine.load().running.values()))
         page = await store.read_events((await the_job(store)).id)
         assert page is not None
         assert [event.status for event in page.events] == ["pending", "executing", "error"]
@@ -183,10 +184,10 @@ async def test_a_run_that_does_not_end_is_abandoned_counted_and_named(
 @pytest.mark.parametrize("tool", [AsyncDoor, ThreadDoor])
 async def test_a_limit_does_not_begin_before_the_job_does(tool: type[Any]) -> None:
     store, door, late = HeldStore("claim", "before"), tool(), asyncio.Event()
-    server = a_server(door, store=store, executor=claiming_executors())
+    server = a_server(door, store=store, has_to_wait=True)
     async with asyncio.timeout(LONG_SECONDS), server:
         submission = a_submission(server, door, "in time", time_limit_seconds=1.0)
-        call = asyncio.create_task(server._jobs.submit_and_wait(submission, LONG_SECONDS))
+        call = asyncio.create_task(submit_and_wait(server, submission, LONG_SECONDS))
         await store.has_come.wait()
         asyncio.get_running_loop().call_later(1.2, late.set)
         await late.wait()
@@ -203,13 +204,13 @@ async def test_a_cancel_that_is_under_way_ends_when_the_time_is_over(make: Any) 
     server = a_server(door, store=store, settings=JobSettings(cancel_seconds=2 * LONG_SECONDS))
     async with asyncio.timeout(LONG_SECONDS), server:
         submission = a_submission(server, door, time_limit_seconds=0.05)
-        call = asyncio.create_task(server._jobs.submit_and_wait(submission, LONG_SECONDS))
+        call = asyncio.create_task(submit_and_wait(server, submission, LONG_SECONDS))
         await until(lambda: door.begun)
         await server.cancel((await the_job(store)).id)
         assert (await call).job.status is JobStatus.CANCELLED  # it was asked for first
         assert door.swallowed == 1
         door.door.set()
-        await until(lambda: not any(server._jobs.load().running.values()))
+        await until(lambda: not any(server._engine.load().running.values()))
 
 
 async def test_a_job_over_its_time_is_not_run_again() -> None:
@@ -220,7 +221,7 @@ async def test_a_job_over_its_time_is_not_run_again() -> None:
     async with asyncio.timeout(LONG_SECONDS), a_server(door) as server:
         with pytest.raises(JobFailedError, match="time limit"):
             await server.run_tool(door, Ask())
-        await until(lambda: not any(server._jobs.load().running.values()))
+        await until(lambda: not any(server._engine.load().running.values()))
     assert door.begun == 1
 
 
@@ -230,7 +231,7 @@ async def test_a_stop_does_not_wait_for_a_job_that_is_out_of_time() -> None:
     server = a_server(door, store=store, settings=settings, executor=ThreadExecutor(1, stop_seconds=0.05))
     async with asyncio.timeout(LONG_SECONDS):
         async with server:
-            await server._jobs.submit(a_submission(server, door))
+            await submit(server, a_submission(server, door))
             await until(door.begun.is_set)
         assert (await the_job(store)).status is JobStatus.ERROR
     door.door.set()
@@ -256,7 +257,7 @@ async def test_the_context_tells_the_deadline() -> None:
 async def test_a_request_has_the_time_of_its_tool_or_less(asked: float | None, limit: float) -> None:
     door = BriefAsync()
     async with a_server(door) as server:
-        job = await server._jobs.submit(a_submission(server, door, time_limit_seconds=asked))
+        job = await submit(server, a_submission(server, door, time_limit_seconds=asked))
         assert job.time_limit_seconds == limit
 
 
@@ -264,5 +265,5 @@ async def test_a_request_that_asks_for_more_time_than_its_tool_has_makes_no_job(
     store, door = MemoryJobStore(), BriefAsync()
     async with a_server(door, store=store) as server:
         with pytest.raises(BadRequestError, match=r"0\.06 s: tool 'brief_async' allows at most 0\.05 s"):
-            await server._jobs.submit(a_submission(server, door, time_limit_seconds=0.06))
+            await submit(server, a_submission(server, door, time_limit_seconds=0.06))
         assert (await store.list_jobs()).jobs == []

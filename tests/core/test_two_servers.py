@@ -1,7 +1,7 @@
 """Two servers that share a store, as replicas do: each job is one's, and neither takes what is the other's."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,10 +9,21 @@ import pytest
 
 from lambda_kit import Job, JobSettings, JobSink, JobStatus, QueueFullError, ToolOptions
 from lambda_kit.core.errors import StoreError
+from lambda_kit.core.jobs.outbox_relay import RelayTimes
 from lambda_kit.core.model.events import Event
-from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.sink import JobEnd
 from tests.core.flaky_store import FlakyStore
-from tests.core.running_tools import LONG_SECONDS, Ask, AsyncDoor, a_server, a_submission, statuses, until
+from tests.core.running_tools import (
+    LONG_SECONDS,
+    Ask,
+    AsyncDoor,
+    a_server,
+    a_submission,
+    statuses,
+    submit,
+    submit_and_wait,
+    until,
+)
 
 SOON = JobSettings(heartbeat_seconds=0.1, lease_seconds=0.8, grace_seconds=0.0, cancel_seconds=0.1)
 
@@ -37,7 +48,7 @@ async def test_after_an_absence_of_the_store_neither_takes_the_others_jobs(open_
     servers = [a_server(door, store=store, settings=SOON) for door, store in zip(doors, stores, strict=True)]
     async with asyncio.timeout(LONG_SECONDS), servers[0], servers[1]:
         for n, server in enumerate(servers):
-            await server._jobs.submit(a_submission(server, doors[n], "done", job_id=f"of-{n}"))
+            await submit(server, a_submission(server, doors[n], "done", job_id=f"of-{n}"))
         for store in stores:
             store.is_away = True
         silent = asyncio.Event()
@@ -51,7 +62,7 @@ async def test_after_an_absence_of_the_store_neither_takes_the_others_jobs(open_
         for door in doors:
             door.door.set()
         for n, server in enumerate(servers):
-            assert (await server._jobs.wait(f"of-{n}", LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+            assert (await server.jobs.wait(f"of-{n}", wait_seconds=LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
 
 
 class Told(JobSink):
@@ -63,11 +74,13 @@ class Told(JobSink):
         self.told: list[tuple[str, str, str | None]] = []
         self.is_away = False
 
-    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
-        self._note(job, str(event.seq), authorization)
-
-    async def deliver_end(self, job: Job, result: Payload | None, *, authorization: str | None) -> None:
-        self._note(job, "end", authorization)
+    async def deliver(
+        self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+    ) -> None:
+        for event in events:
+            self._note(job, str(event.seq), authorization)
+        if end is not None:
+            self._note(job, "end", authorization)
 
     def _note(self, job: Job, what: str, authorization: str | None) -> None:
         if self.is_away:
@@ -83,27 +96,24 @@ async def test_each_event_is_told_once_by_who_knows_the_authorization(open_store
             doors[n].door.set()
             for i in range(5):
                 job_id = f"job-{n}-{i}"
-                await server._jobs.submit(
-                    a_submission(server, doors[n], job_id=job_id, authorization=f"Bearer {job_id}")
-                )
+                await submit(server, a_submission(server, doors[n], job_id=job_id, authorization=f"Bearer {job_id}"))
         await until(lambda: all(sum(what == "end" for _, what, _ in sink.told) == 5 for sink in sinks))
     for n, sink in enumerate(sinks):
         expected = [(f"job-{n}-{i}", what, f"Bearer job-{n}-{i}") for i in range(5) for what in ("1", "2", "3", "end")]
         assert sorted(sink.told) == sorted(expected)
 
 
-async def test_what_one_could_not_tell_before_its_end_the_other_tells(
-    open_store: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lambda_kit.core.jobs.outbox_relay._LOOK_SECONDS", 0.1)
+async def test_what_one_could_not_tell_before_its_end_the_other_tells(open_store: Open) -> None:
     away, there, door = Told(), Told(), AsyncDoor()
     away.is_away = True
     door.door.set()
     first = a_server(door, store=open_store(), settings=SOON, sinks=[away])
     second = a_server(AsyncDoor(), store=open_store(), settings=SOON, sinks=[there])
+    first._engine.relays[0].flush_seconds = 0.0
+    second._engine.relays[0].times = RelayTimes(look=0.1)
     async with asyncio.timeout(LONG_SECONDS), second:
         async with first:
-            await first._jobs.submit_and_wait(a_submission(first, door, job_id="job"), LONG_SECONDS)
+            await submit_and_wait(first, a_submission(first, door, job_id="job"), LONG_SECONDS)
             assert there.told == []
         await until(lambda: len(there.told) == 4)
         assert [what for _, what, _ in there.told] == ["1", "2", "3", "end"]
@@ -117,16 +127,16 @@ async def test_what_has_not_begun_at_the_end_of_the_grace_is_left_to_the_other(o
     async with asyncio.timeout(LONG_SECONDS), second:
         async with first:
             for name in ("runs", "waits"):
-                await first._jobs.submit(a_submission(first, first_door, name, job_id=name))
+                await submit(first, a_submission(first, first_door, name, job_id=name))
             await until(lambda: first_door.begun)
-            waiting = asyncio.create_task(first._jobs.wait("waits", LONG_SECONDS))
-            await until(lambda: first._jobs._local.waiters._by_job)
+            waiting = asyncio.create_task(first.jobs.wait("waits", wait_seconds=LONG_SECONDS))
+            await until(lambda: first._engine.waiters._by_job)
         assert (await waiting).job.status is JobStatus.PENDING  # come back later
-        assert (await second._jobs.get("runs")).status is JobStatus.CANCELLED
-        settled = await second._jobs.wait("waits", LONG_SECONDS)
+        assert (await second.jobs.get("runs")).status is JobStatus.CANCELLED
+        settled = await second.jobs.wait("waits", wait_seconds=LONG_SECONDS)
         assert settled.result is not None
         assert (first_door.begun, second_door.begun) == (1, 1)
-        assert await statuses(second._jobs.store, "waits") == ["pending", "executing", "succeeded"]
+        assert await statuses(second._engine.store, "waits") == ["pending", "executing", "succeeded"]
 
 
 async def test_what_may_be_run_again_is_left_to_the_other_at_the_end_of_the_grace(open_store: Open) -> None:
@@ -136,12 +146,12 @@ async def test_what_may_be_run_again_is_left_to_the_other_at_the_end_of_the_grac
     second_door.door.set()
     async with asyncio.timeout(LONG_SECONDS), second:
         async with first:
-            await first._jobs.submit(a_submission(first, first_door, "again", job_id="job"))
+            await submit(first, a_submission(first, first_door, "again", job_id="job"))
             await until(lambda: first_door.begun)
-        settled = await second._jobs.wait("job", LONG_SECONDS)
+        settled = await second.jobs.wait("job", wait_seconds=LONG_SECONDS)
         assert (settled.job.status, settled.job.attempt) == (JobStatus.SUCCEEDED, 2)
         told = ["pending", "executing", "pending", "executing", "succeeded"]
-        assert await statuses(second._jobs.store, "job") == told
+        assert await statuses(second._engine.store, "job") == told
 
 
 async def test_what_would_probably_not_end_in_time_is_not_begun(open_store: Open) -> None:
@@ -153,18 +163,18 @@ async def test_what_would_probably_not_end_in_time_is_not_begun(open_store: Open
     async with asyncio.timeout(LONG_SECONDS), second:
         async with first:
             for name in ("runs", "waits"):
-                await first._jobs.submit(a_submission(first, door, name, job_id=name))
+                await submit(first, a_submission(first, door, name, job_id=name))
             await until(lambda: door.begun)
             usual = Job(id="usual", tool="async_door", requested_at=0.0, started_at=0.0, finished_at=100.0)
-            first._jobs.statistics.ended(msgspec.structs.replace(usual, status=JobStatus.SUCCEEDED))
+            first._engine.statistics.ended(msgspec.structs.replace(usual, status=JobStatus.SUCCEEDED))
             stop = asyncio.create_task(first.drain())
-            waiting = await second._jobs.get("waits")
-            await until(lambda: first._jobs.load().queued == {"async_door": 0})
+            waiting = await second.jobs.get("waits")
+            await until(lambda: first._engine.load().queued == {"async_door": 0})
             assert waiting.status is JobStatus.PENDING
             door.door.set()
             await stop
-        assert (await second._jobs.wait("waits", LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
-        assert (await second._jobs.get("runs")).status is JobStatus.SUCCEEDED
+        assert (await second.jobs.wait("waits", wait_seconds=LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+        assert (await second.jobs.get("runs")).status is JobStatus.SUCCEEDED
         assert (door.begun, other_door.begun) == (1, 1)
 
 
@@ -174,12 +184,12 @@ async def test_what_was_left_is_run_when_the_same_server_starts_again(open_store
     async with asyncio.timeout(LONG_SECONDS):
         async with server:
             for name in ("runs", "waits"):
-                await server._jobs.submit(a_submission(server, door, name, job_id=name))
+                await submit(server, a_submission(server, door, name, job_id=name))
             await until(lambda: door.begun)
         door.door = asyncio.Event()
         door.door.set()
         async with server:
-            settled = await server._jobs.wait("waits", LONG_SECONDS)
+            settled = await server.jobs.wait("waits", wait_seconds=LONG_SECONDS)
             assert settled.job.status is JobStatus.SUCCEEDED
 
 
@@ -188,7 +198,7 @@ async def test_a_stop_is_bounded_however_many_jobs_run_and_however_silent_the_st
     server = a_server(door, store=store, settings=SOON)
     async with asyncio.timeout(2 * LONG_SECONDS):
         async with server:
-            await asyncio.gather(*(server._jobs.submit(a_submission(server, door)) for _ in range(200)))
+            await asyncio.gather(*(submit(server, a_submission(server, door)) for _ in range(200)))
             store.is_away, store.delay_seconds = True, 0.5  # one after the other this would take minutes
     store.is_away = False
 
@@ -199,15 +209,15 @@ async def test_a_job_that_is_cancelled_elsewhere_leaves_the_queue(open_store: Op
     second = a_server(OneDoor(), store=open_store(), settings=SOON)
     async with asyncio.timeout(LONG_SECONDS), first, second:
         for name in ("runs", "one", "two"):
-            await first._jobs.submit(a_submission(first, door, name, job_id=name))
+            await submit(first, a_submission(first, door, name, job_id=name))
         with pytest.raises(QueueFullError):
-            await first._jobs.submit(a_submission(first, door, "refused"))
+            await submit(first, a_submission(first, door, "refused"))
         for name in ("one", "two"):
-            assert (await second._jobs.cancel(name)).status is JobStatus.CANCELLED
-        await until(lambda: first._jobs.load().queued == {"async_door": 0})
-        assert first._jobs.statistics.tools["async_door"].finished[JobStatus.CANCELLED] == 2
+            assert (await second.jobs.cancel(name)).status is JobStatus.CANCELLED
+        await until(lambda: first._engine.load().queued == {"async_door": 0})
+        assert first._engine.statistics.tools["async_door"].finished[JobStatus.CANCELLED] == 2
         door.door.set()
-        assert (await first._jobs.wait("runs", LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+        assert (await first.jobs.wait("runs", wait_seconds=LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
 
 
 async def test_a_cancel_that_was_not_heard_of_is_asked_for_when_changes_are_heard_of_again(open_store: Open) -> None:
@@ -216,12 +226,12 @@ async def test_a_cancel_that_was_not_heard_of_is_asked_for_when_changes_are_hear
     first = a_server(door, store=store, settings=rarely)
     second = a_server(AsyncDoor(), store=open_store(), settings=rarely)
     async with asyncio.timeout(LONG_SECONDS), first, second:
-        await first._jobs.submit(a_submission(first, door, job_id="job"))
+        await submit(first, a_submission(first, door, job_id="job"))
         await until(lambda: door.begun)
         store.is_deaf = True
-        assert (await second._jobs.cancel("job")).status is JobStatus.EXECUTING
+        assert (await second.jobs.cancel("job")).status is JobStatus.EXECUTING
         store.hear_again()
-        assert (await second._jobs.wait("job", LONG_SECONDS)).job.status is JobStatus.CANCELLED
+        assert (await second.jobs.wait("job", wait_seconds=LONG_SECONDS)).job.status is JobStatus.CANCELLED
 
 
 async def test_a_store_that_can_not_say_whether_a_job_may_run_is_asked_again_by_and_by(

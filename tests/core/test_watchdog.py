@@ -17,6 +17,7 @@ import pytest
 from pydantic import BaseModel, field_serializer
 
 from lambda_kit import LambdaTool
+from lambda_kit.core.model.job import Job
 from lambda_kit.core.runtime.watchdog import LoopWatchdog
 from lambda_kit.core.tools.run import JobSpec, ToolRun
 from lambda_kit.core.tools.tool import BoundTool
@@ -162,7 +163,12 @@ class ReturnsSlowResult(Blocks):
 async def run_watched(tool: LambdaTool, log: Log) -> None:
     log.opens_for = f"Tool '{tool.name}'"
     bound = BoundTool.bind(tool)
-    run = ToolRun(bound, JobSpec(job_id="job-7", tool=bound.name, request=b"{}"), lambda _event: None, value=Ask())
+    run = ToolRun(
+        bound,
+        JobSpec(job=Job(id="job-7", tool=bound.name, requested_at=0.0), request=b"{}"),
+        lambda _event: None,
+        value=Ask(),
+    )
     watchdog = LoopWatchdog(**QUICK)
     watchdog.start()
     await run.run_async()

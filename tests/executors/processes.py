@@ -3,7 +3,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from lambda_kit import Job, JobSink, ProcessExecutor, Service, ToolServer
 from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.sink import JobEnd
 
 LONG_SECONDS = 30.0
 
@@ -41,15 +42,12 @@ class Watcher(JobSink):
         self.ends: dict[str, tuple[Job, Payload | None]] = {}
         self._news = asyncio.Event()
 
-    async def deliver_event(self, job: Job, event: Event, *, authorization: str | None) -> None:
-        self.events.append((job, event))
-        self._tell()
-
-    async def deliver_end(self, job: Job, result: Payload | None, *, authorization: str | None) -> None:
-        self.ends[job.id] = (job, result)
-        self._tell()
-
-    def _tell(self) -> None:
+    async def deliver(
+        self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+    ) -> None:
+        self.events += [(job, event) for event in events]
+        if end is not None:
+            self.ends[job.id] = (job, end.result)
         self._news.set()
         self._news = asyncio.Event()
 

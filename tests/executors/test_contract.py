@@ -7,8 +7,8 @@ from lambda_kit.adapters.executors.process.executor import ProcessExecutor
 from lambda_kit.core.tools.tool import concrete_tools
 from lambda_kit.testing import ExecutorContract
 from lambda_kit.testing.executor_topics.cancel import CancelPromises
+from lambda_kit.testing.executor_topics.capacity import CapacityPromises
 from lambda_kit.testing.executor_topics.kill import KillPromises
-from lambda_kit.testing.executor_topics.room import RoomPromises
 from lambda_kit.testing.executor_topics.running import RunPromises
 from lambda_kit.testing.executor_topics.workers import WorkerPromises
 
@@ -63,7 +63,7 @@ class TestProcessExecutor(ExecutorContract):
 
 
 @pytest.mark.processes
-class TestProcessExecutorWithOneWorkerAndAsyncTools(RunPromises, RoomPromises, CancelPromises, KillPromises):
+class TestProcessExecutorWithOneWorkerAndAsyncTools(RunPromises, CapacityPromises, CancelPromises, KillPromises):
     capacity = 1
     carries_context = False
     is_async = True
@@ -88,7 +88,7 @@ class TestProcessExecutorWithAsyncTools(RunPromises, CancelPromises, KillPromise
 
 @pytest.mark.slow
 @pytest.mark.processes
-class TestProcessExecutorWithOneWorker(RoomPromises, KillPromises, WorkerPromises):
+class TestProcessExecutorWithOneWorker(CapacityPromises, KillPromises, WorkerPromises):
     capacity = 1
     carries_context = False
     kills = True
@@ -106,12 +106,6 @@ def test_an_executor_that_could_run_nothing_is_refused(number: int) -> None:
         ThreadExecutor(max_workers=number)
     with pytest.raises(ConfigurationError, match="at least 1"):
         ProcessExecutor(max_workers=number)
-
-
-@pytest.mark.parametrize("executor", [AsyncioExecutor(), ThreadExecutor(), ProcessExecutor(1)])
-async def test_a_submit_before_the_start_says_so(executor: Executor) -> None:
-    with pytest.raises(ConfigurationError, match=f"'{executor.name}' was not started"):
-        await executor.submit("a", "tool")
 
 
 def test_the_tools_of_the_suite_are_not_served_by_a_server_of_all_tools() -> None:

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from lambda_kit import JobFailedError, ProcessExecutor, ToolServer
+from lambda_kit.core.ports.executor import ExecutorStats
 from tests.executors.process_tools import (
     Deaf,
     End,
@@ -194,9 +195,8 @@ async def test_a_job_takes_the_place_of_a_worker_that_waits_no_longer(server: To
             await asyncio.gather(*calls)
 
 
-async def test_an_executor_that_was_not_started_has_no_room() -> None:
+async def test_an_executor_that_was_not_started_runs_nothing_and_can_be_stopped() -> None:
     executor = ProcessExecutor(1)
-    assert not executor.has_room()
-    assert executor.stats().capacity == 1
+    assert executor.stats() == ExecutorStats(running=0, capacity=1)
     assert await executor.why_not_ready() is None
     await executor.stop()

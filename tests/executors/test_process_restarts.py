@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from lambda_kit import JobFailedError, LambdaTool
-from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.model.job import Failure, FailureKind, Payload
-from lambda_kit.testing.executor_jobs import Stage
+from lambda_kit.core.model.job import Failure, FailureKind, JobStatus, Payload
+from lambda_kit.testing.executor_jobs import HeldStore
+from lambda_kit.testing.executor_stage import Stage
 from tests.executors.process_tools import Order
 from tests.executors.processes import LONG_SECONDS, a_server, an_executor, until, workers_here
 
@@ -48,42 +48,46 @@ def _starts(folder: Path) -> list[float]:
 
 
 async def test_a_job_that_was_taken_does_not_wait_for_a_worker_that_can_not_be_started(tmp_path: Path) -> None:
-    executor = an_executor()
-    async with Stage(executor, Fragile(str(tmp_path))) as stage, asyncio.timeout(LONG_SECONDS):
-        stage.may_claim.clear()
-        early, late = await stage.submit("early"), stage.job("late")
+    executor, store = an_executor(), HeldStore()
+    async with Stage(executor, Fragile(str(tmp_path)), store=store) as stage, asyncio.timeout(LONG_SECONDS):
+        store.may_claim.clear()
+        early, late = stage.job("early"), stage.job("late")
+        submit = asyncio.create_task(stage.hand_in(early))
+        await until(lambda: store.claiming == ["early"])
         (tmp_path / "broken").touch()
         (tmp_path / "held").touch()
         (victim,) = workers_here()
         os.kill(victim, signal.SIGKILL)
         await until(lambda: executor.stats().worker_losses_total == 1)
-        assert not executor.has_room()
-        stage.may_claim.set()
-        await until(lambda: early.is_ended.is_set() or workers_here() - {victim})
-        assert not early.is_ended.is_set()  # its worker is being started
+        assert executor.capacity == 0
+        store.may_claim.set()
+        await submit
+        await until(lambda: workers_here() - {victim})
+        assert not await early.is_final()  # its worker is being started
         (tmp_path / "held").unlink()
         outcome = await early.end()
         assert isinstance(outcome, Failure)
         assert outcome.kind is FailureKind.WORKER_LOST
         assert "setup failed: RuntimeError: broken meanwhile" in outcome.message
-        with pytest.raises(QueueFullError):
-            await stage.hand_over(late)
+        await stage.hand_in(late)
+        assert (await late.record()).status is JobStatus.PENDING
         (tmp_path / "broken").unlink()
-        await stage.until_room()
-        await stage.hand_over(late)
         assert isinstance(await late.end(), Payload)
 
 
 async def test_a_job_that_is_claimed_after_a_start_has_failed_ends_at_once(tmp_path: Path) -> None:
-    executor = an_executor()
-    async with Stage(executor, Fragile(str(tmp_path))) as stage, asyncio.timeout(LONG_SECONDS):
-        stage.may_claim.clear()
-        job = await stage.submit("a")
+    executor, store = an_executor(), HeldStore()
+    async with Stage(executor, Fragile(str(tmp_path)), store=store) as stage, asyncio.timeout(LONG_SECONDS):
+        store.may_claim.clear()
+        job = stage.job("a")
+        submit = asyncio.create_task(stage.hand_in(job))
+        await until(lambda: store.claiming)
         (tmp_path / "broken").touch()
         os.kill(workers_here().pop(), signal.SIGKILL)
         while "broken meanwhile" not in str(await executor.why_not_ready()):
             await asyncio.sleep(0.01)
-        stage.may_claim.set()
+        store.may_claim.set()
+        await submit
         outcome = await job.end()
         assert isinstance(outcome, Failure)
         assert outcome.kind is FailureKind.WORKER_LOST

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_kit.adapters.http.forwarded import parse_forwarded, public_prefix
+from lambda_kit.core.model.public_url import parse_forwarded, public_prefix
 from lambda_kit.adapters.http.headers import (
     MAX_WAIT_SECONDS,
     HeaderError,

@@ -73,7 +73,7 @@ async def test_clients_that_go_away_while_they_wait_are_not_waited_for_and_their
         tool.door.set()
         await until(lambda: asyncio.all_tasks() <= before)
         assert await store.counts() == {("async_door", JobStatus.SUCCEEDED): 20}
-        assert server._jobs._local.waiters._by_job == {}
+        assert server._engine.waiters._by_job == {}
 
 
 async def test_one_who_goes_away_does_not_end_the_wait_of_another() -> None:

@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 
 from lambda_kit import Job, JobStatus, MissingExtraError, __version__
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
-from tests.support.metrics_source import FixedNumbers, ready
+from tests.support.metrics_source import FixedNumbers, a_job, ready
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OF_PROMETHEUS = (
@@ -57,9 +57,9 @@ async def test_what_was_counted_is_shown() -> None:
     source = FixedNumbers()
     counted = source.statistics
     for _ in range(4):
-        counted.submitted("echo")
+        counted.submitted(a_job("echo"))
     counted.rejected("echo")
-    counted.events_dropped("echo", 12)
+    counted.events_dropped(a_job("echo"), 12)
     for status, seconds in ((JobStatus.SUCCEEDED, 2), (JobStatus.SUCCEEDED, 3), (JobStatus.FAILED, 8000)):
         finished_at = 1000.5 + seconds
         counted.ended(
@@ -116,12 +116,12 @@ async def test_each_scrape_has_the_numbers_of_its_moment() -> None:
     for count in range(3):
         content, _ = await metrics.render(None)
         assert f'lambda_kit_jobs_submitted_total{{tool="echo"}} {count}.0\n'.encode() in content
-        source.statistics.submitted("echo")
+        source.statistics.submitted(a_job("echo"))
 
 
 async def test_two_servers_share_nothing_with_each_other_and_with_the_process() -> None:
     first, second = FixedNumbers(), FixedNumbers("other")
-    first.statistics.submitted("echo")
+    first.statistics.submitted(a_job("echo"))
     scraped = await scrape(second)
     assert scraped.all("lambda_kit_jobs_submitted_total") == [({"tool": "other"}, 0)]
     counter = prometheus_client.Counter("of_somebody_else", "In the registry of the process.")

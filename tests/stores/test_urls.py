@@ -160,7 +160,7 @@ class Greet(LambdaTool):
 
 
 def store_of(server: ToolServer) -> JobStore:
-    return server._jobs.store
+    return server._engine.store
 
 
 def test_the_constructors_store_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

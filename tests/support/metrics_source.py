@@ -2,9 +2,10 @@
 
 from lambda_kit.core.jobs.scheduler import Load
 from lambda_kit.core.jobs.statistics import JobStatistics
+from lambda_kit.core.model.job import Job
 from lambda_kit.core.ports.executor import ExecutorStats
 
-__all__ = ["FixedNumbers", "ready"]
+__all__ = ["FixedNumbers", "a_job", "ready"]
 
 
 class FixedNumbers:
@@ -25,6 +26,11 @@ class FixedNumbers:
 
     def load(self) -> Load:
         return self.now
+
+
+def a_job(tool: str) -> Job:
+    """A job of a tool."""
+    return Job(id="a", tool=tool, requested_at=0.0)
 
 
 async def ready() -> str | None:

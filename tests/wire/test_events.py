@@ -277,12 +277,12 @@ async def test_watchers_who_leave_leave_nothing_behind_and_the_job_goes_on() -> 
         watchers = [Client(server) for _ in range(20)]
         watching = [asyncio.create_task(watcher.ask("GET", "/jobs/job/events")) for watcher in watchers]
         await until(lambda: all(len(watcher.sent) == 2 for watcher in watchers))
-        assert len(server._jobs.followers._by_job["job"]) == 20
+        assert len(server._engine.followers._by_job["job"]) == 20
         for watcher in watchers:
             watcher.left.set()
         await asyncio.gather(*watching)
         await until(lambda: asyncio.all_tasks() <= before)
-        assert server._jobs.followers._by_job == {}
+        assert server._engine.followers._by_job == {}
         assert tool.cleaned == 0
         tool.door.set()
-        await until(lambda: server._jobs._local._runner.live == {})
+        await until(lambda: server._engine.table._jobs == {})

@@ -25,7 +25,7 @@ class ThreadExecutor(LocalExecutor):
     is not good enough, use a `ProcessExecutor`.
 
     Args:
-        max_workers: How many threads, and so jobs at once; the others wait in a queue.
+        max_workers: How many threads, and so jobs at once; the others wait in the queue.
         stop_seconds: For how long a stop waits for cancelled jobs.
         name: What `ToolOptions.executor` calls it.
     """
@@ -34,7 +34,7 @@ class ThreadExecutor(LocalExecutor):
         super().__init__(max_concurrency=max_workers, stop_seconds=stop_seconds)
         self.name = name
         self._pool: DaemonPool[Outcome] = DaemonPool(f"lambda_kit-{name}")
-        self._calls: dict[str, asyncio.Future[Outcome]] = {}
+        self._calls: dict[Run, asyncio.Future[Outcome]] = {}
         self._abandoned_total = 0
 
     def check(self, tool: BoundTool) -> None:
@@ -51,16 +51,14 @@ class ThreadExecutor(LocalExecutor):
 
     def stats(self) -> ExecutorStats:
         return ExecutorStats(
-            running=len(self._tasks),
+            running=len(self._runs),
             capacity=self._max_concurrency,
             abandoned=self._pool.abandoned,
             abandoned_total=self._abandoned_total,
         )
 
     async def _invoke(self, run: Run) -> Outcome:
-        if not self._is_wanted(run):
-            return None
-        call = self._calls[run.job_id] = self._pool.call(run.run_sync)
+        call = self._calls[run] = self._pool.call(run.run_sync)
         try:
             return await call
         except asyncio.CancelledError:
@@ -68,15 +66,14 @@ class ThreadExecutor(LocalExecutor):
                 return None
             raise
         finally:
-            if self._calls.get(run.job_id) is call:
-                del self._calls[run.job_id], self._runs[run.job_id]
+            self._calls.pop(run, None)
 
-    def _interrupt(self, run: Run, task: asyncio.Task[None]) -> None:
+    def _interrupt(self, run: Run) -> None:
         run.cancel()
 
-    def _end_by_force(self, run: Run, task: asyncio.Task[None]) -> None:
-        tool = run.spec().tool
-        logger.warning("job %s of tool '%s' did not stop when asked to: its thread is abandoned", run.job_id, tool)
+    def _end_by_force(self, run: Run) -> None:
+        text = "job %s of tool '%s' did not stop when asked to: its thread is abandoned"
+        logger.warning(text, run.job.id, run.job.tool)
         self._abandoned_total += 1
-        del self._runs[run.job_id]  # at once, before its task ends: it is not to be counted again
-        self._pool.abandon(self._calls.pop(run.job_id))
+        del self._runs[run]  # at once, before its task ends: it is not to be counted again
+        self._pool.abandon(self._calls[run])

@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
-import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,14 +10,11 @@ from litestar.types import Receive, Scope, Send
 
 from lambda_kit.adapters.http.answers import VERSION_FIELD, rfc3339
 from lambda_kit.adapters.http.waiting import until_gone
-from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.jobs.service import JobService
-from lambda_kit.core.model.events import Event, EventKind, EventPage
+from lambda_kit.core.model.events import Event, EventKind
 from lambda_kit.core.model.job import Job
 
 __all__ = ["EventStream"]
-
-logger = logging.getLogger("lambda_kit.http")
 
 _FIELDS = [
     VERSION_FIELD,
@@ -29,18 +23,11 @@ _FIELDS = [
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
 ]
 
-_GAP_SCHEMA = "urn:ivcap:schema:job.gap.1"
-
-# how many events are read at once, and how many bytes are sent in one go, or little more
-_PAGE = 200
+# how many bytes are sent in one go, or little more
 _MOST_BYTES = 64 * 1024
 
 # a client that does not read can't hold up the end of the server for longer
 _GOODBYE_SECONDS = 1.0
-
-# while the store is away it is asked again and again, for so long in a row
-_AWAY_SECONDS = 60.0
-_AWAY_PAUSE_SECONDS = 0.5
 
 
 class EventStream:
@@ -83,42 +70,15 @@ class EventStream:
                 task.cancel()
 
     async def _send_events(self, send: Send) -> None:
-        with self._service.followers.following(self._job.id) as changed:
-            while True:
-                changed.clear()  # before reading: what comes in between is not missed
-                page = await self._next_page(send)
-                if page is None:
-                    return
-                self._after = min(self._after, page.last_seq)  # no event has that id (yet): send those that come
-                for text in self._texts(page.events):
+        reader = await self._service.event_reader(self._job.id, after=self._after)
+        with reader.following():
+            while not reader.is_over:
+                events = await reader.next_batch(self._heartbeat_seconds)
+                for text in self._texts(events):
                     await send({"type": "http.response.body", "body": text, "more_body": True})
-                if self._after < page.last_seq and page.events:
-                    continue
-                if page.final:
-                    return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._heartbeat_seconds):
-                        await changed.wait()
-                        continue
-                await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
-
-    async def _next_page(self, send: Send) -> EventPage | None:
-        """What comes behind the last event that was sent. None: the job has expired, or the store stays away.
-
-        A client whose stream ends comes again, with the number of that event, and has lost nothing.
-        """
-        give_up_at: float | None = None
-        while True:
-            try:
-                return await self._service.store.read_events(self._job.id, after=self._after, limit=_PAGE)
-            except UnavailableError as error:
-                now = time.monotonic()
-                give_up_at = give_up_at or now + _AWAY_SECONDS
-                if now >= give_up_at:
-                    logger.warning("the events of job %s are not sent to their end: %s", self._job.id, error)
-                    return None
-            await send({"type": "http.response.body", "body": b": the job store is away\n\n", "more_body": True})
-            await asyncio.sleep(_AWAY_PAUSE_SECONDS)
+                if not events and not reader.is_over:
+                    comment = b": the job store is away\n\n" if reader.is_store_away else b": still here\n\n"
+                    await send({"type": "http.response.body", "body": comment, "more_body": True})
 
     def _texts(self, events: list[Event]) -> Iterator[bytes]:
         """The events as they are sent, several in one go: that is what a client which does not read holds in memory."""
@@ -134,23 +94,16 @@ class EventStream:
             yield b"".join(texts)
 
     def _rendered(self, event: Event) -> bytes:
-        dropped = event.seq - self._after - 1
-        self._after = event.seq
-        gap = b""
-        if dropped > 0:  # its number is that of the last event that is missing: a client resumes behind the gap
-            lost = Event(event.seq - 1, EventKind.STATUS, _GAP_SCHEMA, event.timestamp)
-            gap = self._frame(lost, "ivcap.job.gap", {"dropped": dropped}, f"{event.seq - dropped}-{lost.seq}")
+        if event.kind is EventKind.GAP:
+            return self._frame(event, "ivcap.job.gap", {"dropped": event.dropped})
         if event.kind is EventKind.STATUS:
-            return gap + self._frame(event, "ivcap.job.status", {"status": event.status})
-        return gap + self._frame(event, "ivcap.job.event", msgspec.json.decode(event.body, type=dict[str, Any]))
+            return self._frame(event, "ivcap.job.status", {"status": event.status})
+        return self._frame(event, "ivcap.job.event", msgspec.json.decode(event.body, type=dict[str, Any]))
 
-    def _frame(self, event: Event, kind: str, members: dict[str, Any], stretch: str | None = None) -> bytes:
-        event_id = event.event_id(self._job)
-        if stretch is not None:  # who has seen the dropped event must not take the gap for it
-            event_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self._job.urn}#{stretch}"))
+    def _frame(self, event: Event, kind: str, members: dict[str, Any]) -> bytes:
         envelope = {
             "SeqID": f"{event.seq:08d}",
-            "eventID": event_id,
+            "eventID": event.event_id(self._job),
             "type": kind,
             "schema": event.schema,
             "source": self._job.tool,

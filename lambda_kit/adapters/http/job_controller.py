@@ -9,10 +9,12 @@ from litestar.types import Scope
 
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import base_path, job_record, json_answer
+from lambda_kit.adapters.http.callers import jobs_for
 from lambda_kit.adapters.http.event_stream import EventStream
 from lambda_kit.adapters.http.headers import parse_job_id, shown
 from lambda_kit.adapters.http.openapi import describe_operation
-from lambda_kit.adapters.http.tool_controller import HttpSettings, poll
+from lambda_kit.adapters.http.settings import HttpSettings
+from lambda_kit.adapters.http.tool_controller import poll
 from lambda_kit.core.errors import BadRequestError, JobConflictError
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.model.job import Job, JobStatus
@@ -32,24 +34,27 @@ def job_controller(service: JobService, settings: HttpSettings) -> type[Controll
         return await poll(service, settings, request, job_id)  # type: ignore[return-value]
 
     async def status(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
-        job = await service.get(parse_job_id(job_id, "job id"))
-        [record] = await _records(service, [job], request.scope)
+        jobs = jobs_for(service, request.scope)
+        job = await jobs.get(parse_job_id(job_id, "job id"))
+        [record] = await _records(jobs, [job], request.scope)
         return json_answer(record, fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
 
     async def events(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
-        job = await service.get(parse_job_id(job_id, "job id"))
+        jobs = jobs_for(service, request.scope)
+        job = await jobs.get(parse_job_id(job_id, "job id"))
         last = request.headers.get("last-event-id")  # a client that begins may send an empty one
         after = _after("Last-Event-ID", last) if last else _after("after", request.query_params.get("after"))
-        return EventStream(service, job, after, heartbeat_seconds=settings.heartbeat_seconds)  # type: ignore[return-value]
+        return EventStream(jobs, job, after, heartbeat_seconds=settings.heartbeat_seconds)  # type: ignore[return-value]
 
     async def cancel(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         bare_id = parse_job_id(job_id, "job id")
-        job = await service.cancel(bare_id)
+        jobs = jobs_for(service, request.scope)
+        job = await jobs.cancel(bare_id)
         if not job.status.is_final:  # most tools stop at once
-            job = (await service.wait(bare_id, _WINDING_DOWN_SECONDS)).job
+            job = (await jobs.wait(bare_id, wait_seconds=_WINDING_DOWN_SECONDS)).job
         if job.status.is_final and job.status is not JobStatus.CANCELLED:
             raise JobConflictError(f"job '{bare_id}' has {job.status} already: there is nothing to cancel")
-        [record] = await _records(service, [job], request.scope)
+        [record] = await _records(jobs, [job], request.scope)
         status = 200 if job.status.is_final else 202
         return json_answer(record, status, fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
 
@@ -95,13 +100,14 @@ def job_list_controller(service: JobService) -> type[Controller]:
 
     async def list_jobs(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
         query = request.query_params
-        page = await service.store.list_jobs(
+        jobs = jobs_for(service, request.scope)
+        page = await jobs.list(
             tool=_tool(query.get("tool")),
             statuses=_statuses(query.getall("status", [])),
             limit=_limit(query.get("limit")),
             cursor=query.get("cursor"),
         )
-        content: dict[str, Any] = {"items": await _records(service, page.jobs, request.scope)}
+        content: dict[str, Any] = {"items": await _records(jobs, page.jobs, request.scope)}
         if page.next_cursor is not None:
             content["next-cursor"] = page.next_cursor
         return json_answer(content)  # type: ignore[return-value]
@@ -119,8 +125,7 @@ def job_list_controller(service: JobService) -> type[Controller]:
 
 
 async def _records(service: JobService, jobs: list[Job], scope: Scope) -> list[dict[str, Any]]:
-    pending = [job.id for job in jobs if job.status is JobStatus.PENDING]
-    positions = await service.store.queue_positions(pending) if pending else {}
+    positions = await service.queue_positions(jobs)
     base = base_path(scope)
     return [job_record(job, service.tools.get(job.tool), base, positions.get(job.id)) for job in jobs]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lambda_kit.adapters.http.headers import MAX_WAIT_SECONDS, HeaderError, RawHeaders, parse_timeout, shown
 
-__all__ = ["WaitPreference", "parse_prefer", "wait_preference"]
+__all__ = ["NO_PREFERENCE", "WaitPreference", "parse_prefer", "wait_preference"]
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # noqa: S105 - RFC 9110's token
 _QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
@@ -33,7 +33,8 @@ class WaitPreference(NamedTuple):
     """The value of `Preference-Applied` (RFC 7240 section 3). None: no preference is honoured."""
 
 
-_NO_PREFERENCE = WaitPreference()
+NO_PREFERENCE = WaitPreference()
+"""Of a client that says nothing."""
 
 
 def parse_prefer(values: list[str]) -> dict[str, str]:
@@ -81,7 +82,7 @@ def wait_preference(raw: RawHeaders) -> WaitPreference:
         elif name == b"timeout":
             timeouts.append(value.decode("latin-1"))
     if not prefer and not timeouts:
-        return _NO_PREFERENCE
+        return NO_PREFERENCE
 
     timeout = parse_timeout(", ".join(timeouts)) if timeouts else None
     preferences = parse_prefer(prefer)

@@ -24,6 +24,7 @@ from lambda_kit.core.errors import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
+from lambda_kit.core.jobs.failures import CANCELLED_TYPE, cancelled_text
 from lambda_kit.core.model.job import FailureKind, Job
 from lambda_kit.version import VERSION
 
@@ -154,7 +155,7 @@ def problem_of_job(job: Job, *, debug: bool) -> Problem:
     """Why a finished job has no result."""
     failure = job.failure
     if failure is None:
-        return Problem(410, "job-cancelled", f"job '{job.id}' was cancelled", job.urn)
+        return Problem(410, CANCELLED_TYPE, cancelled_text(job), job.urn)
     status = _STATUS_OF_FAILURE[failure.kind]
     return Problem(status, failure.type, failure.message, job.urn, traceback=failure.traceback if debug else None)
 

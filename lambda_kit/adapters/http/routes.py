@@ -9,8 +9,9 @@ from litestar.exceptions import HTTPException
 from lambda_kit.adapters.http.job_controller import job_controller, job_list_controller
 from lambda_kit.adapters.http.metrics_route import RenderMetrics, metrics_handler
 from lambda_kit.adapters.http.problems import on_exception
+from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.system import health_handlers, version_response_header
-from lambda_kit.adapters.http.tool_controller import HttpSettings, tool_controller
+from lambda_kit.adapters.http.tool_controller import tool_controller
 from lambda_kit.core.errors import LambdaKitError, ToolDefinitionError
 from lambda_kit.core.jobs.service import JobService
 

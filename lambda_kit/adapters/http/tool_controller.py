@@ -1,50 +1,30 @@
 """The controller of one tool: run it, describe it, collect a result."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from litestar import Controller, Request, get
+from litestar import Controller, Request, get, post
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, job_answer, json_answer
-from lambda_kit.adapters.http.forwarded import public_prefix
+from lambda_kit.adapters.http.callers import jobs_for
 from lambda_kit.adapters.http.headers import parse_job_id
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.prefer import wait_preference
-from lambda_kit.adapters.http.quick_route import quick_post
-from lambda_kit.adapters.http.submission import read_submission
+from lambda_kit.adapters.http.settings import HttpSettings
+from lambda_kit.adapters.http.tool_post import ToolPost
 from lambda_kit.adapters.http.waiting import QUICK_SECONDS, wait_while_connected
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.jobs.service import JobService
+from lambda_kit.core.model.public_url import public_prefix
 from lambda_kit.core.tools.description import tool_description
 from lambda_kit.core.tools.tool import BoundTool
 
-__all__ = ["HttpSettings", "poll", "tool_controller"]
+__all__ = ["poll", "tool_controller"]
 
 _NOT_OPTIONS = frozenset({"path", "http_method", "status_code", "media_type"})
-
-
-@dataclass(kw_only=True, slots=True)
-class HttpSettings:
-    """What can be set of the HTTP side. It is read at each request: the command line may come after the app is made."""
-
-    max_body_bytes: int = 64 * 1024 * 1024
-    """Larger bodies are refused with 413, without reading them to the end."""
-
-    try_later_body: bool = False
-    """Whether "try later" is always a 202 with a body, and not only where the client prefers that."""
-
-    job_list: bool = False
-    """Whether ``GET /jobs`` is served. Who knows a job's id can read its result."""
-
-    heartbeat_seconds: float = 15.0
-    """After so long without an event, an event stream sends a comment that keeps proxies awake."""
-
-    debug: bool = False
-    """Whether clients are shown tracebacks."""
 
 
 async def poll(
@@ -70,8 +50,9 @@ async def poll(
     wants = wait_preference(request.scope["headers"])
     seconds = wants.seconds or 0.0
     quick = min(seconds, QUICK_SECONDS)
-    settled = await service.wait(bare_id, quick, tool=None if tool is None else tool.name)
-    settled = await wait_while_connected(service, settled, seconds - quick, request)
+    jobs = jobs_for(service, request.scope)
+    settled = await jobs.wait(bare_id, wait_seconds=quick, tool=None if tool is None else tool.name)
+    settled = await wait_while_connected(jobs, settled, seconds - quick, request.receive)
     return job_answer(
         settled,
         service.tools.get(settled.job.tool),
@@ -86,16 +67,10 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
     """Make the Litestar controller that serves one tool."""
     summary, _, text = (tool.doc or tool.label).partition("\n")
 
+    answers = ToolPost(tool, service, settings)
+
     async def run(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
-        wants = wait_preference(request.scope["headers"])
-        submission = await read_submission(request, tool, max_body_bytes=settings.max_body_bytes)
-        seconds = tool.options.wait_seconds if wants.seconds is None else wants.seconds
-        quick = min(seconds, QUICK_SECONDS)
-        settled = await service.submit_and_wait(submission, quick)
-        settled = await wait_while_connected(service, settled, seconds - quick, request)
-        return job_answer(  # type: ignore[return-value]  # an ASGI app, which is all that Litestar asks for
-            settled, tool, wants, request.scope, debug=settings.debug, try_later_body=settings.try_later_body
-        )
+        return await answers.answer(request.scope, request.receive, transport=request)  # type: ignore[return-value]
 
     async def describe(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
         signature = tool.signature
@@ -111,7 +86,7 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
     members: dict[str, Any] = {
         "path": tool.path,
         "tags": list(tool.tags),
-        "run": quick_post(
+        "run": post(
             **{
                 "status_code": 200,
                 "summary": tool.options.name or summary,

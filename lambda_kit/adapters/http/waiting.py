@@ -1,9 +1,7 @@
 """Waiting for a job as long as the client is there."""
 
 import asyncio
-from typing import Any
 
-from litestar import Request
 from litestar.types import Receive
 
 from lambda_kit.core.errors import NotServingError
@@ -17,7 +15,7 @@ QUICK_SECONDS = 1.0
 
 
 async def wait_while_connected(
-    service: JobService, settled: WaitResult, seconds: float, request: Request[Any, Any, Any]
+    service: JobService, settled: WaitResult, seconds: float, receive: Receive
 ) -> WaitResult:
     """Go on waiting for a job's end, at most so many seconds, and not for a client that went away.
 
@@ -25,21 +23,23 @@ async def wait_while_connected(
         service: Knows the job.
         settled: What the first, quick wait found.
         seconds: How much longer.
-        request: Its body has been read.
+        receive: The request's, whose body has been read.
 
     Raises:
-        NotServingError: if the server ends the request because it stops.
+        NotServingError: if the server ends the request because it stops, and the job with it.
     """
     if settled.job.status.is_final or seconds <= 0:
         return settled
-    waiting = asyncio.ensure_future(service.wait(settled.job.id, seconds, known=settled.job))
-    leaving = asyncio.ensure_future(until_gone(request.receive))
+    waiting = asyncio.ensure_future(service.wait(settled.job.id, wait_seconds=seconds, known=settled.job))
+    leaving = asyncio.ensure_future(until_gone(receive))
     try:
         await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else settled
     except asyncio.CancelledError:
         if service.accepts_jobs:
             raise
+        if service.outlives_process:  # the job lives on elsewhere, or will be taken up again: try later
+            return settled
         # the server has waited for this request as long as it may: the client can still be told why it ends
         message = "the service is stopping, and the job did not end in time"
         raise NotServingError(message) from None

@@ -3,9 +3,10 @@
 import time
 
 from lambda_kit.core.errors import QueueFullError
-from lambda_kit.core.jobs.runner import JobRunner
+from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.statistics import JobStatistics
+from lambda_kit.core.jobs.table import JobTable
 from lambda_kit.core.ports.executor import ExecutorStats
 from lambda_kit.core.tools.tool import BoundTool
 
@@ -21,25 +22,31 @@ class Admission:
     """Counts the jobs of this process, and knows how many a tool may have.
 
     Args:
-        runner: Knows what runs.
-        scheduler: Knows what waits.
-        statistics: Knows how long jobs took, and counts the refusals.
+        table: The jobs of this process.
+        scheduler: Knows the executors.
+        statistics: Knows how long jobs took.
+        observers: See the refusals.
         max_unfinished: How many jobs of all tools may be unfinished in this process. None: no bound.
     """
 
     def __init__(
-        self, runner: JobRunner, scheduler: Scheduler, statistics: JobStatistics, *, max_unfinished: int | None
+        self,
+        table: JobTable,
+        scheduler: Scheduler,
+        statistics: JobStatistics,
+        observers: Observers,
+        *,
+        max_unfinished: int | None,
     ) -> None:
-        self._runner = runner
+        self._table = table
         self._scheduler = scheduler
         self._statistics = statistics
+        self._observers = observers
         self._max_unfinished = max_unfinished
         self._estimates: dict[str, tuple[float, float | None, float]] = {}
-        self.arriving = 0
-        """Jobs that are being made, and that the scheduler does not know yet."""
 
     def admit(self, tool: BoundTool) -> int | None:
-        """Refuse one more job, beside those that are `arriving`, if the server has too many.
+        """Refuse one more job if this process has too many that are unfinished.
 
         Returns:
             How many unfinished jobs the tool may have. None: any number.
@@ -48,7 +55,7 @@ class Admission:
             QueueFullError: if it is refused.
         """
         limit = self._max_unfinished
-        if limit is not None and self._scheduler.job_count + self.arriving >= limit:
+        if limit is not None and len(self._table) >= limit:
             raise QueueFullError(f"the service has {limit} jobs waiting or running: come back later")
         if tool.options.max_queue is None:
             return None
@@ -56,7 +63,7 @@ class Admission:
 
     def refused(self, tool: BoundTool, error: QueueFullError) -> QueueFullError:
         """Count a refusal; returns the error that says when to come back."""
-        self._statistics.rejected(tool.name)
+        self._observers.rejected(tool.name)
         if error.says_when:
             return error
         return QueueFullError(str(error), self._free_in_seconds(tool))
@@ -72,7 +79,8 @@ class Admission:
         return seconds
 
     def _estimate(self, tool: BoundTool, mean: float | None, now: float) -> float:
-        ran = [now - (run.job.started_at or now) for run in self._runner.active.values() if run.tool is tool]
+        running = (local.run for local in self._table if local.lane.tool is tool)
+        ran = [now - (run.job.started_at or now) for run in running if run is not None]
         if mean is None:  # none has ended yet: those that run need at least as long as they have run
             mean = max(ran, default=_MIN_RETRY_SECONDS)
         soonest = min((mean - seconds for seconds in ran if seconds < mean), default=mean / max(1, len(ran)))

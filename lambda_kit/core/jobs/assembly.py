@@ -112,7 +112,12 @@ def assign_executors(
 
 def _check_room(tool: BoundTool, executor: Executor) -> None:
     options = tool.options
-    if options.max_queue == 0 and options.max_concurrency is None and executor.stats().capacity is None:
+    if (
+        options.max_queue == 0
+        and options.max_concurrency is None
+        and executor.capacity is None
+        and executor.stats().capacity is None
+    ):
         raise ToolDefinitionError(
             f"{type(tool.tool).__name__}: max_queue=0 leaves no room for any job, since nothing bounds how many run at "
             "once: set ToolOptions(max_concurrency=...) too, or a larger max_queue"

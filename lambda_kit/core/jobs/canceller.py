@@ -4,48 +4,54 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lambda_kit.core.jobs.runner import JobRunner
-from lambda_kit.core.jobs.running_job import ActiveRun
-from lambda_kit.core.jobs.scheduler import Place, Scheduler
-from lambda_kit.core.model.job import Failure, FailureKind
+from lambda_kit.core.jobs.scheduler import Permit, Scheduler
+from lambda_kit.core.jobs.table import LocalJob
 
-__all__ = ["EarlyEnds"]
+if TYPE_CHECKING:
+    from lambda_kit.core.jobs.runner import JobRunner
+    from lambda_kit.core.jobs.running_job import RunningJob
+
+__all__ = ["Canceller"]
 
 logger = logging.getLogger("lambda_kit.job")
 
 
-class EarlyEnds:
+class Canceller:
     """The runs that are being ended, each by a task of its own.
 
     Args:
-        runner: Records the ends.
-        scheduler: Knows the executors.
+        runner: Writes the ends.
+        scheduler: Gets the permits back.
         grace_seconds: For how long a run may go on after it was asked to end.
     """
 
-    def __init__(self, runner: JobRunner, scheduler: Scheduler, *, grace_seconds: float) -> None:
+    def __init__(self, runner: "JobRunner", scheduler: Scheduler, *, grace_seconds: float) -> None:
         self._runner = runner
         self._scheduler = scheduler
         self._grace_seconds = grace_seconds
-        self._ending: set[Place] = set()
+        self._ending: set[Permit] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
-    def begin(self, job_id: str) -> None:
-        """End the run of a job, if there is one here. Again: no effect."""
-        place = self._scheduler.place_of(job_id)
-        if place is not None and place not in self._ending:
-            self._ending.add(place)
-            self._spawn(job_id, self._end(place))
+    def begin(self, job: LocalJob) -> None:
+        """End the run of a job, if it has a permit. Again: no effect."""
+        permit = job.permit
+        if permit is None or permit.is_released or permit in self._ending:
+            return
+        job.is_unwanted = True
+        self._ending.add(permit)
+        self.spawn(job.id, self._end(job, permit, job.run))
 
-    def time_is_up(self, run: ActiveRun) -> None:
-        """Record that a run took too long, at once, and end it."""
-        self._spawn(run.job_id, self._end_over_time(run))
+    def spawn(self, job_id: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do something for the end of a job, in a task that `stop` waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._forget(job_id, done))
 
     async def stop(self) -> None:
-        """Wait no longer for runs: the executors have stopped. What is being recorded is waited for, within bounds."""
+        """Wait no longer for runs: the executors have stopped. What is being written is waited for, within bounds."""
         self._stopping.set()
         while self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds)
@@ -53,35 +59,25 @@ class EarlyEnds:
                 task.cancel()
         self._stopping = asyncio.Event()  # of no loop yet: a server may be run on one after another
 
-    def _spawn(self, job_id: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._forget(job_id, done))
-
     def _forget(self, job_id: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("job %s: it could not be ended", job_id, exc_info=task.exception())
 
-    async def _end_over_time(self, run: ActiveRun) -> None:
-        message = f"the job ran over its time limit of {run.job.time_limit_seconds:g} s"
-        self.begin(run.job_id)  # in a task of its own: the store may be away for long
-        await self._runner.end(run, Failure(FailureKind.TIME_LIMIT, "time-limit", message))
-
-    async def _end(self, place: Place) -> None:
+    async def _end(self, job: LocalJob, permit: Permit, run: "RunningJob | None") -> None:
+        executor = permit.lane.pool.executor
         try:
-            executor = place.lane.pool.executor
-            if not await executor.cancel(place.job_id):
-                return
+            if run is not None:
+                await executor.cancel(run)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._grace_seconds)
                 return
-            if self._scheduler.place_of(place.job_id) is not place:
+            if permit.is_released:
                 return
-            run = self._runner.active.get(place.job_id)
-            await executor.kill(place.job_id)
+            run = run or (job.run if job.permit is permit else None)
             if run is not None:
-                await self._runner.end(run, None)
-            self._scheduler.release(place)
+                await executor.kill(run)
+                await self._runner.end(job, run, None)
+            self._scheduler.release(permit)
         finally:
-            self._ending.discard(place)
+            self._ending.discard(permit)

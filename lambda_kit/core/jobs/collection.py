@@ -1,39 +1,47 @@
-"""Which results have been asked for: a service that stops waits a little for those that have not."""
+"""Which results were collected: a service that stops waits a little for those that were not."""
 
 import asyncio
 from collections.abc import Iterable
 
-__all__ = ["Fetching"]
+__all__ = ["Collection"]
 
 
-class Fetching:
+class Collection:
     """Nothing is noted until `begin`: only the end of a service wants to know."""
 
-    def __init__(self) -> None:
-        self._missing: set[str] | None = None
-        self._all_fetched = asyncio.Event()
+    def __init__(self, sinks: int = 0) -> None:
+        self._sinks = sinks
+        self._missing: dict[str, int] | None = None  # how many sinks have not confirmed the end, by job
+        self._all_collected = asyncio.Event()
 
     def begin(self, job_ids: Iterable[str]) -> None:
-        """From now on note who asks for the results of these jobs. Again: no effect."""
+        """From now on note who collects the results of these jobs. Again: no effect."""
         if self._missing is None:
-            self._missing = set(job_ids)
+            self._missing = dict.fromkeys(job_ids, self._sinks)
             self._look()
 
-    def fetched(self, job_id: str) -> None:
-        """The end of a job was told to somebody who asked."""
+    def collected(self, job_id: str) -> None:
+        """A job's end was told to somebody who asked."""
         if self._missing is not None:
-            self._missing.discard(job_id)
+            self._missing.pop(job_id, None)
             self._look()
+
+    def delivered(self, job_id: str) -> None:
+        """A sink has confirmed a job's end. When all have, it counts as collected."""
+        if self._missing is not None and job_id in self._missing:
+            self._missing[job_id] -= 1
+            if self._missing[job_id] <= 0:
+                self.collected(job_id)
 
     async def wait(self, timeout_seconds: float) -> bool:
-        """Wait until all have been asked for; False if the time was up first."""
+        """Wait until all were collected; False if the time was up first."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._all_fetched.wait()
+                await self._all_collected.wait()
         except TimeoutError:
             return False
         return True
 
     def _look(self) -> None:
         if not self._missing:
-            self._all_fetched.set()
+            self._all_collected.set()

@@ -1,4 +1,4 @@
-"""The jobs of this process: how they are taken, wait, run and end."""
+"""`JobEngine`: what this process does for the jobs of one store. It owns the parts and their life."""
 
 import asyncio
 import contextlib
@@ -7,265 +7,345 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.errors import ConfigurationError, NotServingError, UnavailableError
 from lambda_kit.core.jobs.admission import Admission
-from lambda_kit.core.jobs.canceller import EarlyEnds
-from lambda_kit.core.jobs.collection import Fetching
+from lambda_kit.core.jobs.collection import Collection
 from lambda_kit.core.jobs.housekeeping import Housekeeping
-from lambda_kit.core.jobs.in_doubt import Strays
-from lambda_kit.core.jobs.outbox_relay import SinkDispatcher
+from lambda_kit.core.jobs.observers import Observers
+from lambda_kit.core.jobs.outbox_relay import OutboxRelay
+from lambda_kit.core.jobs.reconciler import Reconciler
 from lambda_kit.core.jobs.runner import JobRunner
-from lambda_kit.core.jobs.scheduler import Scheduler
+from lambda_kit.core.jobs.scheduler import Load, Scheduler
 from lambda_kit.core.jobs.sealing import Sealer
-from lambda_kit.core.jobs.semaphore import SharedPlaces
-from lambda_kit.core.jobs.settings import JobSettings
+from lambda_kit.core.jobs.semaphore import DistributedSemaphore
+from lambda_kit.core.jobs.settings import JobSettings, Roles
 from lambda_kit.core.jobs.statistics import JobStatistics
-from lambda_kit.core.jobs.submitter import Intake
+from lambda_kit.core.jobs.submitter import Submitter
+from lambda_kit.core.jobs.table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.waiting import Followers, Waiters, WaitResult
-from lambda_kit.core.model.job import Job, JobStatus, Payload
+from lambda_kit.core.jobs.winding_down import WindingDown
 from lambda_kit.core.ports.executor import Executor
+from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.ports.store import Change, JobStore
+from lambda_kit.core.runtime.background import Background
+from lambda_kit.core.runtime.bounded import bounded
+from lambda_kit.core.runtime.retry import Outage
+from lambda_kit.core.runtime.watchdog import LoopWatchdog
 from lambda_kit.core.runtime.worker_id import new_worker_id
 from lambda_kit.core.tools.tool import BoundTool
 
-__all__ = ["LocalJobs"]
+__all__ = ["JobEngine"]
 
 logger = logging.getLogger("lambda_kit.service")
 
-_MOST_TAKEN_UP = 2000
-"""A process that has so many jobs takes up no more: the others may have room."""
+_STORE_SECONDS = 10.0
+"""For how long a store may write what it has, and close, at the end."""
+
+_LINGER_SECONDS = 5.0
+"""After the last job, so long is the service there for those who fetch the results (docs/wire.md, Shutdown)."""
 
 
-class LocalJobs:
-    """What this process does for the jobs of one store.
+_LEAST_FLUSH_SECONDS = 5.0
+"""For how long a stop goes on delivering to sinks, though the grace time is over."""
+
+
+class JobEngine:
+    """Takes jobs, has them run, and tells of their ends. `JobService` is the door to it.
+
+    All methods are for the event loop on which `start` was called.
 
     Args:
-        tools: By name.
-        store: Holds the truth.
-        executors: By name.
-        sinks: Who is told of events and results.
+        tools: What can be run.
+        store: Holds the truth. The engine starts and stops it.
+        executors: By name; each tool's `BoundTool.executor` must be among them.
+        sinks: Receive events and ends.
+        observers: See jobs come, start and end.
         settings: Durations and limits.
-        statistics: Counts.
         sealer: Encrypts the authorizations that are kept with jobs.
+        roles: Whether this process takes requests, runs jobs, or both.
     """
 
     def __init__(
         self,
-        tools: Mapping[str, BoundTool],
+        tools: Iterable[BoundTool],
         store: JobStore,
         executors: Mapping[str, Executor],
         *,
-        sinks: Iterable[JobSink],
-        settings: JobSettings,
-        statistics: JobStatistics,
-        sealer: Sealer,
+        sinks: Sequence[JobSink] = (),
+        observers: Sequence[JobObserver] = (),
+        settings: JobSettings | None = None,
+        sealer: Sealer | None = None,
+        roles: Roles = "both",
     ) -> None:
-        self._tools = tools
-        self._store = store
-        self._settings = settings
-        self._statistics = statistics
-        self.accepts = False
-        """Whether new jobs are taken."""
+        self.tools = {tool.name: tool for tool in tools}
+        self.settings = settings or JobSettings()
+        self.statistics = JobStatistics(self.tools)
+        self.observers = Observers([self.statistics, *observers])
+        self.roles = roles
+        self.outage = Outage()
+        self.background = Background("lambda_kit.service")
+        self._executors = dict(executors)
+        self._sinks = list(sinks)
+        self._sealer = sealer or Sealer(None)
+        self._stop_by: float | None = None
+        self._why_starting = "the service is starting"
+        self._open: contextlib.AsyncExitStack | None = None
+        self.use_store(store)
+
+    def use_store(self, store: JobStore) -> None:
+        """Use another store.
+
+        Raises:
+            ConfigurationError: if the engine has started.
+        """
+        if self._open is not None:
+            raise ConfigurationError("the service has started, with the store that it had")
+        settings, runs_jobs = self.settings, self.roles != "accept"
+        self.store = store
+        self.table = JobTable()
         self.waiters = Waiters()
         self.followers = Followers()
-        self.fetching = Fetching()
-        self._dispatchers = [SinkDispatcher(sink, store, unseal=sealer.unseal) for sink in sinks]
-        self._runner = JobRunner(
-            tools,
-            store,
-            lease_seconds=settings.lease_seconds,
-            statistics=statistics,
-            unseal=sealer.unseal,
-            on_end=self._run_has_ended,
-            on_time_up=lambda run: self._early_ends.time_is_up(run),  # noqa: PLW0108 - it is made below
-        )
-        self._shared_places = SharedPlaces(store, lease_seconds=settings.lease_seconds)
+        self.collection = Collection(len(self._sinks))
+        self._semaphore = DistributedSemaphore(store, lease_seconds=settings.lease_seconds)
         self.scheduler = Scheduler(
-            tools.values(),
-            executors,
-            self._runner.run,
-            self._shared_places,
+            self.tools.values(),
+            self._executors,
+            self._semaphore,
             max_concurrency=settings.max_concurrency,
+            runs_jobs=runs_jobs,
         )
-        self._early_ends = EarlyEnds(self._runner, self.scheduler, grace_seconds=settings.cancel_seconds)
-        self._strays = Strays(store, self._runner, self.scheduler, self._remember)
-        self.intake = Intake(
+        self.runner = JobRunner(
+            self.table, store, self.scheduler, self.waiters, self.observers, settings, self._sealer, self.outage
+        )
+        self.scheduler.connect(self.runner)
+        self.relays = [
+            OutboxRelay(sink, store, unseal=self._sealer.unseal, on_delivered=self._delivered) for sink in self._sinks
+        ]
+        self._reconciler = Reconciler(store, self.table, self.scheduler, self.runner, self.relays)
+        self.submitter = Submitter(
             store,
-            self._runner,
+            self.table,
             self.scheduler,
+            self.runner,
             self.waiters,
-            self._dispatchers,
-            statistics,
-            admission=Admission(self._runner, self.scheduler, statistics, max_unfinished=settings.max_unfinished),
-            sealer=sealer,
-            strays=self._strays,
-            accepts_jobs=lambda: self.accepts,
+            self.relays,
+            self.observers,
+            admission=Admission(
+                self.table, self.scheduler, self.statistics, self.observers, max_unfinished=settings.max_unfinished
+            ),
+            sealer=self._sealer,
+            reconciler=self._reconciler,
+            runs_jobs=runs_jobs,
         )
         self._housekeeping = Housekeeping(
             store,
-            self._runner,
-            tools=list(tools),
-            every_seconds=settings.heartbeat_seconds,
-            lease_seconds=settings.lease_seconds,
-            interrupt=self._early_ends.begin,
-            take_up=self._take_up,
-            may_take_up=lambda: _MOST_TAKEN_UP - self.scheduler.job_count if self.accepts else 0,
-            is_stray=self._strays.is_stray,
-            renew_others=self._shared_places.renew,
-            settle_doubts=self._strays.settle,
+            self.table,
+            self.scheduler,
+            self.runner,
+            self._semaphore,
+            self._reconciler,
+            settings,
+            tools=list(self.tools) if runs_jobs else [],
+            is_worker=self.roles == "run",
+            accepts=lambda: self._open is not None and self._stop_by is None,
         )
+        self.scheduler.on_release = self._housekeeping.has_room
+        self._winding_down = WindingDown(self)
 
     # --- its life ---
 
-    def alive(self) -> set[str]:
-        """The ids of the jobs that were taken here, or run here, and have not ended."""
-        return {*self._runner.live, *self._runner.active}
+    async def start(self) -> None:
+        """Open store, sinks and executors, and take jobs. What was opened is closed again if one of them fails."""
+        self._stop_by = None
+        async with contextlib.AsyncExitStack() as opened:
+            was_away = await self._when_available(self.store.start)
+            opened.push_async_callback(self._stop_store)
+            await self._start_parts(opened, is_store_back=was_away)
+            watchdog = LoopWatchdog()
+            watchdog.start()
+            opened.callback(watchdog.stop)
+            self._open = opened.pop_all()
+        is_stopping: bool = self._stop_by is not None  # the end may have begun already
+        self.submitter.accepts = self.roles != "run" and not is_stopping
 
-    async def start(
-        self,
-        opened: contextlib.AsyncExitStack,
-        when_available: Callable[[Callable[[], Awaitable[None]]], Awaitable[bool]],
-        *,
-        is_store_back: bool,
-    ) -> None:
-        """Begin, on a store that is open.
-
-        Args:
-            opened: Is to end all of it.
-            when_available: Calls what needs the store, until that is there.
-            is_store_back: Whether the store has just been away.
-        """
+    async def _start_parts(self, opened: contextlib.AsyncExitStack, *, is_store_back: bool) -> None:
         worker_id = new_worker_id()  # one for each life: what was left to others under the last one is theirs
-        self._runner.worker_id = self._shared_places.worker_id = worker_id
-        self.fetching = Fetching()
-        self._strays.start()
-        opened.callback(self._store.subscribe(self._has_changed))
+        self.runner.worker_id = self._semaphore.worker_id = worker_id
+        self.runner.buffers.start()
+        self.collection = Collection(len(self._sinks))
+        self.waiters.is_closed = False
+        self._reconciler.start()
+        opened.push_async_callback(self.background.stop)
+        opened.callback(self.store.subscribe(self._has_changed))
         opened.push_async_callback(self._housekeeping.stop)  # after the sinks: what they were not told is others' then
-        for dispatcher in self._dispatchers:
-            await when_available(partial(dispatcher.start, worker_id))
-            opened.push_async_callback(dispatcher.stop)
-        opened.push_async_callback(self._runner.abandon)  # after the executors have stopped
-        opened.push_async_callback(self._early_ends.stop)
+        for relay in self.relays:
+            await self._when_available(partial(relay.start, worker_id))
+            opened.push_async_callback(relay.stop)
+        opened.callback(self._forget)
+        opened.push_async_callback(self.runner.stop)  # after the executors have stopped
+        opened.push_async_callback(self.runner.canceller.stop)
         opened.push_async_callback(self.scheduler.stop)
-        await self.scheduler.start()
-        await when_available(partial(self._housekeeping.start, is_store_back=is_store_back))
+        await self.scheduler.start(self.observers.around)
+        await self._when_available(partial(self._housekeeping.start, is_store_back=is_store_back))
 
-    async def settle(self, deadline: float) -> None:
-        """Wait until the jobs here have ended, and end those that take too long.
+    def begin_stop(self) -> None:
+        """Take no more jobs, and let the time that a stop gives to those that were taken begin now."""
+        self.submitter.accepts = False
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + self.settings.grace_seconds
+            self.collection.begin(job.id for job in self.table if job.state is not State.IN_DOUBT)
 
-        Where the store outlives this process, others can run the jobs that have not begun, and those that may be begun
-        again: these are left to them. So none is begun that would probably not end in time. All others are cancelled.
+    async def drain(self) -> None:
+        """Take no more jobs, and stay until nobody needs this process any more.
 
-        Args:
-            deadline: When the time is over, by `time.monotonic`.
+        That is when the jobs that it has to run have ended (those that take longer than `JobSettings.grace_seconds` are
+        cancelled, or left to others) and their results were collected, for which there are 5 s, or what is left of the
+        grace time. Those who wait for jobs that live on elsewhere are told to come again.
         """
-        if self._store.is_durable:
-            self.scheduler.leave(partial(self._takes_too_long, deadline), self._is_left)
-        if await self.scheduler.drain(max(0.0, deadline - time.monotonic())):
+        self.begin_stop()
+        if self._open is None:
             return
-        waiting, begun = self.scheduler.close()
-        unwanted = [*waiting, *begun]
-        if self._store.is_durable:
-            left = {*waiting, *filter(self._is_left_to_others, begun)}
-            unwanted = [job_id for job_id in begun if job_id not in left]
-            if left:
-                logger.warning("%d jobs did not end in time and are left to other processes", len(left))
-            for job_id in left:
-                self._early_ends.begin(job_id)
-            for job_id in waiting:
-                self._is_left(job_id)
-        if unwanted:
-            logger.warning("%d jobs did not end in time and are cancelled", len(unwanted))
-            await asyncio.gather(*map(self._cancel_at_stop, unwanted))
-        await self.scheduler.drain(self._settings.cancel_seconds + 1.0)
+        await self._winding_down.run(self._stop_by or 0.0)
+        if self.roles == "both" and not await self.collection.wait(min(_LINGER_SECONDS, self._left_seconds())):
+            logger.info("going on with the stop, though not all results have been fetched")
+        self.waiters.expire_all()
 
-    def _takes_too_long(self, deadline: float, tool: str) -> bool:
-        """Whether a job of a tool is better not begun now: it may be begun once, and others took too long for that."""
-        seconds = self._statistics.mean_seconds(tool)
-        is_once = self._tools[tool].options.max_attempts == 1
-        return is_once and seconds is not None and time.monotonic() + seconds > deadline
-
-    def _is_left_to_others(self, job_id: str) -> bool:
-        """Whether a job that an executor has may be begun again; it is then, unless it ends by itself."""
-        run = self._runner.active.get(job_id)
-        if run is None:  # it was not begun
-            return True
-        run.is_left_to_others = run.job.attempt < run.job.max_attempts
-        return run.is_left_to_others
-
-    def _is_left(self, job_id: str) -> None:
-        """A job does not end here: tell who waits for it to come back later."""
-        self._runner.live.pop(job_id, None)
-        self.waiters.expire(job_id)
-
-    async def _cancel_at_stop(self, job_id: str) -> None:
-        try:
-            job = await self._store.request_cancel(job_id)
-        except UnavailableError as error:  # its lease runs out, and whoever opens the store next ends it
-            logger.warning("job %s could not be cancelled: the store is away (%s)", job_id, error)
-            self._early_ends.begin(job_id)
+    async def stop(self) -> None:
+        """Take no more jobs, let those that were taken end (`grace_seconds`), cancel the rest, close everything."""
+        self.begin_stop()
+        if self._open is None:
             return
-        if job is not None:
-            self.end_was_asked_for(job)
+        async with self._open:  # closes what was opened, whatever happens here
+            self._open = None
+            await self._winding_down.run(self._stop_by or 0.0)
+            self.waiters.expire_all()
+            for relay in self.relays:
+                relay.flush_seconds = min(self.settings.flush, max(_LEAST_FLUSH_SECONDS, self._left_seconds()))
+
+    def check_open(self) -> None:
+        """Refuse what needs the store before the start and after the end.
+
+        Raises:
+            UnavailableError: if it is not open.
+        """
+        if self._open is None:
+            raise NotServingError("the service is starting or stopping")
+
+    async def why_not_ready(self) -> str | None:
+        """Why no jobs are taken now, in words. None: they are."""
+        if self._stop_by is not None:
+            return "the service is stopping"
+        if self._open is None:
+            return self._why_starting
+        return await self.scheduler.why_not_ready()
+
+    def load(self) -> Load:
+        """What is waiting and running in this process."""
+        return self.scheduler.load()
 
     # --- what becomes of jobs ---
 
-    def end_was_asked_for(self, job: Job) -> None:
-        """The end of a job was asked for: see to it, as far as it is here."""
-        if not job.status.is_final:
-            self._early_ends.begin(job.id)
-
-    def _run_has_ended(self, job_id: str, job: Job | None, result: Payload | None) -> None:
-        if job is not None and job.status is JobStatus.PENDING:  # its worker was lost, and it may be tried again
-            if self.scheduler.is_open:
-                self.scheduler.enqueue(job_id, job.tool)
-            else:
-                self._is_left(job_id)
-            return
-        self._runner.live.pop(job_id, None)
-        # Waiters here get the result from the run itself: it may be evicted from the store before they look.
-        settled = None
+    def cancel_was_requested(self, job_id: str) -> None:
+        """The end of a job was asked for: see to it, as far as it runs here."""
+        job = self.table.get(job_id)
         if job is not None:
-            self._statistics.ended(job)
-            settled = WaitResult(job, result if job.status is JobStatus.SUCCEEDED else None)
-        self.waiters.settle(job_id, settled)
+            self.runner.canceller.begin(job)
+
+    def offered(self) -> None:
+        """Look for pending jobs that no worker has: a queue between processes hints that there may be one."""
+        self._housekeeping.offered()
 
     def _has_changed(self, change: Change) -> None:
         job_id, status = change.job_id, change.status
-        self.followers.tell(job_id)
+        self.followers.changed(job_id)
+        job = None if job_id is None else self.table.get(job_id)
         if job_id is None:
             self.waiters.look_again()
-            self._housekeeping.look_again()
+            for local in self.table:
+                if local.state is State.ELSEWHERE:
+                    self.background.spawn(self._look_for_the_end(local))
+        elif job is not None and job.run is not None:  # the run itself tells of its end
+            if change.cancel_requested and not (status is not None and status.is_final):
+                self.runner.canceller.begin(job)
         elif status is None:
             self.waiters.settle(job_id, None)
         elif status.is_final:
-            if job_id not in self._runner.active:  # of the end of a run here `_run_has_ended` tells
-                self._has_ended_unbegun(job_id, status)
-        elif change.cancel_requested:  # here, or in another process
-            self._early_ends.begin(job_id)
-        for dispatcher in self._dispatchers:
-            dispatcher.wake()
+            self._has_ended_elsewhere(job_id, job)
+        elif change.cancel_requested and job is not None:
+            self.runner.canceller.begin(job)
+        if job is None:
+            self._housekeeping.changed(change)
+        for relay in self.relays:
+            relay.wake()
 
-    def _has_ended_unbegun(self, job_id: str, status: JobStatus) -> None:
-        """A job has ended that does not run here: it need not wait here any longer."""
-        tool = self.scheduler.remove(job_id)
-        if tool is None and (place := self.scheduler.place_of(job_id)) is not None:  # it is being claimed
-            self._early_ends.begin(job_id)
-            tool = place.lane.tool.name if job_id in self._runner.live else None
-        if tool is not None:
-            self._runner.live.pop(job_id, None)
-            self._statistics.ended_unbegun(tool, status)
+    def _has_ended_elsewhere(self, job_id: str, job: LocalJob | None) -> None:
+        """A job has ended that is not run here: in the queue, or by another process."""
+        if job is not None and job.state is State.ELSEWHERE:
+            self.background.spawn(self._look_for_the_end(job))
+            return
+        if job is not None and job.state is State.QUEUED:
+            self.scheduler.remove(job)
+            self.table.remove(job)
+            self.background.spawn(self._tell_observers(job_id))
+        elif job is not None and job.state is State.RUNNING:  # it is being claimed
+            self.runner.canceller.begin(job)
+            self.background.spawn(self._tell_observers(job_id))
         self.waiters.settle(job_id, None)
+
+    async def _look_for_the_end(self, job: LocalJob) -> None:
+        """Read how a job has ended that was handed off: one read, for all who wait for it here and who count."""
+        record = await self.outage.until_over(f"job {job.id}: its end", lambda: self.store.get(job.id))
+        if record is not None and not record.status.is_final:
+            return
+        result = None if record is None else await self.store.get_result(job.id)
+        if self.table.remove(job):
+            if record is not None:
+                self.observers.ended(record)
+            self.waiters.settle(job.id, None if record is None else WaitResult(record, result))
+
+    async def _tell_observers(self, job_id: str) -> None:
+        record = await self.store.get(job_id)
+        if record is not None and record.status.is_final:
+            self.observers.ended(record)
+
+    def _delivered(self, job_id: str) -> None:
+        self.collection.delivered(job_id)
 
     # --- inside ---
 
-    def _remember(self, job_id: str, authorization: str | None) -> None:
-        for dispatcher in self._dispatchers:
-            dispatcher.remember(job_id, authorization)
+    def _forget(self) -> None:
+        """Nothing of one life counts in the next."""
+        for job in self.table:
+            self.table.remove(job)
+        self.scheduler.forget_permits()
 
-    def _take_up(self, jobs: Sequence[Job]) -> None:
-        """Run jobs whose process is gone."""
-        for job in jobs:
-            if not self.scheduler.knows(job.id):
-                self.scheduler.enqueue(job.id, job.tool)
+    async def _stop_store(self) -> None:
+        await bounded("the store's stop", self.store.stop(), seconds=_STORE_SECONDS)
+
+    def _left_seconds(self) -> float:
+        return max(0.0, (self._stop_by or 0.0) - time.monotonic())
+
+    async def _when_available(self, call: Callable[[], Awaitable[None]]) -> bool:
+        """Do what needs the store, for the start; one that is away is waited for. Returns whether it was away."""
+        was_away = False
+
+        async def attempt() -> None:
+            nonlocal was_away
+            try:
+                await call()
+            except UnavailableError:
+                was_away = True
+                self._why_starting = "the service is starting, and waits for its store: its log has the details"
+                raise
+
+        try:
+            async with asyncio.timeout(self.settings.store_wait_seconds):
+                await Outage().until_over("the start", attempt)
+        except TimeoutError:
+            seconds = self.settings.store_wait_seconds
+            raise ConfigurationError(
+                f"the store can't be reached, for {seconds:g} s now: see the log for why, and check its address and "
+                "that it runs (JobSettings.store_wait_seconds says how long to wait)"
+            ) from None
+        return was_away

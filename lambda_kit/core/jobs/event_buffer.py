@@ -9,10 +9,12 @@ from functools import partial
 
 from lambda_kit.core.errors import LeaseLostError
 from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.model.job import Job
+from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.ports.store import JobStore, Lease
 from lambda_kit.core.runtime.retry import Outage
 
-__all__ = ["EventPump"]
+__all__ = ["EventBuffer", "EventBuffers"]
 
 logger = logging.getLogger("lambda_kit.job")
 
@@ -20,7 +22,7 @@ _BATCH_BYTES = 1_000_000
 """What is written at once, after an absence of the store for example, is to arrive within its time limits."""
 
 
-class EventPump:
+class EventBuffer:
     """A buffer between a tool, on whatever thread it runs, and the store, on the event loop.
 
     Events arrive in the store in the order in which they were put. Putting never blocks: where the store is slower than
@@ -125,3 +127,28 @@ class EventPump:
         if self._task is not None:
             await self._task
         await self._flush()
+
+
+class EventBuffers:
+    """Makes the buffers of a server's runs.
+
+    Args:
+        store: Where the events go.
+        outage: What is known of the store's absence.
+        observer: Is told of dropped events.
+    """
+
+    def __init__(self, store: JobStore, outage: Outage, observer: JobObserver) -> None:
+        self._store = store
+        self._outage = outage
+        self._observer = observer
+        self._loop: asyncio.AbstractEventLoop
+
+    def start(self) -> None:
+        """Be ready to work on the running event loop."""
+        self._loop = asyncio.get_running_loop()
+
+    def new(self, job: Job, lease: Lease) -> EventBuffer:
+        """A buffer for one run, from any thread."""
+        on_dropped = partial(self._observer.events_dropped, job)
+        return EventBuffer(self._store, lease, self._loop, outage=self._outage, on_dropped=on_dropped)

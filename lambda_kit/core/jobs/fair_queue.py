@@ -1,73 +1,107 @@
-"""The queue of the scheduler: a lane for each tool, which have their turns."""
+"""The queue of pending jobs: one lane for each tool, which take turns."""
 
-import contextvars
-from collections import deque
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from lambda_kit.core.jobs.lanes import Lane
+from lambda_kit.core.ports.executor import Executor
+from lambda_kit.core.tools.tool import BoundTool
 
-__all__ = ["Turns"]
+if TYPE_CHECKING:
+    from lambda_kit.core.jobs.table import LocalJob
+
+__all__ = ["FairQueue", "Lane", "Pool"]
 
 
-class Turns:
-    """The lanes in which jobs wait. Its truth value says whether there are any."""
+class Pool:
+    """An executor, how many jobs it has, and how many wait for it."""
+
+    __slots__ = ("executor", "running", "waiting")
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.running = 0
+        self.waiting = 0
+
+    def has_room(self) -> bool:
+        """Whether it can run one more job."""
+        capacity = self.executor.capacity
+        return capacity is None or self.running < capacity
+
+    def free(self, unbounded: int) -> int:
+        """How many more jobs it can run, less those that wait for it; of an unbounded one so many."""
+        capacity = self.executor.capacity
+        return unbounded if capacity is None else max(0, capacity - self.running - self.waiting)
+
+
+class Lane:
+    """The jobs of one tool."""
+
+    __slots__ = ("is_held_up", "limit", "look_again", "needs_slot", "pool", "running", "tool", "waiting")
+
+    def __init__(self, tool: BoundTool, pool: Pool, *, is_shared: bool) -> None:
+        self.tool = tool
+        self.pool = pool
+        self.limit = tool.options.max_concurrency
+        self.needs_slot = is_shared and self.limit is not None
+        """Whether a run needs a slot of the store: other processes run jobs of the tool too."""
+        self.is_held_up = False
+        """Whether a slot is being asked for, or was not free when it was last asked for."""
+        self.look_again: asyncio.TimerHandle | None = None
+        self.running = 0
+        self.waiting: OrderedDict[str, LocalJob] = OrderedDict()
+
+    def has_room(self) -> bool:
+        """Whether the tool and its executor have room for one more run."""
+        if self.is_held_up or (self.limit is not None and self.running >= self.limit):
+            return False
+        return self.pool.has_room()
+
+
+class FairQueue:
+    """The lanes in which jobs wait. Jobs of a lane leave in the order in which they came; the lanes take turns."""
 
     def __init__(self) -> None:
-        self._ring: deque[Lane] = deque()  # whose turn it is, first
+        self._ring: deque[Lane] = deque()  # the next one first
 
     def __bool__(self) -> bool:
+        """Whether a job waits."""
         return bool(self._ring)
 
-    def __len__(self) -> int:
-        """How many jobs wait."""
-        return sum(len(lane.waiting) for lane in self._ring)
-
-    def __contains__(self, job_id: str) -> bool:
-        return any(job_id in lane.waiting for lane in self._ring)
-
-    def add(self, job_id: str, lane: Lane, context: contextvars.Context, *, is_first: bool = False) -> None:
-        """Have a job wait, at the end of its lane or at its head."""
+    def put(self, job: "LocalJob") -> None:
+        """Have a job wait at the end of its lane."""
+        lane = job.lane
         if not lane.waiting:
             self._ring.append(lane)
-        lane.waiting[job_id] = context
-        lane.waiting.move_to_end(job_id, last=not is_first)
+        lane.waiting[job.id] = job
         lane.pool.waiting += 1
 
-    def take(self, lane: Lane) -> tuple[str, contextvars.Context]:
-        """Take the first job of a lane, in which one waits; the other lanes are next then."""
-        job_id, context = lane.waiting.popitem(last=False)
-        self._has_left(lane)
-        return job_id, context
-
-    def remove(self, job_id: str) -> Lane | None:
-        """Take out a job; returns its lane. None: it does not wait."""
-        lane = next((lane for lane in self._ring if job_id in lane.waiting), None)
-        if lane is not None:
-            del lane.waiting[job_id]
-            self._has_left(lane)
-        return lane
-
-    def lanes(self) -> list[Lane]:
-        """The lanes, whose turn it is first."""
-        return list(self._ring)
-
-    def clear(self, lane: Lane) -> list[str]:
-        """Take out all jobs of a lane; returns their ids."""
-        job_ids = list(lane.waiting)
-        lane.waiting.clear()
-        lane.pool.waiting -= len(job_ids)
+    def take(self, lane: Lane) -> "LocalJob":
+        """Take the first job of a lane; the other lanes are next then."""
+        _, job = lane.waiting.popitem(last=False)
         self._ring.remove(lane)
-        return job_ids
+        if lane.waiting:
+            self._ring.append(lane)
+        lane.pool.waiting -= 1
+        return job
+
+    def remove(self, job: "LocalJob") -> bool:
+        """Take a job out, wherever it waits. False: it does not wait."""
+        lane = job.lane
+        if lane.waiting.get(job.id) is not job:
+            return False
+        del lane.waiting[job.id]
+        lane.pool.waiting -= 1
+        if not lane.waiting:
+            self._ring.remove(lane)
+        return True
+
+    def jobs(self) -> "Iterator[LocalJob]":
+        """All jobs that wait."""
+        for lane in list(self._ring):
+            yield from list(lane.waiting.values())
 
     def next_lane(self) -> Lane | None:
         """The lane whose turn it is, of those that have room."""
         return next((lane for lane in self._ring if lane.has_room()), None)
-
-    def pass_on(self, lane: Lane) -> None:
-        """The others are first now."""
-        self._ring.remove(lane)
-        self._ring.append(lane)
-
-    def _has_left(self, lane: Lane) -> None:
-        lane.pool.waiting -= 1
-        if not lane.waiting:
-            self._ring.remove(lane)

@@ -11,8 +11,8 @@ from lambda_kit.core.errors import (
     RequestValidationError,
     UnavailableError,
 )
+from lambda_kit.core.jobs.failures import CANCELLED_TYPE
 from lambda_kit.core.jobs.service import JobService
-from lambda_kit.core.jobs.submission import Submission
 from lambda_kit.core.model.job import Job, Payload, new_job_id
 from lambda_kit.core.tools.results import JSON, decode_result, encode_json
 from lambda_kit.core.tools.tool import BoundTool
@@ -42,22 +42,22 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
             "the parameter with RequestInfo instead"
         )
     job_id = new_job_id()
-    submission = Submission(
-        tool=tool,
-        body=Payload(_as_json(request), JSON),
-        value=request if isinstance(request, tool.signature.request_type) else None,
-        job_id=job_id,
-    )
     try:
-        settled = await jobs.submit_and_wait(submission, float("inf"))
+        ended = await jobs.submit_and_wait(
+            tool.name,
+            Payload(_as_json(request), JSON),
+            wait_seconds=float("inf"),
+            value=request if isinstance(request, tool.signature.request_type) else None,
+            job_id=job_id,
+        )
     except asyncio.CancelledError:
         # it was not made yet, or nobody can be told: whoever cancels wants to go on, and not to hear of that
         with contextlib.suppress(JobNotFoundError, UnavailableError):
             await jobs.cancel(job_id)
         raise
-    if settled.result is None:
-        raise _failed(settled.job)
-    return decode_result(settled.result, tool.signature.result_type)
+    if ended.result is None:
+        raise _failed(ended.job)
+    return decode_result(ended.result, tool.signature.result_type)
 
 
 def _as_json(request: Any) -> bytes:
@@ -71,5 +71,5 @@ def _as_json(request: Any) -> bytes:
 def _failed(job: Job) -> JobFailedError:
     failure = job.failure
     if failure is None:
-        return JobFailedError(job.id, job.status, "job-cancelled", "it was cancelled")
+        return JobFailedError(job.id, job.status, CANCELLED_TYPE, "it was cancelled")
     return JobFailedError(job.id, job.status, failure.type, failure.message)

@@ -1,46 +1,61 @@
-"""Serves one sink from the store's outbox."""
+"""Delivers what a store's outbox holds for one sink."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
+
 from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Job
-from lambda_kit.core.ports.sink import JobSink
+from lambda_kit.core.ports.sink import DeliveryError, DeliveryRefusedError, JobEnd, JobSink
 from lambda_kit.core.ports.store import Delivery, JobStore
 from lambda_kit.core.runtime.bounded import bounded
-from lambda_kit.core.runtime.retry import BackOff
+from lambda_kit.core.runtime.retry import BackOff, Outage
 
-__all__ = ["SinkDispatcher"]
+__all__ = ["OutboxRelay", "RelayTimes"]
 
 logger = logging.getLogger("lambda_kit.delivery")
 
 _T = TypeVar("_T")
 
-_FIRST_BACK_OFF_SECONDS = 0.5
-_LONGEST_BACK_OFF_SECONDS = 30.0
-_PAGE_SIZE = 100  # events between two marks: no more than these are told again after a crash
-_LEASE_SECONDS = 30.0
-_LOOK_SECONDS = 10.0
-_SWEEP_SECONDS = 60.0
-_END_SECONDS = 1.0
+_PAGE_SIZE = 100  # events in a batch: no more than these are delivered again after a crash
 
 
-class SinkDispatcher:
-    """Tells a sink of events and ends: in order for each job, several jobs at once, with back-off where it fails.
+class RelayTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """The pauses and bounds of a relay, in seconds."""
 
-    Of several processes each tells of the jobs that it has or had last, and of those of processes that are gone.
+    call: float = 30.0
+    """How long one call of the sink may take; longer counts as a failure."""
+    first_back_off: float = 0.5
+    longest_back_off: float = 30.0
+    lease: float = 30.0
+    """For how long the jobs of a dead process are left to the one that delivers them."""
+    look: float = 10.0
+    """How often the outbox is looked at for jobs of processes that have died."""
+    sweep: float = 60.0
+    """How often the authorizations of jobs that are gone are dropped."""
+    end: float = 1.0
+    """For how long a stop waits for calls that it has cancelled."""
+
+
+class OutboxRelay:
+    """Delivers events and ends to a sink: in order for each job, several jobs at once, with back-off where it fails.
+
+    Of several processes each delivers for the jobs whose home it is, and for those of dead processes.
 
     Args:
-        sink: Who is told.
-        store: Its outbox says what is still to be told.
+        sink: The sink.
+        store: Its outbox says what is still to be delivered.
         unseal: Gives the authorization that is kept with a job, where this process does not remember it.
-        concurrency: How many jobs are told of at once.
-        call_seconds: How long one call of the sink may take; longer counts as a failure.
-        stop_seconds: For how long `stop` goes on delivering what is left.
+        on_delivered: Called with the id of each job whose end was confirmed.
+        concurrency: For how many jobs deliveries are under way at once.
+        flush_seconds: For how long `stop` goes on delivering what is left.
+        times: Pauses and bounds.
     """
 
     def __init__(
@@ -49,40 +64,42 @@ class SinkDispatcher:
         store: JobStore,
         *,
         unseal: Callable[[Job], str | None] = lambda _job: None,
+        on_delivered: Callable[[str], None] = lambda _job_id: None,
         concurrency: int = 8,
-        call_seconds: float = 30.0,
-        stop_seconds: float = 5.0,
+        flush_seconds: float = 5.0,
+        times: RelayTimes | None = None,
     ) -> None:
         self._sink = sink
         self._store = store
         self._unseal = unseal
-        self._owner: str | None = None
+        self._on_delivered = on_delivered
+        self._worker_id: str | None = None
         self._concurrency = concurrency
-        self._call_seconds = call_seconds
-        self._stop_seconds = stop_seconds
+        self.flush_seconds = flush_seconds
+        self.times = times or RelayTimes()
         self._authorizations: dict[str, str] = {}
         self._failures: dict[str, tuple[BackOff, float]] = {}  # job id: with when to try again
-        self._telling: dict[str, asyncio.Task[bool]] = {}
+        self._delivering: dict[str, asyncio.Task[bool]] = {}
         self._woken = asyncio.Event()
         self._is_stopping = False
-        self._is_store_away = False
+        self._outage = Outage(f"sink {sink.name}", pauses=self._new_back_off)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, worker_id: str | None = None) -> None:
         """Open the sink and begin. Where this fails nothing is left open.
 
         Args:
-            worker_id: This process's name, if others share the store (`JobStore.undelivered`).
+            worker_id: This process, if others share the store (`JobStore.undelivered`).
         """
-        self._owner = worker_id
+        self._worker_id = worker_id
         await self._sink.start()
         try:
             await self._store.register_sink(self._sink.name)
         except BaseException:
             await self._sink.stop()
             raise
-        self._is_stopping = self._is_store_away = False
-        self._failures, self._telling = {}, {}
+        self._is_stopping = False
+        self._failures, self._delivering = {}, {}
         self._woken = asyncio.Event()  # of this loop: a server may be run on one after another
         name = f"lambda_kit sink {self._sink.name}"
         self._tasks = [
@@ -98,14 +115,14 @@ class SinkDispatcher:
         self._is_stopping = True
         self._woken.set()
         try:
-            done, _ = await asyncio.wait(tasks[:1], timeout=self._stop_seconds)
+            done, _ = await asyncio.wait(tasks[:1], timeout=self.flush_seconds)
             if not done:
-                logger.warning("sink %s was not told of everything before the stop", self._sink.name)
+                logger.warning("sink %s: not everything was delivered before the stop", self._sink.name)
         finally:
             try:
-                # the run first: it must not begin to tell of other jobs when these end
-                await _end(tasks)
-                await _end(self._telling.values())
+                # the run first: it must not begin other deliveries when these end
+                await self._end(tasks)
+                await self._end(self._delivering.values())
             finally:
                 await bounded(f"sink {self._sink.name}: its stop", self._sink.stop())
 
@@ -117,7 +134,7 @@ class SinkDispatcher:
             self._authorizations[job_id] = authorization
 
     def forget(self, job_id: str) -> None:
-        """Drop a remembered authorization: the job was not made. No error if there is none."""
+        """Drop a remembered authorization. No error if there is none."""
         self._authorizations.pop(job_id, None)
 
     def wake(self) -> None:
@@ -130,28 +147,32 @@ class SinkDispatcher:
             self._woken.clear()
             now = asyncio.get_running_loop().time()
             next_try = None
-            if len(self._telling) < self._concurrency or now >= next_look:
-                next_look = now + _LOOK_SECONDS
+            if len(self._delivering) < self._concurrency or now >= next_look:
+                next_look = now + self.times.look
                 is_waiting = await self._begin_what_is_due()
-                if self._is_stopping and not (is_waiting or self._telling or self._woken.is_set()):
+                if self._is_stopping and not (is_waiting or self._delivering or self._woken.is_set()):
                     return
-                if len(self._telling) < self._concurrency:
-                    tries = (at for job_id, (_, at) in self._failures.items() if job_id not in self._telling)
+                if len(self._delivering) < self._concurrency:
+                    tries = (at for job_id, (_, at) in self._failures.items() if job_id not in self._delivering)
                     next_try = min(tries, default=None)
-            if self._owner is not None:  # nobody tells that another process is gone; and what is leased is renewed
+            if self._worker_id is not None:  # a dead process does not tell; and what is leased is renewed
                 next_try = next_look if next_try is None else min(next_try, next_look)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(next_try):
                     await self._woken.wait()
 
     async def _begin_what_is_due(self) -> bool:
-        """Begin to tell of as many jobs as there is room for; returns whether anything waits to be told."""
+        """Begin as many deliveries as there is room for; returns whether anything waits to be delivered."""
         # of these the outbox's answer may be out of date, even if they end before it is here
-        busy = set(self._telling)
-        # those that are told of, or wait for another try, must not hide the others
+        busy = set(self._delivering)
+        # those that are under way, or wait for another try, must not hide the others
         limit = self._concurrency + len(self._failures.keys() | busy)
         ask = partial(
-            self._store.undelivered, self._sink.name, limit=limit, worker_id=self._owner, lease_seconds=_LEASE_SECONDS
+            self._store.undelivered,
+            self._sink.name,
+            limit=limit,
+            worker_id=self._worker_id,
+            lease_seconds=self.times.lease,
         )
         waiting = await self._ask(ask, away=Exception)
         if len(waiting) < limit:
@@ -159,18 +180,19 @@ class SinkDispatcher:
             self._failures = {job_id: known for job_id, known in self._failures.items() if job_id in keep}
         now = asyncio.get_running_loop().time()
         for delivery in waiting:
-            if len(self._telling) >= self._concurrency:
+            if len(self._delivering) >= self._concurrency:
                 break
             job_id = delivery.job_id
             is_due = job_id not in self._failures or self._failures[job_id][1] <= now
             if job_id not in busy and is_due:
-                task = asyncio.create_task(self._tell(delivery), name=f"lambda_kit sink {self._sink.name}: {job_id}")
-                self._telling[job_id] = task
-                task.add_done_callback(partial(self._on_told, job_id))
+                name = f"lambda_kit sink {self._sink.name}: {job_id}"
+                task = asyncio.create_task(self._deliver(delivery), name=name)
+                self._delivering[job_id] = task
+                task.add_done_callback(partial(self._on_done, job_id))
         return bool(waiting)
 
-    def _on_told(self, job_id: str, task: asyncio.Task[bool]) -> None:
-        self._telling.pop(job_id, None)
+    def _on_done(self, job_id: str, task: asyncio.Task[bool]) -> None:
+        self._delivering.pop(job_id, None)
         self._woken.set()
         if task.cancelled() and task.cancelling():  # by `stop`; without a request it comes from the sink
             return
@@ -179,46 +201,49 @@ class SinkDispatcher:
             self._failures.pop(job_id, None)
             if task.result():
                 self.forget(job_id)
+                self._on_delivered(job_id)
             return
         known = self._failures.get(job_id)
-        back_off = BackOff(_FIRST_BACK_OFF_SECONDS, _LONGEST_BACK_OFF_SECONDS) if known is None else known[0]
+        back_off = self._new_back_off() if known is None else known[0]
         pause = back_off.next_pause()
+        if isinstance(error, DeliveryError) and error.retry_after_seconds is not None:
+            pause = error.retry_after_seconds
         self._failures[job_id] = (back_off, task.get_loop().time() + pause)
         logger.warning(
-            "sink %s: job %s was not told of (%s); trying again in %.1f s",
-            self._sink.name, job_id, type(error).__name__, pause,
+            "sink %s: job %s was not delivered (%s); trying again in %.1f s",
+            self._sink.name, job_id, _text_of(error), pause,
         )  # fmt: skip
 
-    async def _tell(self, delivery: Delivery) -> bool:
-        """Tell all there is of a job. True: its end too."""
-        job_id, told = delivery.job_id, delivery.after_seq
+    async def _deliver(self, delivery: Delivery) -> bool:
+        """Deliver all there is of a job. True: its end too."""
+        job_id, confirmed = delivery.job_id, delivery.after_seq
         while True:
-            page = await self._ask(partial(self._store.read_events, job_id, after=told, limit=_PAGE_SIZE))
+            page = await self._ask(partial(self._store.read_events, job_id, after=confirmed, limit=_PAGE_SIZE))
             job = await self._ask(partial(self._store.get, job_id))
-            if page is None or job is None:  # expired: there is nothing left to tell
-                await self._mark(job_id, told, is_complete=True)
+            if page is None or job is None:  # expired: there is nothing left to deliver
+                await self._mark(job_id, confirmed, is_complete=True)
                 return True
-            authorization = self._authorizations.get(job_id) or self._unseal(job)
-            before = told
-            has_more = is_complete = False
-            try:
-                for event in page.events:
-                    async with asyncio.timeout(self._call_seconds):
-                        await self._sink.deliver_event(job, event, authorization=authorization)
-                    told = event.seq
-                has_more = bool(page.events) and told < page.last_seq
-                if not has_more:
-                    told = page.last_seq  # the last numbers may be those of dropped events
-                    if page.final:
-                        result = await self._ask(partial(self._store.get_result, job_id))
-                        async with asyncio.timeout(self._call_seconds):
-                            await self._sink.deliver_end(job, result, authorization=authorization)
-                        is_complete = True
-            finally:  # also after a failure: what was confirmed is not told again
-                if told > before or is_complete:
-                    await self._mark(job_id, told, is_complete=is_complete)
+            last = page.events[-1].seq if page.events else confirmed
+            has_more = bool(page.events) and last < page.last_seq
+            is_complete = page.final and not has_more
+            end: JobEnd | None = None
+            if is_complete:
+                end = JobEnd(await self._ask(partial(self._store.get_result, job_id)), job.failure)
+            if page.events or end is not None:
+                await self._call(job, page.events, end)
+            confirmed = last if has_more else page.last_seq  # the last numbers may be those of dropped events
+            await self._mark(job_id, confirmed, is_complete=is_complete)
             if not has_more:
                 return is_complete
+
+    async def _call(self, job: Job, events: Sequence[Event], end: JobEnd | None) -> None:
+        authorization = self._authorizations.get(job.id) or self._unseal(job)
+        try:
+            async with asyncio.timeout(self.times.call):
+                await self._sink.deliver(job, events, end, authorization=authorization)
+        except DeliveryRefusedError as error:
+            what = f"{len(events)} events" + ("" if end is None else " and its end")
+            logger.error("sink %s: job %s: %s refused, and dropped: %s", self._sink.name, job.id, what, error)
 
     async def _mark(self, job_id: str, after_seq: int, *, is_complete: bool) -> None:
         mark = self._store.mark_delivered
@@ -226,38 +251,33 @@ class SinkDispatcher:
 
     async def _ask(self, call: Callable[[], Awaitable[_T]], *, away: type[Exception] = UnavailableError) -> _T:
         """Ask the store; as long as it is away wait, and ask again."""
-        back_off = BackOff(_FIRST_BACK_OFF_SECONDS, _LONGEST_BACK_OFF_SECONDS)
-        while True:
-            try:
-                answer = await call()
-            except away as error:
-                if not self._is_store_away:
-                    self._is_store_away = True
-                    trace = None if isinstance(error, UnavailableError) else error
-                    logger.warning("sink %s: the store is away (%s); waiting", self._sink.name, error, exc_info=trace)
-            else:
-                self._is_store_away = False
-                return answer
-            await asyncio.sleep(back_off.next_pause())
+        return await self._outage.until_over("the outbox", call, away=away)
 
     async def _forget_expired(self) -> None:
         """Drop the authorizations of jobs that went before their end was told, or whose end another process told."""
         missing: set[str] = set()
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
+            await asyncio.sleep(self.times.sweep)
             ids = list(self._authorizations)
             still = {i for i in ids if await self._ask(partial(self._store.get, i), away=Exception) is None}
             for job_id in still & missing:  # twice: a job may be remembered before it is made
                 self.forget(job_id)
             missing = still - missing
 
+    def _new_back_off(self) -> BackOff:
+        return BackOff(self.times.first_back_off, self.times.longest_back_off)
 
-async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait for their end, for a bounded time."""
-    left = set(tasks)
-    # The first cancel lets a task mark what was confirmed; the second ends that too, where the store is away.
-    for _ in range(2):
-        for task in left:
-            task.cancel()
-        if left:
-            _, left = await asyncio.wait(left, timeout=_END_SECONDS)
+    async def _end(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel tasks and wait for their end, for a bounded time."""
+        left = set(tasks)
+        # The first cancel lets a task mark what was confirmed; the second ends that too, where the store is away.
+        for _ in range(2):
+            for task in left:
+                task.cancel()
+            if left:
+                _, left = await asyncio.wait(left, timeout=self.times.end)
+
+
+def _text_of(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,233 +1,213 @@
-"""Claims jobs for this process, runs them, and records what came of them."""
+"""Runs the jobs that have a permit: claim, run, write the end."""
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable
 
-from lambda_kit.core.errors import LeaseLostError, NotServingError, PayloadTooLargeError, UnavailableError
-from lambda_kit.core.jobs.event_buffer import EventPump
-from lambda_kit.core.jobs.running_job import ActiveRun, Creation, LiveRequest
-from lambda_kit.core.jobs.statistics import JobStatistics
+from lambda_kit.core.errors import LeaseLostError, UnavailableError
+from lambda_kit.core.jobs.canceller import Canceller
+from lambda_kit.core.jobs.event_buffer import EventBuffers
+from lambda_kit.core.jobs.failures import LOST_AT_STOP, not_kept, not_run, over_time
+from lambda_kit.core.jobs.failures import log as log_failure
+from lambda_kit.core.jobs.observers import Observers
+from lambda_kit.core.jobs.running_job import RunningJob
+from lambda_kit.core.jobs.scheduler import Permit, Scheduler
+from lambda_kit.core.jobs.sealing import Sealer
+from lambda_kit.core.jobs.settings import JobSettings
+from lambda_kit.core.jobs.table import JobTable, LocalJob, State
+from lambda_kit.core.jobs.waiting import Waiters, WaitResult
 from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
-from lambda_kit.core.ports.executor import Invoke
 from lambda_kit.core.ports.store import Claim, ClaimRequest, JobStore
 from lambda_kit.core.runtime.retry import Outage
-from lambda_kit.core.tools.tool import BoundTool
 
-__all__ = ["JobRunner", "OnEnd"]
+__all__ = ["JobRunner"]
 
 logger = logging.getLogger("lambda_kit.job")
 
-OnEnd = Callable[[str, Job | None, Payload | None], None]
-"""Told of the end of each run here: id, record, result. Without a record: somebody else owns the job now."""
-
-_WORKER_LOST_AT_STOP = Failure(
-    FailureKind.WORKER_LOST,
-    "worker-lost",
-    "worker lost: the service was stopped, and the tool did not stop in time",
-)
+_END_SECONDS = 2.0
+"""For how long a stop waits for ends that are being written."""
 
 
 class JobRunner:
-    """Claims jobs for this process, runs them, and records their end.
+    """Runs each job that has a permit in a task of its own, and writes its end.
 
     Args:
-        tools: The tools by name.
+        table: The jobs of this process.
         store: The store of the jobs.
-        lease_seconds: For how long a claim is good without renewal.
-        statistics: Counts the events that were dropped.
-        unseal: Gives the authorization that is kept with a job. None: there is none.
-        on_end: Told of the end of each run; of one that is to be repeated too, with the pending record.
-        on_time_up: Told of each run whose time is over.
+        scheduler: Issues the permits, and gets them back.
+        waiters: Those who wait for the end of a job here.
+        observers: See jobs start and end.
+        settings: Durations.
+        sealer: Gives the authorizations that are kept with jobs.
+        outage: What is known of the store's absence.
     """
 
     def __init__(
         self,
-        tools: Mapping[str, BoundTool],
+        table: JobTable,
         store: JobStore,
-        *,
-        lease_seconds: float,
-        statistics: JobStatistics,
-        unseal: Callable[[Job], str | None],
-        on_end: OnEnd,
-        on_time_up: Callable[[ActiveRun], None],
+        scheduler: Scheduler,
+        waiters: Waiters,
+        observers: Observers,
+        settings: JobSettings,
+        sealer: Sealer,
+        outage: Outage,
     ) -> None:
-        self._tools = tools
-        self._store = store
         self.worker_id = ""
-        """A name for this process, unique among those that share the store. Set before the first run."""
+        """This process, unique among those that share the store. Set before the first run."""
+        self.canceller = Canceller(self, scheduler, grace_seconds=settings.cancel_seconds)
+        self.buffers = EventBuffers(store, outage, observers)
+        self._table = table
+        self._store = store
+        self._scheduler = scheduler
+        self._waiters = waiters
+        self._observers = observers
+        self._lease_seconds = settings.lease_seconds
+        self._sealer = sealer
+        self._outage = outage
         self._claims = 0
-        self._outage = Outage()
-        self._lease_seconds = lease_seconds
-        self._statistics = statistics
-        self._unseal = unseal
-        self._on_end = on_end
-        self._on_time_up = on_time_up
-        self.live: dict[str, LiveRequest] = {}
-        """Requests taken by this process whose job has not ended."""
-        self.active: dict[str, ActiveRun] = {}
-        """The runs under way whose lease is held, by job id."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, job_id: str, invoke: Invoke) -> None:
-        """Claim a job, have `invoke` run it, record its end. Does nothing if it is not to be had."""
-        live = self.live.get(job_id)
-        creation = None if live is None else live.creation
-        claim: Claim | None = None
-        try:
-            claim = await self._claim(job_id, creation)
-        finally:
-            if live is not None:
-                live.creation = None
-                if claim is None and self.live.get(job_id) is live:  # it was cancelled, or somebody else runs it
-                    del self.live[job_id]
-        if claim is None:
-            return
-        if live is None:  # it was taken by another process, which is gone
-            live = LiveRequest(authorization=self._unseal(claim.job))
-        run = ActiveRun(self._tools[claim.job.tool], claim, live, self._store, self._statistics, self._outage)
-        self.active[job_id] = run
-        limit = claim.job.time_limit_seconds
-        if limit is not None:
-            run.timer = asyncio.get_running_loop().call_later(limit, self._on_time_up, run)
-        outcome: Outcome = None
-        try:
-            if creation is None or not creation.is_unwanted:
-                outcome = await self._outcome(run, invoke)
-        finally:
-            await self.end(run, outcome)
+    # --- running ---
 
-    async def end(self, run: ActiveRun, outcome: Outcome) -> None:
-        """Record the end of a run, unless that is done or being done: the first one wins."""
-        if run.is_ending:
-            return
-        run.is_ending = True
-        if run.timer is not None:
-            run.timer.cancel()
-        job: Job | None = None
-        try:
-            if run.pump is not None:
-                await self._close(run.pump, run.job_id)
-            try:
-                job = await self._write_end(run, outcome)
-            except LeaseLostError:
-                raise
-            except Exception as error:  # noqa: BLE001 - of the store's: without an end the job would count as lost
-                outcome = _not_kept(run.job_id, error)
-                job = await self._write_end(run, outcome)
-        except LeaseLostError:
-            logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
-        finally:
-            self._forget(run, job, outcome if isinstance(outcome, Payload) else None)
-        if isinstance(outcome, Failure) and job is not None and job.status is not JobStatus.CANCELLED:
-            _log_failure(job, outcome)
-
-    async def heartbeat(self) -> list[ActiveRun]:
-        """Renew the leases of all runs under way.
-
-        Returns:
-            The runs that are to be ended: their cancel was asked for, or their lease is lost.
-        """
-        leases = [run.lease for run in self.active.values()]
-        if not leases:
-            return []
-        unwanted: list[ActiveRun] = []
-        for renewal in await self._store.renew(leases, lease_seconds=self._lease_seconds):
-            run = self.active.get(renewal.lease.job_id)
-            if run is None or run.lease != renewal.lease:
-                continue
-            if renewal.is_lost and not run.is_ending:
-                logger.warning("job %s: its lease was lost, its run here is stopped", run.job_id)
-                run.is_ending = True  # nothing can be written any more
-                self._forget(run, None, None)
-            if renewal.is_lost or renewal.cancel_requested:
-                unwanted.append(run)
-        return unwanted
-
-    async def abandon(self) -> None:
-        """Record the end of runs that don't end by themselves: their tools do not listen."""
-        await asyncio.gather(*(self._abandon(run) for run in list(self.active.values())))
-
-    async def _abandon(self, run: ActiveRun) -> None:
-        job: Job | None = None
-        run.is_ending = True
-        try:
-            job = await self._try_end(run, _WORKER_LOST_AT_STOP)
-        except (LeaseLostError, UnavailableError) as error:
-            logger.warning("job %s: its end could not be written: %s", run.job_id, error)
-        self._forget(run, job, None)
-
-    async def _close(self, pump: EventPump, job_id: str) -> None:
-        try:
-            await pump.close()
-        except Exception:  # of the store's: the job's end is worth more than its events
-            logger.exception("job %s: its last events could not be written", job_id)
-
-    def _forget(self, run: ActiveRun, job: Job | None, result: Payload | None) -> None:
-        if run.timer is not None:
-            run.timer.cancel()
-        if self.active.get(run.job_id) is run:
-            del self.active[run.job_id]
-            self._on_end(run.job_id, job, result)
-
-    async def _claim(self, job_id: str, new: Creation | None) -> Claim | None:
+    def new_claim(self) -> ClaimRequest:
+        """A claim of this process. It has an id: where its answer is lost, it can be made again."""
         self._claims += 1
-        claim_id = str(self._claims)  # where an answer is lost, the claim can be made again
-        if new is not None:
-            return await self._create(new, claim_id)
+        return ClaimRequest(self.worker_id, self._lease_seconds, str(self._claims))
+
+    def start(self, job: LocalJob, permit: Permit, claim: Claim | None) -> None:
+        """Run a job that has a permit, in a task of its own.
+
+        Args:
+            job: The job.
+            permit: Its permit; it is released when the run has ended.
+            claim: What the store gave. None: it is to be claimed.
+        """
+        job.permit = permit
+        job.moved(State.RUNNING)
+        task = asyncio.get_running_loop().create_task(self._run(job, permit, claim), context=job.context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, job: LocalJob, permit: Permit, claim: Claim | None) -> None:
+        run: RunningJob | None = None
+        try:
+            if claim is None:
+                claim = await self._claim(job)
+            if claim is None:  # it was cancelled, or another process has it
+                return
+            if job.value is None and job.authorization is None:  # it was taken by another process, which is dead
+                job.authorization = self._sealer.unseal(claim.job)
+            run = RunningJob(job, claim, job.authorization, self.buffers, self._observers.around)
+            job.run = run
+            if claim.job.time_limit_seconds is not None:
+                loop = asyncio.get_running_loop()
+                run.timer = loop.call_later(claim.job.time_limit_seconds, self._time_is_up, job, run)
+            outcome: Outcome = None
+            is_begun = not job.is_unwanted
+            try:
+                if is_begun:
+                    self._observers.started(claim.job)
+                    outcome = await self._outcome(run, permit)
+            finally:
+                await self.end(job, run, outcome, is_handed_back=job.is_left and not is_begun)
+        except Exception:  # of the store's: what a tool raises is an outcome
+            logger.exception("job %s: it could not be run, or its end could not be written", job.id)
+        finally:
+            if run is not None:
+                run.close()
+            if job.permit is permit:
+                job.permit = None
+                if job.state is State.RUNNING and self._table.remove(job):
+                    self._waiters.settle(job.id, None)
+            self._scheduler.release(permit)
+
+    async def _claim(self, job: LocalJob) -> Claim | None:
+        claim = self.new_claim()
 
         def attempt() -> Awaitable[Claim | None]:
             return self._store.claim(
-                job_id, worker_id=self.worker_id, lease_seconds=self._lease_seconds, claim_id=claim_id
+                job.id, worker_id=claim.worker_id, lease_seconds=claim.lease_seconds, claim_id=claim.claim_id
             )
 
         try:
             return await attempt()
         except UnavailableError:
-            return await self._outage.until_over(f"job {job_id}: claim", attempt)
+            return await self._outage.until_over(f"job {job.id}: claim", attempt)
 
-    async def _create(self, new: Creation, claim_id: str) -> Claim | None:
-        """Make a job, and claim it in the same step. None: it was not made, as its caller is told."""
-        claim = ClaimRequest(self.worker_id, self._lease_seconds, claim_id)
+    async def _outcome(self, run: RunningJob, permit: Permit) -> Outcome:
         try:
-            created = await self._store.create(new.job, new.request, max_unfinished=new.max_unfinished, claim=claim)
-        except asyncio.CancelledError:
-            new.on_doubt()
-            new.settle(NotServingError("the service is stopping"))
-            raise
-        except Exception as error:  # noqa: BLE001 - it is raised where the request was made
-            if isinstance(error, UnavailableError):
-                new.on_doubt()
-            new.settle(error)
-            return None
-        if created.is_new:
-            new.on_new()
-        new.settle(created)
-        return Claim(created.job, new.request) if created.is_new else None
-
-    async def _outcome(self, run: ActiveRun, invoke: Invoke) -> Outcome:
-        try:
-            return await invoke(run)
-        except Exception as error:  # of the executor's: what a tool raises is an outcome
+            return await permit.lane.pool.executor.run(run)
+        except (Exception, asyncio.CancelledError) as error:  # of the executor's: what a tool raises is an outcome
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             logger.exception("job %s: it could not be run", run.job_id)
-            message = f"the job could not be run: {type(error).__name__}: {error}"
-            return Failure(FailureKind.WORKER_LOST, "worker-lost", message)
+            return not_run(error)
 
-    def _try_end(self, run: ActiveRun, outcome: Outcome) -> Awaitable[Job]:
+    def _time_is_up(self, job: LocalJob, run: RunningJob) -> None:
+        limit = run.job.time_limit_seconds or 0.0
+        self.canceller.begin(job)  # in a task of its own: the store may be away for long
+        self.canceller.spawn(job.id, self.end(job, run, over_time(limit)))
+
+    # --- the end ---
+
+    async def end(self, job: LocalJob, run: RunningJob, outcome: Outcome, *, is_handed_back: bool = False) -> None:
+        """Write the end of a run, unless that is done or being done: the first one wins.
+
+        Args:
+            job: The job.
+            run: Its run.
+            outcome: How it has ended.
+            is_handed_back: Whether its tool was not called, and it is left to another process.
+        """
+        if run.is_ending:
+            return
+        run.is_ending = True
+        if run.timer is not None:
+            run.timer.cancel()
+        record: Job | None = None
+        try:
+            if run.buffer is not None:
+                await self._flush(run)
+            try:
+                record = await self._write_end(run, outcome, is_handed_back=is_handed_back)
+            except LeaseLostError:
+                raise
+            except Exception as error:  # noqa: BLE001 - of the store's: without an end the job would count as lost
+                outcome = not_kept(run.job_id, error)
+                record = await self._write_end(run, outcome, is_handed_back=is_handed_back)
+        except LeaseLostError:
+            logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
+        finally:
+            self._has_ended(job, run, record, outcome if isinstance(outcome, Payload) else None)
+        if isinstance(outcome, Failure) and record is not None and record.status is not JobStatus.CANCELLED:
+            log_failure(record, outcome)
+
+    async def _flush(self, run: RunningJob) -> None:
+        try:
+            if run.buffer is not None:
+                await run.buffer.close()
+        except Exception:  # of the store's: the job's end is worth more than its events
+            logger.exception("job %s: its last events could not be written", run.job_id)
+
+    def _try_end(self, run: RunningJob, outcome: Outcome, *, is_handed_back: bool) -> Awaitable[Job]:
+        if is_handed_back:
+            return self._store.release(run.lease)
         is_lost = isinstance(outcome, Failure) and outcome.kind is FailureKind.WORKER_LOST
         is_left = run.is_left_to_others and outcome is None
         if (is_lost or is_left) and run.job.attempt < run.job.max_attempts:
             return self._store.release(run.lease, is_counted=True)
         return self._store.finish(run.lease, outcome)
 
-    async def _write_end(self, run: ActiveRun, outcome: Outcome) -> Job:
+    async def _write_end(self, run: RunningJob, outcome: Outcome, *, is_handed_back: bool) -> Job:
         try:
-            return await self._try_end(run, outcome)
+            return await self._try_end(run, outcome, is_handed_back=is_handed_back)
         except UnavailableError:
             pass
         try:
             return await self._outage.until_over(
-                f"job {run.job_id}: writing its end", lambda: self._try_end(run, outcome)
+                f"job {run.job_id}: writing its end", lambda: self._try_end(run, outcome, is_handed_back=is_handed_back)
             )
         except LeaseLostError:
             # the first attempt may have been written, and its answer lost
@@ -238,31 +218,78 @@ class JobRunner:
                 raise
             return written
 
-    def _is_end_of(self, run: ActiveRun, job: Job) -> bool:
+    def _is_end_of(self, run: RunningJob, record: Job) -> bool:
         """Whether a record is as this run has, or may have, left it."""
-        is_handed_back = job.status is JobStatus.PENDING and job.assigned_worker == self.worker_id
-        return job.lease_token == run.lease.token and (job.status.is_final or is_handed_back)
+        is_handed_back = record.status is JobStatus.PENDING and record.assigned_worker == self.worker_id
+        return record.lease_token == run.lease.token and (record.status.is_final or is_handed_back)
 
+    def _has_ended(self, job: LocalJob, run: RunningJob, record: Job | None, result: Payload | None) -> None:
+        """The end of a run was written; without a record another process has the job now."""
+        if run.timer is not None:
+            run.timer.cancel()
+        if job.run is not run or self._table.get(job.id) is not job:
+            return
+        if record is not None and record.status is JobStatus.PENDING:
+            self._run_again(job)
+            return
+        self._table.remove(job)
+        # waiters here get the result from the run itself: it may be evicted from the store before they look
+        settled: WaitResult | None = None
+        if record is not None:
+            self._observers.ended(record)
+            settled = WaitResult(record, result if record.status is JobStatus.SUCCEEDED else None)
+        self._waiters.settle(job.id, settled)
 
-def _not_kept(job_id: str, error: Exception) -> Failure:
-    if isinstance(error, PayloadTooLargeError):
-        return Failure(FailureKind.ENCODING, "result-too-large", f"the result can't be kept: {error}")
-    logger.error("job %s: its end could not be written", job_id, exc_info=error)
-    return Failure(FailureKind.ENCODING, "result-not-kept", "the result could not be kept; the log has the details")
+    def _run_again(self, job: LocalJob) -> None:
+        """A job was handed back: it waits for another attempt, here or, where this process stops, elsewhere."""
+        job.run = None
+        job.is_unwanted = False
+        if self._scheduler.is_open:
+            job.permit = None
+            self._scheduler.enqueue(job)
+        else:
+            self._table.remove(job)
+            self._waiters.expire(job.id)
 
+    # --- leases ---
 
-def _log_failure(job: Job, failure: Failure) -> None:
-    level = logging.WARNING if failure.kind is FailureKind.INVALID_VALUE else logging.ERROR
-    seconds = time.time() - (job.started_at or job.requested_at)
-    logger.log(
-        level,
-        "job %s of tool '%s' %s after %.3f s: %s: %s%s",
-        job.id,
-        job.tool,
-        "is run again," if job.status is JobStatus.PENDING else job.status,
-        seconds,
-        failure.type,
-        failure.message,
-        "\n" + failure.traceback if failure.traceback else "",
-        extra={"job_id": job.id, "tool": job.tool},
-    )
+    async def renew_leases(self) -> None:
+        """Renew the leases of all runs. Those whose lease is lost, or whose end was asked for, are ended."""
+        running = {job.id: (job, job.run) for job in self._table if job.run is not None}
+        leases = [run.lease for _, run in running.values()]
+        if not leases:
+            return
+        for renewal in await self._store.renew(leases, lease_seconds=self._lease_seconds):
+            job, run = running[renewal.lease.job_id]
+            if job.run is not run:  # it has ended meanwhile
+                continue
+            if renewal.is_lost and not run.is_ending:
+                logger.warning("job %s: its lease was lost, its run here is stopped", run.job_id)
+                run.is_ending = True  # nothing can be written any more
+                self.canceller.begin(job)
+                self._has_ended(job, run, None, None)
+            elif renewal.is_lost or renewal.cancel_requested:
+                self.canceller.begin(job)
+
+    # --- its stop ---
+
+    async def stop(self) -> None:
+        """Write the ends of runs that do not end by themselves: the executors have stopped."""
+        for cancel in (False, True):
+            tasks = [task for task in self._tasks if not task.done()]
+            if cancel:  # it is being claimed, or its end written, and the store does not answer
+                for task in tasks:
+                    task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=_END_SECONDS)
+        left = [(job, job.run) for job in self._table if job.run is not None]
+        await asyncio.gather(*(self._abandon(job, run) for job, run in left))
+
+    async def _abandon(self, job: LocalJob, run: RunningJob) -> None:
+        record: Job | None = None
+        run.is_ending = True
+        try:
+            record = await self._try_end(run, LOST_AT_STOP, is_handed_back=False)
+        except (LeaseLostError, UnavailableError) as error:
+            logger.warning("job %s: its end could not be written: %s", run.job_id, error)
+        self._has_ended(job, run, record, None)

@@ -6,62 +6,62 @@ import logging
 
 from lambda_kit.core.ports.store import JobStore
 
-__all__ = ["SharedPlaces"]
+__all__ = ["DistributedSemaphore"]
 
 logger = logging.getLogger("lambda_kit.scheduler")
 
 
-class SharedPlaces:
-    """The places of running jobs, where several processes may not run more than so many between them.
+class DistributedSemaphore:
+    """Bounds how many jobs of a tool run at once in all processes that share a store.
 
-    Each place is one holder of a slot of the store (`JobStore.acquire_slot`). It belongs to one run: a job that is run
-    again, while its first run is still ending, has another.
+    Each acquired slot (`JobStore.acquire_slot`) has a holder of its own and belongs to one run: a job that is run
+    again, while its first run still winds down, has another.
 
     Args:
-        store: Gives the places, if it is shared.
-        lease_seconds: For how long a place is kept without renewal.
+        store: Has the slots, if it is shared.
+        lease_seconds: For how long a slot is kept without renewal.
     """
 
     def __init__(self, store: JobStore, *, lease_seconds: float) -> None:
         self._store = store
         self.worker_id = ""
-        """This process's name: when it is known to be gone, its places are free. Set before the first use."""
+        """This process: when it is known to be dead, its slots are free. Set before the first use."""
         self._lease_seconds = lease_seconds
         self._numbers = itertools.count(1)
         self._held: dict[str, tuple[str, int]] = {}  # tool and limit by holder
-        self._doubtful: dict[str, str] = {}  # tools by holder: these may have a place, and are to have none
+        self._in_doubt: dict[str, str] = {}  # tools by holder: these may have a slot, and are to have none
         self._giving_back: set[asyncio.Task[None]] = set()
 
     @property
-    def are_needed(self) -> bool:
+    def is_needed(self) -> bool:
         """Whether other processes may run jobs of the same tools."""
         return self._store.is_shared
 
     async def acquire(self, tool: str, limit: int) -> str | None:
-        """Take a place for a job; returns what it is given back by. None: all are taken.
+        """Acquire a slot for a run; returns its holder. None: all are taken.
 
         Raises:
             UnavailableError: if the store is away.
         """
-        # one that may have been taken for the tool already, without an answer
-        holder = next((holder for holder, of in self._doubtful.items() if of == tool), None)
+        # one that may have been acquired for the tool already, without an answer
+        holder = next((holder for holder, of in self._in_doubt.items() if of == tool), None)
         if holder is None:
             holder = f"{self.worker_id} {next(self._numbers)}"
-        self._doubtful.pop(holder, None)
+        self._in_doubt.pop(holder, None)
         is_known = False
         try:
             is_there = await self._ask(tool, holder, limit)
             is_known = True
         finally:
             if not is_known:
-                self._doubtful[holder] = tool
+                self._in_doubt[holder] = tool
         if not is_there:
             return None
         self._held[holder] = (tool, limit)
         return holder
 
-    def release(self, holder: str) -> None:
-        """Give a place back, soon. No error if there is none."""
+    def give_back(self, holder: str) -> None:
+        """Give a slot back, soon. No error if there is none."""
         held = self._held.pop(holder, None)
         if held is not None:
             task = asyncio.get_running_loop().create_task(self._give_back(held[0], holder))
@@ -69,13 +69,13 @@ class SharedPlaces:
             task.add_done_callback(self._giving_back.discard)
 
     async def renew(self) -> None:
-        """Keep the places that are held, and give back what could not be given back.
+        """Keep the slots that are held, and give back what could not be given back.
 
         Raises:
             UnavailableError: if the store is away.
         """
-        doubtful, self._doubtful = self._doubtful, {}
-        await asyncio.gather(*(self._give_back(tool, holder) for holder, tool in doubtful.items()))
+        in_doubt, self._in_doubt = self._in_doubt, {}
+        await asyncio.gather(*(self._give_back(tool, holder) for holder, tool in in_doubt.items()))
         await asyncio.gather(*(self._renew(holder, *held) for holder, held in list(self._held.items())))
 
     async def stop(self) -> None:
@@ -88,7 +88,7 @@ class SharedPlaces:
         if holder not in self._held:  # what was given back while it was asked for, may have been taken again
             await self._give_back(tool, holder)
         elif not is_there:
-            logger.warning("tool '%s': a job runs here whose place was given to another process meanwhile", tool)
+            logger.warning("tool '%s': a job runs here whose slot was given to another process meanwhile", tool)
 
     async def _ask(self, tool: str, holder: str, limit: int) -> bool:
         return await self._store.acquire_slot(_name(tool), holder, limit=limit, lease_seconds=self._lease_seconds)
@@ -97,8 +97,8 @@ class SharedPlaces:
         try:
             await self._store.release_slot(_name(tool), holder)
         except Exception as error:  # noqa: BLE001 - whatever it is: it is given back later, or runs out
-            logger.debug("a place of tool '%s' was not given back (%s)", tool, error)
-            self._doubtful[holder] = tool
+            logger.debug("a slot of tool '%s' was not given back (%s)", tool, error)
+            self._in_doubt[holder] = tool
 
 
 def _name(tool: str) -> str:

@@ -1,215 +1,170 @@
-"""`JobService`: the one way through for every kind of caller."""
+"""`JobService`: the only door to the jobs, for every kind of caller."""
 
-import asyncio
-import contextlib
-import logging
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from typing import Any
 
-from lambda_kit.core.errors import ConfigurationError, JobNotFoundError, NotServingError, UnavailableError
-from lambda_kit.core.jobs.engine import LocalJobs
-from lambda_kit.core.jobs.scheduler import Load
-from lambda_kit.core.jobs.sealing import Sealer
-from lambda_kit.core.jobs.settings import JobSettings
-from lambda_kit.core.jobs.statistics import JobStatistics
+from lambda_kit.core.errors import JobNotFoundError, ToolNotFoundError, UnavailableError
+from lambda_kit.core.jobs.engine import JobEngine
+from lambda_kit.core.jobs.event_reader import EventReader
 from lambda_kit.core.jobs.submission import Submission
-from lambda_kit.core.jobs.waiting import Followers, Waiter, WaitResult
-from lambda_kit.core.model.job import Job
-from lambda_kit.core.ports.executor import Executor
-from lambda_kit.core.ports.sink import JobSink
-from lambda_kit.core.ports.store import JobStore
-from lambda_kit.core.runtime.bounded import bounded
-from lambda_kit.core.runtime.retry import Outage
-from lambda_kit.core.runtime.watchdog import LoopWatchdog
+from lambda_kit.core.jobs.table import State
+from lambda_kit.core.jobs.waiting import Waiter, WaitResult
+from lambda_kit.core.model.events import Event
+from lambda_kit.core.model.job import Job, JobStatus, Payload
+from lambda_kit.core.model.principal import Principal
+from lambda_kit.core.ports.store import JobPage
 from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["JobService"]
 
-logger = logging.getLogger("lambda_kit.service")
-
-_STORE_SECONDS = 10.0
-"""For how long a store may write what it has, and close, at the end."""
-
-_LINGER_SECONDS = 5.0
-"""After the last job, so long is the service there for those who fetch the results (docs/wire.md, Shutdown)."""
+_CANCEL_SECONDS = 30.0
 
 
 class JobService:
-    """Takes requests, has them run, and answers for the jobs.
+    """Submits, finds, awaits, lists and cancels jobs. Adapters use nothing else of the engine or the store.
 
-    Use all methods on the event loop on which `start` was called.
+    Use it on the event loop of the server, while that runs.
 
     Args:
-        tools: What can be run.
-        store: Holds the truth. The service starts and stops it.
-        executors: By name; each tool's `BoundTool.executor` must be among them.
-        sinks: Who is told of events and results.
-        settings: Durations and limits.
-        sealer: Encrypts the authorizations that are kept with jobs. None: none are kept.
+        engine: Has the jobs.
+        principal: For whom it acts: only the jobs of this principal exist for it. None: it sees every job.
     """
 
-    def __init__(
-        self,
-        tools: Iterable[BoundTool],
-        store: JobStore,
-        executors: Mapping[str, Executor],
-        *,
-        sinks: Sequence[JobSink] = (),
-        settings: JobSettings | None = None,
-        sealer: Sealer | None = None,
-    ) -> None:
-        self.tools = {tool.name: tool for tool in tools}
-        self.settings = settings or JobSettings()
-        self.statistics = JobStatistics(self.tools)
-        self._executors = dict(executors)
-        self._sinks = list(sinks)
-        self._sealer = sealer or Sealer(None)
-        self._stop_by: float | None = None
-        self._why_starting = "the service is starting"
-        self._open: contextlib.AsyncExitStack | None = None
-        self.use_store(store)
+    def __init__(self, engine: JobEngine, principal: Principal | None = None) -> None:
+        self._engine = engine
+        self._principal = principal
+        self._only = None if principal is None or principal.sees_all else principal.id
 
-    def use_store(self, store: JobStore) -> None:
-        """Use another store.
-
-        Raises:
-            ConfigurationError: if the service has started.
-        """
-        if self._open is not None:
-            raise ConfigurationError("the service has started, with the store that it had")
-        self.store = store
-        self._local = LocalJobs(
-            self.tools,
-            store,
-            self._executors,
-            sinks=self._sinks,
-            settings=self.settings,
-            statistics=self.statistics,
-            sealer=self._sealer,
-        )
+    def acting_for(self, principal: Principal | None) -> "JobService":
+        """The same door for one principal. None: there is no authenticator, and knowing an id is the right to read."""
+        return self if principal is self._principal else JobService(self._engine, principal)
 
     @property
-    def followers(self) -> Followers:
-        """Those who follow every change of a job here."""
-        return self._local.followers
-
-    # --- its own life ---
-
-    async def start(self) -> None:
-        """Open store, sinks and executors, and take jobs. What was opened is closed again if one of them fails."""
-        self._stop_by = None
-        async with contextlib.AsyncExitStack() as opened:
-            was_away = await self._when_available(self.store.start)
-            opened.push_async_callback(self._stop_store)
-            await self._local.start(opened, self._when_available, is_store_back=was_away)
-            watchdog = LoopWatchdog()
-            watchdog.start()
-            opened.callback(watchdog.stop)
-            self._open = opened.pop_all()
-        self._local.accepts = self._stop_by is None  # the end may have begun already
-
-    def begin_stop(self) -> None:
-        """Take no more jobs, and let the time that a stop gives to those that were taken begin now."""
-        self._local.accepts = False
-        if self._stop_by is None:
-            self._stop_by = time.monotonic() + self.settings.grace_seconds
-            self._local.fetching.begin(self._local.alive())
-
-    async def drain(self) -> None:
-        """Take no more jobs, and stay until nobody needs this service any more.
-
-        That is when the jobs that were taken have ended (those that take longer than `JobSettings.grace_seconds` are
-        cancelled) and their results have been fetched, for which there are 5 s, or what is left of the grace time.
-        """
-        self.begin_stop()
-        if self._open is None:
-            return
-        await self._local.settle(self._stop_by or 0.0)
-        if not await self._local.fetching.wait(min(_LINGER_SECONDS, self._left_seconds())):
-            logger.info("going on with the stop, though not all results have been fetched")
-
-    async def stop(self) -> None:
-        """Take no more jobs, let those that were taken end (`grace_seconds`), cancel the rest, close everything."""
-        self.begin_stop()
-        if self._open is None:
-            return
-        async with self._open:  # closes what was opened, whatever happens here
-            self._open = None
-            await self._local.settle(self._stop_by or 0.0)
+    def tools(self) -> Mapping[str, BoundTool]:
+        """The tools that are served, by name."""
+        return self._engine.tools
 
     @property
     def accepts_jobs(self) -> bool:
-        """Whether new jobs are taken: it has started, and does not drain."""
-        return self._local.accepts
+        """Whether new jobs are taken: the service has started, and does not drain."""
+        return self._engine.submitter.accepts
 
-    async def why_not_ready(self) -> str | None:
-        """Why no jobs are taken now, in words. None: they are."""
-        if not self._local.accepts:
-            return self._why_starting if self._stop_by is None else "the service is stopping"
-        return await self._local.scheduler.why_not_ready()
+    @property
+    def outlives_process(self) -> bool:
+        """Whether jobs live on when this process ends."""
+        return self._engine.store.is_durable
 
-    def load(self) -> Load:
-        """What is waiting and running in this process."""
-        return self._local.scheduler.load()
+    # --- submitting ---
 
-    # --- jobs ---
-
-    async def submit(self, submission: Submission) -> Job:
+    async def submit(self, tool: str, body: Payload, **more: Any) -> Job:
         """Make a job of a request and have it run; or attach to the job that this request made before.
+
+        Args:
+            tool: The tool's name.
+            body: JSON bytes and their media type.
+            more: Further members of `Submission`: `job_id`, `idempotency_key`, `authorization`, `request_info`,
+                `traceparent`, `tracestate`, `time_limit_seconds`, `value`, `transport`.
 
         Returns:
             The new job, or the known one with this id or key.
 
         Raises:
+            ToolNotFoundError: if there is no such tool.
             RequestValidationError: if the body does not fit the tool's request model.
             BadRequestError: if it asks for more time than its tool has.
-            JobConflictError: if the id or key belongs to another tool or body.
+            JobConflictError: if the id or key belongs to another tool, body or principal.
             QueueFullError: if there is no room for it. No job was made.
             UnavailableError: if the service does not take jobs, or the store is away.
         """
-        self._check_open()
-        return await self._local.intake.submit(submission, None)
+        self._engine.check_open()
+        return await self._engine.submitter.submit(self._submission(tool, body, more), None)
 
-    async def submit_and_wait(self, submission: Submission, timeout_seconds: float) -> WaitResult:
+    async def submit_and_wait(self, tool: str, body: Payload, *, wait_seconds: float, **more: Any) -> WaitResult:
         """As `submit`, and wait for the job's end, at most so many seconds. With 0, do not wait."""
-        self._check_open()
+        engine = self._engine
+        engine.check_open()
         waiter = Waiter()
-        job = await self._local.intake.submit(submission, waiter)
+        job = await engine.submitter.submit(self._submission(tool, body, more), waiter)
         try:
-            return await self._settled(job, waiter, timeout_seconds)
+            return await self._result_of(job, waiter, wait_seconds)
         finally:
-            self._local.waiters.remove(job.id, waiter)
+            engine.waiters.remove(job.id, waiter)
+
+    def _submission(self, tool: str, body: Payload, more: dict[str, Any]) -> Submission:
+        bound = self._engine.tools.get(tool)
+        if bound is None:
+            raise ToolNotFoundError(f"{tool!r} is not served here; the tools are {', '.join(self._engine.tools)}")
+        principal = None if self._principal is None else self._principal.id
+        return Submission(tool=bound, body=body, principal=principal, **more)
+
+    # --- finding ---
 
     async def get(self, job_id: str) -> Job:
         """The record of a job.
 
         Raises:
-            JobNotFoundError: if there is none, or it has expired.
+            JobNotFoundError: if there is none, it has expired, or it is another principal's.
             UnavailableError: if the service has not started, or the store is away.
         """
-        self._check_open()
-        job = await self.store.get(job_id)
-        if job is None:
+        self._engine.check_open()
+        job = await self._engine.store.get(job_id)
+        if job is None or not self._may_see(job):
             raise JobNotFoundError(job_id)
         return job
 
+    async def list(
+        self,
+        *,
+        tool: str | None = None,
+        statuses: Collection[JobStatus] = (),
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """Jobs, newest first. Pages follow each other without gaps or repeats while jobs come and go.
+
+        Args:
+            tool: Only this tool's jobs.
+            statuses: Only jobs of these statuses. Empty: all.
+            limit: The maximum number of jobs, 1 to 1000.
+            cursor: `JobPage.next_cursor` of the page before.
+
+        Raises:
+            BadRequestError: if the cursor is not one of this service's.
+            UnavailableError: if the service has not started, or the store is away.
+        """
+        self._engine.check_open()
+        return await self._engine.store.list_jobs(
+            tool=tool,
+            statuses=statuses,
+            **({} if self._only is None else {"principal": self._only}),
+            limit=limit,
+            cursor=cursor,
+        )
+
+    async def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
+        """The places of the pending ones among their tools' pending jobs, by id, from 1. Absent: not pending."""
+        pending = [job.id for job in jobs if job.status is JobStatus.PENDING]
+        return await self._engine.store.queue_positions(pending) if pending else {}
+
+    # --- waiting ---
+
     async def wait(
-        self, job_id: str, timeout_seconds: float, *, tool: str | None = None, known: Job | None = None
+        self, job_id: str, *, wait_seconds: float, tool: str | None = None, known: Job | None = None
     ) -> WaitResult:
         """Wait for a job's end, wherever it runs; at most so many seconds. With 0, look and return.
 
         Args:
             job_id: The bare id.
-            timeout_seconds: For how long.
+            wait_seconds: For how long.
             tool: Know only this tool's jobs. None: any tool's.
             known: Its record from a wait before, with which this one begins if the store is away.
 
         Raises:
-            JobNotFoundError: if there is no such job, or it has expired.
+            JobNotFoundError: if there is no such job, it has expired, or it is another principal's.
             UnavailableError: if the service has not started, or the store is away.
         """
         waiter = Waiter()
-        self._local.waiters.add(job_id, waiter)  # first add, then read: an end in between is not missed
+        self._engine.waiters.add(job_id, waiter)  # first add, then read: an end in between is not missed
         try:
             try:
                 job = await self.get(job_id)
@@ -220,26 +175,69 @@ class JobService:
                 waiter.look_again_soon()
             if tool is not None and job.tool != tool:
                 raise JobNotFoundError(job_id)
-            return await self._settled(job, waiter, timeout_seconds)
+            return await self._result_of(job, waiter, wait_seconds)
         finally:
-            self._local.waiters.remove(job_id, waiter)
+            self._engine.waiters.remove(job_id, waiter)
 
-    async def _settled(self, job: Job, waiter: Waiter, timeout_seconds: float) -> WaitResult:
+    async def _result_of(self, job: Job, waiter: Waiter, wait_seconds: float) -> WaitResult:
         if job.status.is_final:
-            settled = WaitResult(job, await self.store.get_result(job.id))
-        elif timeout_seconds <= 0:
+            result = WaitResult(job, await self._engine.store.get_result(job.id))
+        elif wait_seconds <= 0:
             return WaitResult(job, None)
         else:
-            settled = await waiter.wait(job, timeout_seconds, self._look)
-        if settled.job.status.is_final:
-            self._local.fetching.fetched(job.id)
-        return settled
+            result = await waiter.wait(job, wait_seconds, self._look)
+        if result.job.status.is_final:
+            self._engine.collection.collected(job.id)
+        return result
 
     async def _look(self, job_id: str) -> WaitResult | None:
-        job = await self.store.get(job_id)
+        store = self._engine.store
+        job = await store.get(job_id)
         if job is None:
             return None
-        return WaitResult(job, await self.store.get_result(job_id) if job.status.is_final else None)
+        return WaitResult(job, await store.get_result(job_id) if job.status.is_final else None)
+
+    def subscribe_many(self, job_ids: Iterable[str], on_change: Callable[[str], None]) -> Callable[[], None]:
+        """Call a function with the id of each of these jobs whenever it has changed; returns a function that ends that.
+
+        It is called on the event loop and must not block. Changes in quick succession may be reported as one. To miss
+        nothing: subscribe first, then `get`. Ids of jobs that one may not see are never reported as anything else.
+        """
+        return self._engine.followers.subscribe(job_ids, on_change)
+
+    # --- events ---
+
+    async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+        """The events of a job: everything so far, then live, to the job's last one.
+
+        Events that are no longer in the log are one event of the kind `EventKind.GAP`. Over an outage of the store it
+        goes on, for a minute; then it ends early, and can be called again with the last number.
+
+        Args:
+            job_id: The bare id.
+            after: Begin behind the event of this number.
+
+        Raises:
+            JobNotFoundError: as `get`.
+            UnavailableError: as `get`.
+        """
+        reader = await self.event_reader(job_id, after=after)
+        with reader.following():
+            while not reader.is_over:
+                for event in await reader.next_batch(60.0):
+                    yield event
+
+    async def event_reader(self, job_id: str, *, after: int = 0) -> EventReader:
+        """As `events`, in batches, for those who have something to do while nothing happens.
+
+        Raises:
+            JobNotFoundError: as `get`.
+            UnavailableError: as `get`.
+        """
+        await self.get(job_id)
+        return EventReader(self._engine.store, self._engine.followers, job_id, after)
+
+    # --- cancelling ---
 
     async def cancel(self, job_id: str) -> Job:
         """Ask for a job's end. A pending job is cancelled at once; a running one when its tool has stopped.
@@ -248,49 +246,38 @@ class JobService:
             The record now: look at its status.
 
         Raises:
-            JobNotFoundError: if there is no such job.
+            JobNotFoundError: if there is no such job, or it is another principal's.
             UnavailableError: if the service has not started, or the store is away.
         """
-        self._check_open()
-        await self._local.intake.unmake(job_id)
-        job = await self.store.request_cancel(job_id)
+        engine = self._engine
+        engine.check_open()
+        local = engine.table.get(job_id)
+        if local is not None and local.state is State.RESERVED:  # see to it that its tool is not called
+            local.is_unwanted = True
+            await local.until_made()
+        if self._only is not None:
+            await self.get(job_id)
+        job = await engine.store.request_cancel(job_id)
         if job is None:
             raise JobNotFoundError(job_id)
-        self._local.end_was_asked_for(job)
+        if not job.status.is_final:
+            engine.cancel_was_requested(job_id)
         return job
 
-    # --- inside ---
+    def cancel_soon(self, job_id: str) -> None:
+        """Ask for a job's end without waiting for an answer: for callers that are being ended themselves.
 
-    async def _stop_store(self) -> None:
-        await bounded("the store's stop", self.store.stop(), seconds=_STORE_SECONDS)
+        It is tried for half a minute while the store is away. No effect where there is no such job.
+        """
+        self._engine.background.spawn(self._cancel_patiently(job_id))
 
-    def _check_open(self) -> None:
-        if self._open is None:
-            raise NotServingError("the service is starting or stopping")
-
-    def _left_seconds(self) -> float:
-        return max(0.0, (self._stop_by or 0.0) - time.monotonic())
-
-    async def _when_available(self, call: Callable[[], Awaitable[None]]) -> bool:
-        """Do what needs the store, for the start; one that is away is waited for. Returns whether it was away."""
-        was_away = False
-
-        async def attempt() -> None:
-            nonlocal was_away
-            try:
-                await call()
-            except UnavailableError:
-                was_away = True
-                self._why_starting = "the service is starting, and waits for its store: its log has the details"
-                raise
-
+    async def _cancel_patiently(self, job_id: str) -> None:
         try:
-            async with asyncio.timeout(self.settings.store_wait_seconds):
-                await Outage().until_over("the start", attempt)
-        except TimeoutError:
-            seconds = self.settings.store_wait_seconds
-            raise ConfigurationError(
-                f"the store can't be reached, for {seconds:g} s now: see the log for why, and check its address and "
-                "that it runs (JobSettings.store_wait_seconds says how long to wait)"
-            ) from None
-        return was_away
+            await self._engine.outage.until_over(
+                f"job {job_id}: its cancel", lambda: self.cancel(job_id), for_seconds=_CANCEL_SECONDS
+            )
+        except (JobNotFoundError, UnavailableError):
+            return
+
+    def _may_see(self, job: Job) -> bool:
+        return self._only is None or job.principal == self._only

@@ -1,11 +1,15 @@
 """`JobSettings`: how a server looks after its jobs."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.tools.options import require_number
 
-__all__ = ["JobSettings"]
+__all__ = ["JobSettings", "Roles"]
+
+Roles = Literal["both", "accept", "run"]
+"""What a process does: it takes requests and runs jobs, takes requests only, or runs jobs only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +35,9 @@ class JobSettings:
     store_wait_seconds: float = 60.0
     """For how long a start waits for a store that is away, before it fails."""
 
+    flush_seconds: float | None = None
+    """For how long a stop goes on delivering to sinks what is left. None: `grace_seconds`."""
+
     max_concurrency: int | None = None
     """How many jobs of all tools run at once in this process; the others wait, and the tools take turns. None: as many
     as the executors run."""
@@ -49,6 +56,7 @@ class JobSettings:
         ):
             value = getattr(self, name)
             require_number("JobSettings", name, value, minimum=least, allows_none=False, error=ConfigurationError)
+        require_number("JobSettings", "flush_seconds", self.flush_seconds, minimum=0.0, error=ConfigurationError)
         if self.heartbeat_seconds >= self.lease_seconds:
             raise ConfigurationError(
                 f"JobSettings(heartbeat_seconds={self.heartbeat_seconds:g}): leases of {self.lease_seconds:g} s would "
@@ -66,3 +74,8 @@ class JobSettings:
     def max_unfinished(self) -> int | None:
         """How many jobs may be unfinished in this process. None: no bound."""
         return None if self.max_queue is None else self.max_queue + (self.max_concurrency or 0)
+
+    @property
+    def flush(self) -> float:
+        """For how long a stop goes on delivering what is left."""
+        return self.grace_seconds if self.flush_seconds is None else self.flush_seconds

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from lambda_kit.core.model.job import FINAL_STATUSES, Job, JobStatus
+from lambda_kit.core.ports.observer import JobObserver
 
 __all__ = ["BUCKET_BOUNDS_SECONDS", "Histogram", "JobStatistics", "ToolStatistics"]
 
@@ -58,14 +59,12 @@ class ToolStatistics:
         """Events that were reported faster than they could be stored."""
 
 
-class JobStatistics:
-    """Counts jobs by tool. For the event loop's thread only; two calls per job.
+class JobStatistics(JobObserver):
+    """Counts jobs by tool. For the event loop's thread only; three calls per job.
 
     Args:
         tools: The names of the tools that are served: they are there from the start, with zeros.
     """
-
-    __slots__ = ("_tools",)
 
     def __init__(self, tools: Iterable[str] = ()) -> None:
         # a job of a shared store may be of a tool that is not served here
@@ -76,9 +75,9 @@ class JobStatistics:
         """The numbers by tool. They go on counting: read them on the event loop."""
         return self._tools
 
-    def submitted(self, tool: str) -> None:
-        """Count a job that was made."""
-        self._tools[tool].submitted += 1
+    def submitted(self, job: Job) -> None:
+        """Count a job that was created."""
+        self._tools[job.tool].submitted += 1
 
     def rejected(self, tool: str) -> None:
         """Count a request that was refused since a queue was full."""
@@ -97,13 +96,9 @@ class JobStatistics:
         mean = counted.mean_seconds
         counted.mean_seconds = max(seconds, 0.0) if mean is None else mean + (max(seconds, 0.0) - mean) * _WEIGHT
 
-    def ended_unbegun(self, tool: str, status: JobStatus) -> None:
-        """Count the end of a job that waited."""
-        self._tools[tool].finished[status] += 1
-
-    def events_dropped(self, tool: str, count: int) -> None:
+    def events_dropped(self, job: Job, count: int) -> None:
         """Count events that were reported faster than they could be stored."""
-        self._tools[tool].events_dropped += count
+        self._tools[job.tool].events_dropped += count
 
     def mean_seconds(self, tool: str) -> float | None:
         """How long a job of the tool took lately: an exponentially weighted mean, in seconds. None: none has run."""

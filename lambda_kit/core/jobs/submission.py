@@ -12,7 +12,7 @@ from lambda_kit.core.tools.tool import BoundTool
 __all__ = ["Submission", "digest_of", "scoped_key"]
 
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
+class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request to run a tool, from whatever kind of caller."""
 
     tool: BoundTool
@@ -26,7 +26,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """The caller's ``Idempotency-Key``."""
     request_info: RequestInfo | None = None
     authorization: str | None = None
+    principal: str | None = None
+    """The id of the principal that asks. None: no authenticator is configured."""
     traceparent: str | None = None
+    tracestate: str | None = None
     transport: Any = None
     time_limit_seconds: float | None = None
     """For how long the caller lets the job run. None: as long as the tool may."""
@@ -39,7 +42,12 @@ def digest_of(body: Payload) -> bytes:
     return digest.digest()
 
 
-def scoped_key(key: str, tool: str, authorization: str | None) -> str:
-    """A hash, so that neither key nor authorization is stored."""
-    parts = "\0".join((tool, authorization or "", key))
+def scoped_key(key: str, submission: Submission) -> str:
+    """A hash of an idempotency key with its tool and its caller, so that neither key nor authorization is stored.
+
+    The caller is the principal, where there is one, so that a refreshed token meets the same job; else whoever has the
+    same authorization.
+    """
+    caller = submission.authorization or "" if submission.principal is None else f"principal\0{submission.principal}"
+    parts = "\0".join((submission.tool.name, caller, key))
     return hashlib.blake2b(parts.encode(), digest_size=32).hexdigest()

@@ -1,10 +1,9 @@
-"""Makes jobs of requests: admission, validation, creation."""
+"""Makes a job of a request: attach, or reserve, create, and hand over."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from typing import Any
 
 from lambda_kit.core.errors import (
     BadRequestError,
@@ -14,66 +13,68 @@ from lambda_kit.core.errors import (
     UnavailableError,
 )
 from lambda_kit.core.jobs.admission import Admission
-from lambda_kit.core.jobs.in_doubt import Strays
-from lambda_kit.core.jobs.outbox_relay import SinkDispatcher
+from lambda_kit.core.jobs.observers import Observers
+from lambda_kit.core.jobs.outbox_relay import OutboxRelay
+from lambda_kit.core.jobs.reconciler import Reconciler
 from lambda_kit.core.jobs.runner import JobRunner
-from lambda_kit.core.jobs.running_job import Creation, LiveRequest
-from lambda_kit.core.jobs.scheduler import Scheduler
+from lambda_kit.core.jobs.scheduler import Permit, Scheduler
 from lambda_kit.core.jobs.sealing import Sealer
-from lambda_kit.core.jobs.statistics import JobStatistics
 from lambda_kit.core.jobs.submission import Submission, digest_of, scoped_key
+from lambda_kit.core.jobs.table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.waiting import Waiter, Waiters
 from lambda_kit.core.model.job import Job, new_job_id
-from lambda_kit.core.ports.store import Created, JobStore
-from lambda_kit.core.tools.tool import BoundTool
+from lambda_kit.core.ports.store import Claim, Created, JobStore
 
-__all__ = ["Intake"]
-
-logger = logging.getLogger("lambda_kit.service")
+__all__ = ["Submitter"]
 
 _LARGE_BYTES = 256 * 1024
 
 
-class Intake:
-    """Makes a job of each request that is admitted, and hands it to the scheduler.
+class Submitter:
+    """Makes a job of each request that is admitted.
 
     Args:
         store: Keeps the jobs.
-        runner: Is told what is known of a request beside its job.
+        table: The jobs of this process.
         scheduler: Has the jobs run.
+        runner: Runs those that begin at once.
         waiters: Those who wait for the end of a job here.
-        dispatchers: Tell the sinks.
-        statistics: Counts.
+        relays: Deliver to the sinks.
+        observers: See jobs come.
         admission: Says who is let in.
         sealer: Encrypts the authorizations that are kept with jobs.
-        strays: Knows the jobs that may be there.
-        accepts_jobs: Whether new jobs are taken now.
+        reconciler: Knows the jobs in doubt.
+        runs_jobs: Whether this process runs jobs. If not, they are handed off.
     """
 
     def __init__(
         self,
         store: JobStore,
-        runner: JobRunner,
+        table: JobTable,
         scheduler: Scheduler,
+        runner: JobRunner,
         waiters: Waiters,
-        dispatchers: Sequence[SinkDispatcher],
-        statistics: JobStatistics,
+        relays: Sequence[OutboxRelay],
+        observers: Observers,
         *,
         admission: Admission,
         sealer: Sealer,
-        strays: Strays,
-        accepts_jobs: Callable[[], bool],
+        reconciler: Reconciler,
+        runs_jobs: bool,
     ) -> None:
         self._store = store
-        self._runner = runner
+        self._table = table
         self._scheduler = scheduler
+        self._runner = runner
         self._waiters = waiters
-        self._dispatchers = dispatchers
-        self._statistics = statistics
+        self._relays = relays
+        self._observers = observers
         self._admission = admission
         self._sealer = sealer
-        self._strays = strays
-        self._accepts_jobs = accepts_jobs
+        self._reconciler = reconciler
+        self._runs_jobs = runs_jobs
+        self.accepts = False
+        """Whether new jobs are taken now."""
 
     async def submit(self, submission: Submission, waiter: Waiter | None) -> Job:
         """Make a job of a request and have it run; or attach to the job that this request made before.
@@ -88,7 +89,7 @@ class Intake:
         Raises:
             RequestValidationError: if the body does not fit the tool's request model.
             BadRequestError: if it asks for more time than its tool has.
-            JobConflictError: if the id or key belongs to another tool or body.
+            JobConflictError: if the id or key belongs to another tool, body or principal.
             QueueFullError: if there is no room for it. No job was made.
             UnavailableError: if no jobs are taken now, or the store is away.
         """
@@ -96,35 +97,50 @@ class Intake:
         # as far as the interpreter lets others work meanwhile, they can
         is_large = len(body.content) >= _LARGE_BYTES
         digest = await asyncio.to_thread(digest_of, body) if is_large else digest_of(body)
-        key = None
-        known = None
-        if submission.job_id is not None:
-            known = await self._store.get(submission.job_id)
-        elif submission.idempotency_key is not None:
-            key = scoped_key(submission.idempotency_key, tool.name, submission.authorization)
-            known = await self._store.find_by_key(key)
-        # whether or not the body fits, or jobs are taken now
-        if known is not None and not self._strays.is_stray(known):
-            return await self._attached(known, tool, digest, waiter)
+        key: str | None = None
+        if submission.job_id is not None or submission.idempotency_key is not None:
+            key = None if submission.job_id is not None else scoped_key(submission.idempotency_key or "", submission)
+            known = await self._known(submission.job_id, key)
+            # whether or not the body fits, or jobs are taken now
+            if known is not None and not self._reconciler.is_in_doubt(known):
+                return await self._attached(known, submission, digest, waiter)
         value = submission.value
         if value is None:
             value = await asyncio.to_thread(tool.decode, body.content) if is_large else tool.decode(body.content)
-        live = LiveRequest(value, submission.authorization, submission.transport)
         job = self._new_job(submission, digest, key)
-        created = await self._create(job, submission, live, waiter)
+        created = await self._create(job, self._local(job, submission, value), submission, waiter)
         if not created.is_new:
-            _check_same(created.job, tool, digest)
-            if not await self._strays.take_up(created.job, live):
-                return await self._attached(created.job, tool, digest, waiter)
+            check_same(created.job, submission, digest)
+            if not await self._reconciler.resume(created.job, self._local(created.job, submission, value)):
+                return await self._attached(created.job, submission, digest, waiter)
             if waiter is not None:
                 self._waiters.add(created.job.id, waiter)
-        self._statistics.submitted(tool.name)
+        self._observers.submitted(created.job)
         return created.job
+
+    def _local(self, job: Job, submission: Submission, value: Any) -> LocalJob:
+        return LocalJob(
+            job.id,
+            self._scheduler.lane_of(job.tool),
+            State.RESERVED,
+            value=value,
+            authorization=submission.authorization,
+            transport=submission.transport,
+        )
+
+    async def _known(self, job_id: str | None, key: str | None) -> Job | None:
+        if job_id is None:
+            return await self._store.find_by_key(key or "")
+        local = self._table.get(job_id)
+        if local is not None and local.state is State.RESERVED:  # another request is creating it
+            await local.until_made()
+        return await self._store.get(job_id)
 
     def _new_job(self, submission: Submission, digest: bytes, key: str | None) -> Job:
         tool = submission.tool
         execution = tool.options.execution
         job_id = submission.job_id or new_job_id()
+        worker_id = self._runner.worker_id
         return Job(
             id=job_id,
             tool=tool.name,
@@ -132,130 +148,77 @@ class Intake:
             request_content_type=submission.body.content_type,
             request_digest=digest,
             idempotency_key=key,
+            principal=submission.principal,
             request_info=submission.request_info,
             traceparent=submission.traceparent,
+            tracestate=submission.tracestate,
             ttl_seconds=3600.0 if execution.job_cache_ttl is None else execution.job_cache_ttl,
             keep_finished=10_000 if execution.job_cache_size is None else execution.job_cache_size,
             max_attempts=tool.options.max_attempts,
             time_limit_seconds=_time_limit(submission),
-            home=self._runner.worker_id,
-            assigned_worker=self._runner.worker_id,
+            home=worker_id,
+            assigned_worker=worker_id if self._runs_jobs else None,
             sealed_authorization=self._sealer.seal(job_id, submission.authorization),
         )
 
-    async def _create(self, job: Job, submission: Submission, live: LiveRequest, waiter: Waiter | None) -> Created:
-        """Make a job, and have it run, if there is room for it. Of the end of a new one the waiter is told."""
-        self._check_accepts()
-        # Before there is a job: it may be cancelled before `create` returns. And before it can run: the result of a
-        # quick one could be evicted from a small store.
-        if waiter is not None:
-            self._waiters.add(job.id, waiter)
-        is_new = False
+    # --- reserve, create, hand over ---
+
+    async def _create(self, job: Job, local: LocalJob, submission: Submission, waiter: Waiter | None) -> Created:
+        """Create a job, and have it run if it is new; the waiter is told of its end then."""
+        if not self.accepts:
+            raise NotServingError("the service is not taking jobs now")
         try:
-            created = await self._make(job, submission, live)
-            is_new = created.is_new
+            max_unfinished = self._admission.admit(submission.tool)
         except QueueFullError as error:
             raise self._admission.refused(submission.tool, error) from None
-        finally:
-            if waiter is not None and not is_new:
-                self._waiters.remove(job.id, waiter)
-        return created
-
-    async def _make(self, job: Job, submission: Submission, live: LiveRequest) -> Created:
-        if job.id in self._runner.live:
-            await self._until_made(job.id)
-        max_unfinished = self._admission.admit(submission.tool)
-        # Within this process a second step costs nothing. And a job that lives here is there, or has just expired.
-        if not self._store.is_shared or job.id in self._runner.live:
-            return await self._make_pending(job, submission, live, max_unfinished)
-        live.creation = Creation(
-            job,
-            submission.body,
-            max_unfinished,
-            on_new=partial(self._remember, job.id, live.authorization),
-            on_doubt=partial(self._strays.note, job.id, live, is_wanted=True),
-        )
-        self._runner.live[job.id] = live
+        # Before there is a job: it may be cancelled before `create` returns. And before it can run: the result of a
+        # quick one could be evicted from a small store.
+        self._table.add(local)
+        if waiter is not None:
+            self._waiters.add(job.id, waiter)
+        permit = self._scheduler.try_acquire(local.lane)
+        created: Created | None = None
         try:
-            has_begun = await self._scheduler.begin(job.id, job.tool)
-        except BaseException:
-            self._forget(job.id, live)
-            raise
-        if has_begun:
-            return await asyncio.shield(live.creation.answer)  # others may wait for it too
-        live.creation.answer.cancel()
-        live.creation = None
-        return await self._make_pending(job, submission, live, max_unfinished)
-
-    async def _make_pending(
-        self, job: Job, submission: Submission, live: LiveRequest, max_unfinished: int | None
-    ) -> Created:
-        is_new = False
-        self._admission.arriving += 1
-        try:
-            created = await self._store.create(job, submission.body, max_unfinished=max_unfinished)
-            is_new = created.is_new
-        except (UnavailableError, asyncio.CancelledError) as error:  # it may have been made all the same
-            self._strays.note(job.id, live, is_wanted=isinstance(error, UnavailableError))
+            claim = None if permit is None else self._runner.new_claim()
+            created = await self._store.create(job, submission.body, max_unfinished=max_unfinished, claim=claim)
+        except QueueFullError as error:
+            raise self._admission.refused(submission.tool, error) from None
+        except (UnavailableError, asyncio.CancelledError) as error:  # it may have been created all the same
+            local.is_unwanted = local.is_unwanted or isinstance(error, asyncio.CancelledError)
+            self._reconciler.doubt(local)
             raise
         finally:
-            self._admission.arriving -= 1
-            if not is_new:
-                self._forget(job.id, live)
-        if is_new:
-            await self._hand_over(job, live)
+            if created is None or not created.is_new:
+                self._undo(local, permit, waiter)
+        if created.is_new:
+            for relay in self._relays:
+                relay.remember(job.id, submission.authorization)
+            self._hand_over(local, permit, Claim(created.job, submission.body))
         return created
 
-    async def _hand_over(self, job: Job, live: LiveRequest) -> None:
-        """Have a pending job run that is there. One that can't be handed over is forgotten."""
-        self._runner.live[job.id] = live
-        self._remember(job.id, live.authorization)
-        try:
-            self._check_accepts()  # the end may have begun meanwhile, and nobody would wait for this job
-            await self._scheduler.submit(job.id, job.tool)
-        except BaseException:
-            self._forget(job.id, live)
-            for dispatcher in self._dispatchers:
-                dispatcher.forget(job.id)
-            await self._discard(job.id, live)
-            raise
+    def _undo(self, local: LocalJob, permit: Permit | None, waiter: Waiter | None) -> None:
+        if local.state is State.RESERVED:
+            self._table.remove(local)
+        if waiter is not None:
+            self._waiters.remove(local.id, waiter)
+        if permit is not None:
+            self._scheduler.release(permit)
 
-    async def unmake(self, job_id: str) -> None:
-        """If a job is being made by its run, see to it that its tool is not called, and wait until it is there."""
-        live = self._runner.live.get(job_id)
-        if live is not None and live.creation is not None:
-            live.creation.is_unwanted = True
-            await self._until_made(job_id)
+    def _hand_over(self, local: LocalJob, permit: Permit | None, claim: Claim) -> None:
+        if permit is not None:
+            self._runner.start(local, permit, claim)
+        elif self._table.get(local.id) is not local:  # it was cancelled while it was created
+            return
+        elif self._runs_jobs:
+            self._scheduler.enqueue(local)
+        else:  # it is any worker's now
+            local.moved(State.ELSEWHERE)
+            local.value = local.transport = None
 
-    async def _until_made(self, job_id: str) -> None:
-        """If a job is being made by its run, wait until it is there, or will not be."""
-        while (live := self._runner.live.get(job_id)) is not None and live.creation is not None:
-            await asyncio.wait([live.creation.answer])
+    # --- attach ---
 
-    def _remember(self, job_id: str, authorization: str | None) -> None:
-        for dispatcher in self._dispatchers:
-            dispatcher.remember(job_id, authorization)
-
-    def _forget(self, job_id: str, live: LiveRequest) -> None:
-        if live.creation is not None:
-            live.creation.answer.cancel()
-            live.creation = None
-        if self._runner.live.get(job_id) is live:
-            del self._runner.live[job_id]
-
-    def _check_accepts(self) -> None:
-        if not self._accepts_jobs():
-            raise NotServingError("the service is not taking jobs now")
-
-    async def _discard(self, job_id: str, live: LiveRequest) -> None:
-        try:
-            await self._store.discard(job_id)
-        except UnavailableError as error:  # what kept it from being handed over is what the caller must know
-            self._strays.note(job_id, live, is_wanted=False)
-            logger.warning("job %s was not handed over, and waits: the store is away (%s)", job_id, error)
-
-    async def _attached(self, known: Job, tool: BoundTool, digest: bytes, waiter: Waiter | None) -> Job:
-        _check_same(known, tool, digest)
+    async def _attached(self, known: Job, submission: Submission, digest: bytes, waiter: Waiter | None) -> Job:
+        check_same(known, submission, digest)
         if waiter is None:
             return known
         self._waiters.add(known.id, waiter)  # first add, then read: an end in between is not missed
@@ -266,9 +229,17 @@ class Intake:
             raise
 
 
-def _check_same(known: Job, tool: BoundTool, digest: bytes) -> None:
-    if known.tool != tool.name:
-        raise JobConflictError(f"job '{known.id}' belongs to tool '{known.tool}', not '{tool.name}': choose another id")
+def check_same(known: Job, submission: Submission, digest: bytes) -> None:
+    """Refuse to attach a request to a job of another one.
+
+    Raises:
+        JobConflictError: if it is of another principal, which is not told more, of another tool or of another body.
+    """
+    tool = submission.tool.name
+    if known.principal != submission.principal:
+        raise JobConflictError("the job id is in use: choose another id")
+    if known.tool != tool:
+        raise JobConflictError(f"job '{known.id}' belongs to tool '{known.tool}', not '{tool}': choose another id")
     if known.request_digest != digest:
         raise JobConflictError(f"job '{known.id}' was made with another body: choose another id for another request")
 

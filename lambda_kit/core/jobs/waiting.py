@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 import msgspec
 
@@ -10,6 +11,8 @@ from lambda_kit.core.errors import JobNotFoundError, UnavailableError
 from lambda_kit.core.model.job import Job, Payload
 
 __all__ = ["Followers", "WaitResult", "Waiter", "Waiters"]
+
+logger = logging.getLogger("lambda_kit.service")
 
 _LOOK_AGAIN_SECONDS = 2.0
 """After so long a store that was away is asked again, unless it tells of its return."""
@@ -87,9 +90,13 @@ class Waiters:
 
     def __init__(self) -> None:
         self._by_job: dict[str, list[Waiter]] = {}
+        self.is_closed = False
+        """Whether this process stops: who comes to wait is told at once to come back later."""
 
     def add(self, job_id: str, waiter: Waiter) -> None:
         """From now on the waiter is told of that job."""
+        if self.is_closed:
+            waiter.expire()
         waiters = self._by_job.get(job_id)
         if waiters is None:
             self._by_job[job_id] = [waiter]
@@ -114,6 +121,12 @@ class Waiters:
         for waiter in self._by_job.get(job_id, ()):
             waiter.expire()
 
+    def expire_all(self) -> None:
+        """Tell all who wait, and who come, to come back later: this process stops."""
+        self.is_closed = True
+        for job_id in list(self._by_job):
+            self.expire(job_id)
+
     def look_again(self) -> None:
         """Tell all who wait for anything to look again."""
         for waiters in self._by_job.values():
@@ -125,26 +138,44 @@ class Followers:
     """All who follow every change of a job, by job id."""
 
     def __init__(self) -> None:
-        self._by_job: dict[str, set[asyncio.Event]] = {}
+        self._by_job: dict[str, set[Callable[[str], None]]] = {}
+
+    def subscribe(self, job_ids: Iterable[str], on_change: Callable[[str], None]) -> Callable[[], None]:
+        """Call a function with the id of each of these jobs that has changed; returns a function that ends that."""
+        job_ids = frozenset(job_ids)
+
+        def follower(job_id: str) -> None:  # one for each subscription, though the function be the same
+            on_change(job_id)
+
+        def unsubscribe() -> None:
+            for job_id in job_ids:
+                followers = self._by_job.get(job_id)
+                if followers is not None:
+                    followers.discard(follower)
+                    if not followers:
+                        del self._by_job[job_id]
+
+        for job_id in job_ids:
+            self._by_job.setdefault(job_id, set()).add(follower)
+        return unsubscribe
 
     @contextlib.contextmanager
     def following(self, job_id: str) -> Iterator[asyncio.Event]:
         """An event that is set at each change of a job, until the block is left. Clear it, then read, then wait."""
         changed = asyncio.Event()
-        self._by_job.setdefault(job_id, set()).add(changed)
+        unsubscribe = self.subscribe([job_id], lambda _job_id: changed.set())
         try:
             yield changed
         finally:
-            followers = self._by_job[job_id]
-            followers.discard(changed)
-            if not followers:
-                del self._by_job[job_id]
+            unsubscribe()
 
-    def tell(self, job_id: str | None) -> None:
-        """Something in a job has changed. None: maybe in all."""
+    def changed(self, job_id: str | None) -> None:
+        """A job has changed. None: maybe all have."""
         if not self._by_job:
             return
-        everybody = self._by_job.values() if job_id is None else [self._by_job.get(job_id, set())]
-        for followers in everybody:
-            for follower in followers:
-                follower.set()
+        for followed in list(self._by_job) if job_id is None else [job_id]:
+            for follower in tuple(self._by_job.get(followed, ())):
+                try:
+                    follower(followed)
+                except Exception:
+                    logger.exception("job %s: a subscriber failed", followed)

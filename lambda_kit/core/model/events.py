@@ -8,17 +8,20 @@ import msgspec
 from lambda_kit.core.model.job import Job, JobStatus, Progress
 
 __all__ = [
+    "GAP_SCHEMA",
     "STATUS_SCHEMA",
     "Event",
     "EventKind",
     "EventPage",
     "NewEvent",
     "first_events",
+    "gap_event",
     "report_event",
     "status_event",
 ]
 
 STATUS_SCHEMA = "urn:ivcap:schema:job.status.1"
+GAP_SCHEMA = "urn:ivcap:schema:job.gap.1"
 
 
 class EventKind(StrEnum):
@@ -28,6 +31,8 @@ class EventKind(StrEnum):
     """The store, with a change of status."""
     REPORT = "report"
     """The tool."""
+    GAP = "gap"
+    """Nobody: events that are no longer in the log. Made by readers, never stored."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
@@ -57,12 +62,16 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """The reported JSON object. Empty for a change of status."""
     status: JobStatus | None = None
     """The new status. None for what a tool reports."""
+    dropped: int = 0
+    """How many events are missing where a gap stands, up to its own number."""
 
     def event_id(self, job: Job) -> str:
         """A UUID for this event of a job: the same each time that it is read, and no other's.
 
         The id of a job that was forgotten may be another job's later; the time of its request is not.
         """
+        if self.kind is EventKind.GAP:  # who has seen the dropped event must not take the gap for it
+            return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{job.urn}#{self.seq - self.dropped + 1}-{self.seq}"))
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{job.urn}@{job.requested_at!r}#{self.seq}"))
 
 
@@ -92,3 +101,10 @@ def first_events(job: Job) -> list[Event]:
     if job.started_at is not None:
         events.append(status_event(2, job.status, job.started_at))
     return events
+
+
+def gap_event(event: Event, dropped: int) -> Event:
+    """What stands for events that are missing ahead of one. Its number is that of the last of them: a reader resumes
+    behind the gap.
+    """
+    return Event(event.seq - 1, EventKind.GAP, GAP_SCHEMA, event.timestamp, dropped=dropped)

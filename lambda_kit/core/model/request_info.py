@@ -1,8 +1,25 @@
 """`RequestInfo`: a snapshot of the request that made a job."""
 
+import functools
+import re
+from collections.abc import Iterable
+
 import msgspec
 
-__all__ = ["RequestInfo"]
+__all__ = ["RequestInfo", "kept_fields"]
+
+# never stored with a job (docs/wire.md, Authorization)
+_CREDENTIAL = re.compile(rb"authorization|cookie|credential|password|secret|token|api-?key|access-?key|private-?key")
+
+
+@functools.lru_cache(maxsize=1024)  # clients send the same few names again and again
+def _is_credential(name: bytes) -> bool:
+    return _CREDENTIAL.search(name) is not None
+
+
+def kept_fields(fields: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    """The header fields that are kept with a job, for every door: all but credentials. Names are in lower case."""
+    return tuple([field for field in fields if not _is_credential(field[0])])
 
 
 class RequestInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,28 +1,39 @@
-"""The `Executor` port: moves job ids to where they are run."""
+"""The `Executor` port: runs claimed jobs.
+
+An executor only runs. Which job comes next, how many may run at once, claims, leases, time limits and the job's end are
+the engine's (`lambda_kit.core.jobs`).
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
 from lambda_kit.core.model.events import NewEvent
-from lambda_kit.core.model.job import Outcome
+from lambda_kit.core.model.job import Job, Outcome
+from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.tools.run import JobSpec
 from lambda_kit.core.tools.tool import BoundTool
 
-__all__ = ["Executor", "ExecutorStats", "Invoke", "JobHost", "Run"]
+__all__ = ["Executor", "ExecutorHost", "ExecutorStats", "Run"]
 
 
 class Run(Protocol):
     """One claimed job, ready to be run: here by one of the two run methods, or elsewhere by its `spec`.
 
-    Nothing that a tool raises escapes from the run methods.
+    Nothing that a tool raises escapes from the run methods. Runs are compared by identity: a job that is run again
+    while its first run, which lost its lease, still winds down has two.
     """
 
     @property
-    def job_id(self) -> str:
-        """The id of the job."""
+    def job(self) -> Job:
+        """The record of the job, as it was claimed."""
+        ...
+
+    @property
+    def tool(self) -> BoundTool:
+        """The tool that it is for."""
         ...
 
     def run_sync(self) -> Outcome:
@@ -38,7 +49,7 @@ class Run(Protocol):
         ...
 
     def spec(self) -> JobSpec:
-        """What another process needs to run the job (`lambda_kit.core.tools.run.ToolRun`)."""
+        """What another process needs to run the job."""
         ...
 
     def emit(self, event: NewEvent) -> None:
@@ -46,27 +57,21 @@ class Run(Protocol):
         ...
 
 
-Invoke = Callable[[Run], Awaitable[Outcome]]
-"""How an executor runs one claimed job, for example on a thread."""
-
-
-class JobHost(Protocol):
-    """What an executor is given at its start: who knows the jobs."""
+class ExecutorHost(Protocol):
+    """What an executor is given at its start."""
 
     @property
     def tools(self) -> Mapping[str, BoundTool]:
-        """The tools whose jobs this executor is handed, by name."""
+        """The tools whose jobs this executor runs, by name."""
         ...
 
-    def run(self, job_id: str, invoke: Invoke) -> Coroutine[Any, Any, None]:
-        """Claim the job of that id, have `invoke` run it, and record its end.
-
-        It never raises for what the tool did, and does nothing if the job was cancelled or taken meanwhile.
-        """
+    @property
+    def observers(self) -> Sequence[JobObserver]:
+        """The observers with a `JobObserver.around_run`, for executors that run tools in other processes."""
         ...
 
-    def has_room(self) -> None:
-        """To be called when the executor can take a job again, after it could not. On the event loop."""
+    def capacity_changed(self) -> None:
+        """To be called when `Executor.capacity` has grown. On the event loop."""
         ...
 
 
@@ -74,89 +79,75 @@ class ExecutorStats(msgspec.Struct, frozen=True, gc=False):
     """What an executor is doing."""
 
     running: int
-    """Jobs that it was handed and that have not ended."""
+    """Jobs that it is running."""
     capacity: int | None
-    """How many jobs it runs at once. None: no bound."""
+    """How many jobs it is made for at once. None: no bound."""
     abandoned: int = 0
     """Runs that could not be ended when they had to, and still go on."""
     abandoned_total: int = 0
     """How many of them there have been."""
     worker_losses_total: int = 0
-    """How many of its workers were lost: killed, crashed, out of memory."""
+    """How many of its processes were lost: killed, crashed, out of memory."""
 
 
 class Executor(ABC):
-    """Runs jobs. It is handed ids: the store holds the truth, and `JobHost.run` does the book-keeping.
+    """Runs claimed jobs. One executor serves one `ToolServer`.
 
-    One executor serves one `ToolServer`. It is started and stopped on the server's event loop, and may be started again
-    after a stop.
+    It is started and stopped on the server's event loop, and may be started again after a stop, on another loop too.
+    All methods are called on that loop.
     """
 
     name: str
     """What `ToolOptions.executor` calls it."""
 
-    runs_in_server: bool
+    runs_in_server: bool = True
     """Whether tools run in the server's process, so that they may take a `litestar.Request` and are set up there."""
 
-    starts_at_once: bool = False
-    """Whether each job that `submit` takes is run by `JobHost.run` at once, in this process: it waits nowhere here.
-
-    Such jobs can be made and claimed in one step of the store.
-    """
-
-    @abstractmethod
-    def check(self, tool: BoundTool) -> None:
+    def check(self, tool: BoundTool) -> None:  # noqa: B027 - optional hook
         """Refuse a tool that can't run here. Called when the server is built.
 
         Raises:
             ToolDefinitionError: says why, and what to do.
         """
 
-    @abstractmethod
-    async def start(self, host: JobHost) -> None:
+    async def start(self, host: ExecutorHost) -> None:  # noqa: B027 - optional hook
         """Make what is needed to run jobs.
 
         Raises:
-            ConfigurationError: if that fails, for example the `setup` of a tool in a worker; names the tool.
+            ConfigurationError: if that fails, for example the `setup` of a tool in another process; names the tool.
         """
 
-    def has_room(self) -> bool:
-        """Whether `submit` takes a job now. Always, by default: for an executor with a queue of its own.
-
-        A job that finds no room waits in the server's queue until `JobHost.has_room` is called.
-        """
-        return True
+    @property
+    def capacity(self) -> int | None:
+        """How many jobs it can run at once now. None: no bound. `ExecutorHost.capacity_changed` tells that it grew."""
+        return None
 
     @abstractmethod
-    async def submit(self, job_id: str, tool: str) -> None:
-        """Take a pending job; returns at once. The caller's context variables are carried to its run.
+    async def run(self, run: Run) -> Outcome:
+        """Run one claimed job to its end; returns how it ended.
 
-        Raises:
-            QueueFullError: if it can't be taken now. Nothing was kept of it.
-        """
-
-    @abstractmethod
-    async def cancel(self, job_id: str) -> bool:
-        """Ask a job to end; False if this executor does not know it.
-
-        One that it has not yet begun never starts. Of a running one the outcome is None (cancelled), unless it ends by
-        itself first. One that does not end is ended by `kill` after a while.
+        Never called more often at once than `capacity` says, but for runs that were killed. It is awaited by a task of
+        its own, in the context of whoever submitted the job. All events of the run have been emitted when it returns.
+        What a tool raises, `SystemExit` too, is an outcome, and harms no other job; what this method raises fails the
+        job as lost.
         """
 
     @abstractmethod
-    async def kill(self, job_id: str) -> None:
-        """End a job's run by force; where that can't be done, as with a thread, let go of it and count it as abandoned.
+    async def cancel(self, run: Run) -> None:
+        """Ask a run to end: its outcome is None then (cancelled), unless it ends by itself first.
 
-        Afterwards there is room for another job. No error if this executor does not know it (any more).
+        Returns at once. No effect if it has ended.
         """
 
     @abstractmethod
-    async def drain(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until every job that it was handed has ended; False if the time was up first."""
+    async def kill(self, run: Run) -> None:
+        """End a run by force; where that can't be done, as with a thread, let go of it and count it as abandoned.
 
-    @abstractmethod
-    async def stop(self) -> None:
-        """End everything: jobs are cancelled, and killed if they do not end. Safe to call twice."""
+        Its place is used by another job afterwards. No effect if it has ended.
+        """
+
+    async def stop(self) -> None:  # noqa: B027 - optional hook
+        """End everything: runs are cancelled, and killed if they do not end. Bounded. Safe to call twice."""
 
     async def why_not_ready(self) -> str | None:
         """Why its tools can't do their work now, in words. None: they can."""

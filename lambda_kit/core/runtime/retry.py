@@ -1,4 +1,4 @@
-"""Going on where a store is away for a while."""
+"""Going on where a store is away for a while: back-off, and one log line for each outage."""
 
 import asyncio
 import logging
@@ -43,40 +43,65 @@ class BackOff:
         self._next_seconds = self._first_seconds
 
 
-class Outage:
-    """What all calls of a server know of its store's absence: thousands of jobs may wait for it, and it is one."""
+def _default_pauses() -> BackOff:
+    return BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
 
-    def __init__(self) -> None:
+
+class Outage:
+    """What a part of a server knows of its store's absence: one warning for each outage, however many calls find out.
+
+    Args:
+        who: For whom the store is away, for the log. Empty: for the server.
+        pauses: Makes the pauses between attempts.
+    """
+
+    def __init__(self, who: str = "", *, pauses: Callable[[], BackOff] = _default_pauses) -> None:
+        self._who = f"{who}: " if who else ""
+        self._pauses = pauses
         self._last_failure: float | None = None
 
-    async def until_over(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def until_over(
+        self,
+        what: str,
+        call: Callable[[], Awaitable[T]],
+        *,
+        away: type[Exception] = UnavailableError,
+        for_seconds: float = float("inf"),
+    ) -> T:
         """Call, and while the store is away call again, with back-off. Any other error is raised.
-
-        An outage is one warning, however many calls wait for its end.
 
         Args:
             what: What is tried, for the log.
             call: Makes the attempt.
+            away: The errors that mean that it is away.
+            for_seconds: After so long the error is raised instead.
         """
-        back_off = BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
+        give_up_at = time.monotonic() + for_seconds
+        back_off = self._pauses()
         while True:
             try:
                 answer = await call()
-            except UnavailableError as error:
-                self._note(what, error)
+            except away as error:
+                if time.monotonic() >= give_up_at:
+                    raise
+                self.note(what, error)
                 await asyncio.sleep(back_off.next_pause())
             else:
-                self._end()
+                self.over()
                 return answer
 
-    def _note(self, what: str, error: UnavailableError) -> None:
+    def note(self, what: str, error: Exception) -> None:
+        """An attempt has failed: log it as a warning, but for those that follow in the same outage."""
         now = time.monotonic()
         is_new = self._last_failure is None or now - self._last_failure > _FORGET_SECONDS
         self._last_failure = now
         level = logging.WARNING if is_new else logging.DEBUG
-        logger.log(level, "%s: the store is away (%s); trying again until it is back", what, error)
+        trace = None if isinstance(error, UnavailableError) else error
+        text = "%s%s: the store is away (%s); trying again until it is back"
+        logger.log(level, text, self._who, what, error, exc_info=trace)
 
-    def _end(self) -> None:
+    def over(self) -> None:
+        """An attempt has succeeded."""
         if self._last_failure is not None:
             self._last_failure = None
-            logger.info("the store is back")
+            logger.info("%sthe store is back", self._who)

@@ -36,6 +36,14 @@ class JobControl:
         """Put one event into the job's log."""
         self._emit(NewEvent(event.SCHEMA, _as_json(event), time.time(), progress))
 
+    def close(self) -> None:
+        """Drop what is emitted from now on, and let go of the run: it has ended."""
+        self._emit = _ignore
+
+
+def _ignore(_event: NewEvent) -> None:
+    """The run has ended."""
+
 
 def _as_json(event: BaseEvent) -> bytes:
     text: str = event.model_dump_json()

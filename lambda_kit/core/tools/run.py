@@ -1,17 +1,20 @@
 """One job, being run: what is the same in the server and in a worker process."""
 
 import asyncio
+import contextlib
 import inspect
+import logging
 import traceback
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import msgspec
 import pydantic
 
 from lambda_kit.core.errors import JobCancelledError
 from lambda_kit.core.model.events import NewEvent
-from lambda_kit.core.model.job import Failure, FailureKind, Outcome, Payload
+from lambda_kit.core.model.job import Failure, FailureKind, Job, Outcome, Payload
 from lambda_kit.core.model.request_info import RequestInfo
 from lambda_kit.core.runtime.running import running_job
 from lambda_kit.core.tools.context import JobContext, JobControl
@@ -21,21 +24,29 @@ from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["JobSpec", "ToolRun"]
 
+logger = logging.getLogger("lambda_kit.job")
+
+_NOBODY: AbstractContextManager[object] = contextlib.nullcontext()
+
+
+class Observer(Protocol):
+    """The part of `JobObserver` that a run needs."""
+
+    def around_run(self, job: Job) -> AbstractContextManager[object]:
+        """A context around the call of the tool."""
+        ...
+
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a run needs to know of its job. It can be sent to another process (msgpack), and is never stored."""
+    """A claimed job with what is needed to run it. It can be sent to another process (msgpack), and is never stored."""
 
-    job_id: str
-    tool: str
+    job: Job
     request: bytes
     """The body, as it came."""
-    request_info: RequestInfo | None = None
     authorization: str | None = None
-    attempt: int = 1
-    deadline: float | None = None
 
     def __repr__(self) -> str:
-        return f"JobSpec(job_id={self.job_id!r}, tool={self.tool!r})"  # the rest may be secret
+        return f"JobSpec(job={self.job.id!r}, tool={self.job.tool!r})"  # the rest may be secret
 
 
 class ToolRun:
@@ -43,44 +54,52 @@ class ToolRun:
 
     Args:
         tool: What is run.
-        spec: The job. None: `spec` makes it when it is first asked for.
+        spec: The job.
         emit: Takes what the tool reports, from any thread.
         value: The decoded request. None: decode it from the spec.
         transport: The `litestar.Request`, for tools that want it.
+        observers: Those with a `JobObserver.around_run`.
     """
 
-    __slots__ = ("_context", "_spec", "_task", "_transport", "_value", "control", "tool")
+    __slots__ = ("_context", "_observers", "_spec", "_task", "_transport", "_value", "control", "tool")
 
     def __init__(
         self,
         tool: BoundTool,
-        spec: JobSpec | None,
+        spec: JobSpec,
         emit: Callable[[NewEvent], None],
         *,
         value: Any = None,
         transport: Any = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.tool = tool
         self.control = JobControl(emit)
         self._spec = spec
         self._value = value
         self._transport = transport
+        self._observers = observers
         self._context: JobContext | None = None
         self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
 
     @property
+    def job(self) -> Job:
+        """The record of the job, as it was claimed."""
+        return self._spec.job
+
+    @property
     def job_id(self) -> str:
         """The id of the job."""
-        return self.spec().job_id
+        return self._spec.job.id
 
     def spec(self) -> JobSpec:
-        """The job, for another process too."""
-        if self._spec is None:
-            self._spec = self._make_spec()
+        """What another process needs to run the job."""
         return self._spec
 
-    def _make_spec(self) -> JobSpec:
-        raise NotImplementedError("a run without a spec must know how to make it")
+    def close(self) -> None:
+        """Let go of all that belongs to the run: it has ended."""
+        self._context = self._value = self._transport = self._task = None
+        self.control.close()
 
     def cancel(self) -> None:
         """Ask the tool to stop at its next cancellation point. From any thread."""
@@ -95,13 +114,13 @@ class ToolRun:
     def context(self) -> JobContext:
         """The job's context, made when it is first asked for."""
         if self._context is None:
-            spec = self.spec()
+            job = self._spec.job
             self._context = JobContext(
-                job_id=spec.job_id,
-                job_authorization=spec.authorization,
-                tool=spec.tool,
-                attempt=spec.attempt,
-                deadline=spec.deadline,
+                job_id=job.id,
+                job_authorization=self._spec.authorization,
+                tool=job.tool,
+                attempt=job.attempt,
+                deadline=job.deadline,
                 control=self.control,
             )
         return self._context
@@ -111,9 +130,10 @@ class ToolRun:
         token = running_job.set(self.context)
         try:
             args, kwargs = self._arguments()
-            value = self.tool.run(*args, **kwargs)
-            if inspect.iscoroutine(value):
-                value = asyncio.run(self._cancellable(value))
+            with self._observed():
+                value = self.tool.run(*args, **kwargs)
+                if inspect.iscoroutine(value):
+                    value = asyncio.run(self._cancellable(value))
             return self._encoded(value)
         except BaseException as error:  # noqa: BLE001 - nothing that a tool does may stop the server
             return self._outcome_of(error)
@@ -125,7 +145,8 @@ class ToolRun:
         token = running_job.set(self.context)
         try:
             args, kwargs = self._arguments()
-            value = await self.tool.run(*args, **kwargs)
+            with self._observed():
+                value = await self.tool.run(*args, **kwargs)
             if isinstance(value, BinaryResult):  # it may be a file that has to be read
                 return await asyncio.to_thread(self._encoded, value)
             return self._encoded(value)
@@ -139,6 +160,11 @@ class ToolRun:
             return self._outcome_of(error)
         finally:
             running_job.reset(token)
+
+    def _observed(self) -> AbstractContextManager[object]:
+        if not self._observers:
+            return _NOBODY
+        return _around(self._observers, self._spec.job)
 
     async def _cancellable(self, run: Coroutine[Any, Any, Any]) -> Any:
         task = asyncio.ensure_future(run)
@@ -162,11 +188,11 @@ class ToolRun:
 
     def _supply(self, kind: Injected) -> Any:
         if kind is Injected.REQUEST_MODEL:
-            return self.tool.decode(self.spec().request) if self._value is None else self._value
+            return self.tool.decode(self._spec.request) if self._value is None else self._value
         if kind is Injected.JOB_CONTEXT:
             return self.context()
         if kind is Injected.REQUEST_INFO:
-            info = self.spec().request_info
+            info = self._spec.job.request_info
             return RequestInfo(method="POST", url=self.tool.path) if info is None else info
         if self._transport is None:
             raise RuntimeError(
@@ -186,6 +212,38 @@ class ToolRun:
             _text_of(error),
             _traceback_of(error),
         )
+
+
+@contextlib.contextmanager
+def _around(observers: Sequence[Observer], job: Job) -> Iterator[None]:
+    """Enter the contexts of observers; what they raise is logged, what the tool raises passes through them."""
+    with contextlib.ExitStack() as stack:
+        for observer in observers:
+            stack.enter_context(_guarded(observer, job))
+        yield
+
+
+@contextlib.contextmanager
+def _guarded(observer: Observer, job: Job) -> Iterator[None]:
+    context: AbstractContextManager[object] = _NOBODY
+    try:
+        context = observer.around_run(job)
+        context.__enter__()
+    except Exception:
+        context = _NOBODY
+        logger.exception("job %s: %s.around_run failed", job.id, type(observer).__name__)
+    raised: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        raised = error
+        raise
+    finally:
+        try:
+            context.__exit__(*((None, None, None) if raised is None else (type(raised), raised, raised.__traceback__)))
+        except Exception as error:
+            if error is not raised:
+                logger.exception("job %s: %s.around_run failed", job.id, type(observer).__name__)
 
 
 def _text_of(error: BaseException) -> str:

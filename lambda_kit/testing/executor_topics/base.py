@@ -1,11 +1,13 @@
-"""What the promises of an executor have in common: its fixture, its capabilities, and a stage to show them on."""
+"""What the promises of an executor have in common: its fixture, its capabilities, and stages to show them on."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from lambda_kit.core.ports.executor import Executor
-from lambda_kit.testing.executor_jobs import Stage
+from lambda_kit.core.tools.tool import LambdaTool
+from lambda_kit.testing.executor_port import PortStage
+from lambda_kit.testing.executor_stage import Stage
 from lambda_kit.testing.executor_tools import AsyncVisitor, Visitor
 
 __all__ = ["ExecutorPromises"]
@@ -33,9 +35,13 @@ class ExecutorPromises:
         """An executor that was not started. Override it."""
         raise NotImplementedError(f"{type(self).__name__} must override the fixture 'executor'")
 
-    def stage(self, executor: Executor) -> Stage:
-        """The executor at work, while in its ``async with`` block."""
-        return Stage(executor, AsyncVisitor() if self.is_async else Visitor())
+    def stage(self, executor: Executor, **options: Any) -> Stage:
+        """The executor at work in a server, while in its ``async with`` block. Options are those of `Stage`."""
+        return Stage(executor, self._tool(), **options)
+
+    def port(self, executor: Executor) -> PortStage:
+        """The executor at work alone, while in its ``async with`` block."""
+        return PortStage(executor, self._tool())
 
     @property
     def some(self) -> int:
@@ -52,3 +58,6 @@ class ExecutorPromises:
         """For tests with one job beside another."""
         if self.capacity == 1:
             pytest.skip("this executor runs one job at once")
+
+    def _tool(self) -> LambdaTool:
+        return AsyncVisitor() if self.is_async else Visitor()

@@ -9,7 +9,8 @@ import pytest
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.job import Failure, FailureKind
 from lambda_kit.core.ports.executor import Executor
-from lambda_kit.testing.executor_jobs import Stage
+from lambda_kit.testing.executor_jobs import until
+from lambda_kit.testing.executor_stage import Stage
 from lambda_kit.testing.executor_tools import BrokenVisitor
 from lambda_kit.testing.executor_topics.base import ExecutorPromises
 
@@ -34,9 +35,9 @@ class WorkerPromises(ExecutorPromises):
             for n in range(2):
                 for job in [await stage.submit(f"job-{n}-{m}") for m in range(self.some)]:
                     await job.has_come()
-                    assert job.hellos[0].setups == (0 if executor.runs_in_server else 1)  # there the server does it
+                    assert job.hellos[0].setups == 1
                     job.let_go()
-                assert await executor.drain(20)
+                    await job.end()
 
     async def test_a_setup_that_fails_stops_the_start(self, executor: Executor) -> None:
         _skip_unless_elsewhere(executor)
@@ -54,14 +55,13 @@ class WorkerPromises(ExecutorPromises):
             others = await stage.running(self.some - 1)
             doomed = stage.job("doomed", exits=True)
             doomed.let_go()
-            await stage.hand_over(doomed)
+            await stage.hand_in(doomed)
             outcome = await doomed.end()
             assert isinstance(outcome, Failure)
             assert outcome.kind is FailureKind.WORKER_LOST
             assert outcome.message
-            await stage.until_room()
             await stage.runs_another()
-            assert executor.stats().worker_losses_total == 1
+            await until(lambda: executor.stats().worker_losses_total == 1)
             for job in others:
                 assert not job.is_gone.is_set()
                 job.let_go()
@@ -72,8 +72,9 @@ class WorkerPromises(ExecutorPromises):
         async with self.stage(executor) as stage:
             for n in range(self.some + 1):
                 job = await stage.submit(f"job-{n}", authorization="Bearer \udcff")  # a lone surrogate has no bytes
-                assert isinstance(await job.end(), Failure)
-                await stage.until_room()
+                outcome = await job.end()
+                assert isinstance(outcome, Failure)
+                assert outcome.kind is FailureKind.WORKER_LOST
             for another in await stage.running(self.some):
                 another.let_go()
                 assert await another.end() == another.result

@@ -13,7 +13,8 @@ from lambda_kit.adapters.executors.process.main_guard import refuse_unguarded_ma
 from lambda_kit.adapters.executors.process.worker_call import Call
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.job import Outcome
-from lambda_kit.core.ports.executor import ExecutorStats, JobHost, Run
+from lambda_kit.core.ports.executor import ExecutorHost, ExecutorStats, Run
+from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.runtime.threads import DaemonPool
 from lambda_kit.core.tools.tool import BoundTool, LambdaTool
 
@@ -78,8 +79,8 @@ class ProcessExecutor(LocalExecutor):
         self._memory_limit_bytes = memory_limit_bytes
         self._max_jobs_per_worker = max_jobs_per_worker
         self._slots: list[WorkerSlot] = []
-        self._calls: dict[str, Call] = {}
-        self._waiting: deque[Call] = deque()  # their worker died while they were being claimed
+        self._calls: dict[Run, Call] = {}
+        self._waiting: deque[Call] = deque()  # their worker process died while they were being claimed
         self._losses_total = 0
         self._has_ready_hooks = False
         self._last_readiness: str | None = None
@@ -89,7 +90,7 @@ class ProcessExecutor(LocalExecutor):
     def check(self, tool: BoundTool) -> None:
         check_for_process(tool)
 
-    async def start(self, host: JobHost) -> None:
+    async def start(self, host: ExecutorHost) -> None:
         await super().start(host)
         if not host.tools:
             return
@@ -107,6 +108,7 @@ class ProcessExecutor(LocalExecutor):
             log_level=logging.root.getEffectiveLevel(),
             memory_limit_bytes=self._memory_limit_bytes,
             max_jobs=self._max_jobs_per_worker,
+            observers=[_pickled(observer) for observer in host.observers],
         )
         links = self._links = WorkerLinks()
         try:
@@ -128,8 +130,9 @@ class ProcessExecutor(LocalExecutor):
             await self.stop()
             raise
 
-    def has_room(self) -> bool:
-        return len(self._tasks) < sum(slot.has_place for slot in self._slots)
+    @property
+    def capacity(self) -> int | None:
+        return sum(slot.has_place for slot in self._slots) if self._slots else self._max_concurrency
 
     async def stop(self) -> None:
         for slot in self._slots:
@@ -162,13 +165,11 @@ class ProcessExecutor(LocalExecutor):
 
     def stats(self) -> ExecutorStats:
         return ExecutorStats(
-            running=len(self._tasks), capacity=self._max_concurrency, worker_losses_total=self._losses_total
+            running=len(self._runs), capacity=self._max_concurrency, worker_losses_total=self._losses_total
         )
 
     async def _invoke(self, run: Run) -> Outcome:
-        if not self._is_wanted(run):
-            return None
-        call = self._calls[run.job_id] = Call(run)
+        call = self._calls[run] = Call(run)
         slot = next((slot for slot in self._slots if slot.is_free), None)
         if slot is None:
             self._waiting.append(call)
@@ -178,19 +179,18 @@ class ProcessExecutor(LocalExecutor):
         try:
             return await call.outcome
         finally:
-            if self._calls.get(run.job_id) is call:
-                del self._calls[run.job_id], self._runs[run.job_id]
+            del self._calls[run]
 
-    def _interrupt(self, run: Run, task: asyncio.Task[None]) -> None:
-        call = self._calls[run.job_id]
+    def _interrupt(self, run: Run) -> None:
+        call = self._calls[run]
         call.is_unwanted = True
         if call.slot is not None:
             call.slot.interrupt(call)
         else:
             call.end(None)
 
-    def _end_by_force(self, run: Run, task: asyncio.Task[None]) -> None:
-        call = self._calls[run.job_id]
+    def _end_by_force(self, run: Run) -> None:
+        call = self._calls[run]
         if call.slot is not None:
             call.slot.kill(call)
         call.end(None)
@@ -201,7 +201,7 @@ class ProcessExecutor(LocalExecutor):
             if not call.outcome.done():
                 slot.run(call)
         if slot.is_free and self._host is not None:
-            self._host.has_room()
+            self._host.capacity_changed()
 
     def _end_those_without_a_worker(self) -> None:
         """Let no more jobs wait than workers are being started: the start of the others' has failed."""
@@ -213,6 +213,17 @@ class ProcessExecutor(LocalExecutor):
 
     def _count_loss(self) -> None:
         self._losses_total += 1
+
+
+def _pickled(observer: JobObserver) -> bytes:
+    try:
+        return pickle.dumps(observer)
+    except Exception as error:
+        name = type(observer).__name__
+        raise ConfigurationError(
+            f"{name}.around_run is called in worker processes, and {name} can't be sent there: {error}: leave out what "
+            "can't be pickled, or make that when it is first needed"
+        ) from error
 
 
 def _cpu_count() -> int:

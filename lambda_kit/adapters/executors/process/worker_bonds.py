@@ -1,12 +1,13 @@
 """What ties a worker process to the life of its server, and what does not."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 from typing import Any
 
-__all__ = ["detach", "kill_group"]
+__all__ = ["detach", "kill", "kill_group"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -31,8 +32,16 @@ def detach(server_pid: int) -> None:
             os._exit(0)
 
 
-def kill_group(pid: int) -> None:
+def kill(pid: int) -> None:
     """End a worker and what its tools have started, at once. The worker must not have been waited for."""
+    kill_group(pid)
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)  # it may not have a group of its own yet
+
+
+def kill_group(pid: int) -> None:
+    """End the processes of a worker's group, at once."""
     try:
         if hasattr(os, "killpg"):
             os.killpg(pid, signal.SIGKILL)

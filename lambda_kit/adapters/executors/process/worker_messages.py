@@ -100,6 +100,8 @@ class Plan(_Message):
     log_level: int
     memory_limit_bytes: int | None
     max_jobs: int | None
+    observers: list[bytes] = []
+    """Pickled `JobObserver`s, of which `around_run` is called."""
 
 
 class RunJob(_Message):

@@ -1,135 +1,92 @@
 """A worker process as the server sees it: how it is started, killed, and how it ended."""
 
 import asyncio
-import contextlib
 import multiprocessing
 import os
 import signal
-import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lambda_kit.adapters.executors.process.worker_bonds import kill_group
+from lambda_kit.adapters.executors.process.worker_bonds import kill, kill_group
 from lambda_kit.adapters.executors.process.worker_links import Link
+from lambda_kit.core.runtime.threads import DaemonPool
 
-if TYPE_CHECKING:
-    from pebble import ProcessPool
-
-__all__ = ["LiveWorker", "OneWorkerPool", "ended_event", "first_of", "how_it_ended"]
+__all__ = ["LiveWorker", "WorkerProcess", "how_it_ended"]
 
 _SECONDS_TO_END = 2.0
 
 
-class OneWorkerPool:
-    """A `pebble.ProcessPool` of one process, in which each worker is one task that lasts for the worker's life.
+class WorkerProcess:
+    """A process of its own, from its start to its end.
 
-    pebble starts the process, notices its end, and starts the next one. A pool for each worker, since the processes of
-    one pool share a pipe and its lock: one that is killed while it has the lock holds up the others for a minute, and
-    then breaks the pool. Jobs do not go through that pipe at all, so that in the middle of a job nothing is shared.
+    One thread starts it and then waits for its end. A wait is all that notices the death of a process on every system:
+    what it inherits to its children, such as a pipe, stays open when it dies. And the thread must last as long as the
+    process, since the kernel ends a worker with the thread that has started it (`worker_bonds.detach`).
+
     The start method is ``spawn``: a fork of a server with threads may hang, and with ``forkserver`` a worker would not
     be a child of the server, and not die with it.
 
-    All methods block: call them on a thread, `schedule` on one that lasts (`worker_bonds.detach`: the kernel ends a
-    worker with the thread that has started it).
+    Args:
+        threads: Has that thread.
+        target: What runs in the process.
+        args: Its arguments.
     """
 
-    def __init__(self) -> None:
-        self._pool: ProcessPool | None = None
-        self._is_over = False
-        self._changing = threading.Lock()
+    def __init__(self, threads: DaemonPool[Any], target: Callable[..., None], *args: Any) -> None:
+        self._process = multiprocessing.get_context("spawn").Process(target=target, args=args, name="lambda_kit-worker")
+        self._pid: int | None = None
+        self._is_unwanted = False
+        self._has_ended = False
+        self.ended: asyncio.Future[int | None] = threads.call(self._live)
+        """Done when it has ended: the exit code, None if it can't be known, or why it could not be started."""
 
-    def schedule(self, function: Callable[..., None], *args: Any) -> "Future[None]":
-        """Start a worker: the future is done when it has ended, except by exit code 0 in the midst of it.
+    def kill(self) -> None:
+        """End it at once, with what it has started. No effect if it has ended."""
+        self._is_unwanted = True  # first: the thread looks at this after it has the id
+        # An ended process keeps its id until its exit code is asked for, which is on the thread, just before
+        # `_has_ended`: the id would have to be given to a new process in that instant to hit somebody else.
+        if self._pid is not None and not self._has_ended:
+            kill(self._pid)
 
-        Raises:
-            RuntimeError: if the pool is over.
-        """
-        with self._changing:
-            try:
-                return self._made().schedule(function, args=args)
-            except RuntimeError:
-                if self._is_over:
-                    raise
-                self._discard()  # the last worker broke it
-                return self._made().schedule(function, args=args)
+    async def ended_or(self, other: "asyncio.Future[Any]") -> None:
+        """Wait until it has ended, or the other is done."""
+        either: set[asyncio.Future[Any]] = {self.ended, other}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
-    def renew(self) -> None:
-        """End its process and threads: the next worker gets new ones."""
-        with self._changing:
-            self._discard()
+    async def exit_code(self) -> int | None:
+        """Wait until it has ended, as it is about to, or end it; then end what it has left. None: it can't be known."""
+        for _ in range(2):
+            await asyncio.wait({self.ended}, timeout=_SECONDS_TO_END)
+            if self.ended.done():
+                break
+            self.kill()
+        if self._pid is not None and hasattr(os, "killpg"):
+            kill_group(self._pid)  # of what its tools have started; the number is theirs as long as they are
+        return self.ended.result() if self.ended.done() and self.ended.exception() is None else None
 
-    def no_more(self) -> None:
-        """Start no other process from now on. Does not block."""
-        self._is_over = True
-        pool = self._pool
-        if pool is not None:
-            pool.stop()  # type: ignore[no-untyped-call]
-
-    def close(self) -> None:
-        """End its process and threads for good."""
-        self.no_more()
-        self.renew()
-
-    def _discard(self) -> None:
-        if self._pool is not None:
-            self._pool.stop()  # type: ignore[no-untyped-call]
-            self._pool.join()
-            self._pool = None
-
-    def _made(self) -> "ProcessPool":
-        if self._is_over:
-            raise RuntimeError("the executor is stopping")
-        if self._pool is None:
-            from pebble import ProcessPool  # noqa: PLC0415 - services without such tools need not wait for it
-
-            self._pool = ProcessPool(max_workers=1, max_tasks=1, context=multiprocessing.get_context("spawn"))
-        return self._pool
-
-
-def _child_process(pid: int) -> BaseProcess | None:
-    """The child of this process with that id, if it has not ended."""
-    return next((child for child in multiprocessing.active_children() if child.pid == pid), None)
-
-
-def _kill(process: BaseProcess) -> None:
-    """End a process and what it has started, at once, unless it has ended."""
-    # While the exit code is not asked for, an ended process keeps its id. pebble's thread may ask for it between the
-    # two lines: then the id would have to be given to a new process group in the same instant to hit somebody else.
-    # A handle of the process (pidfd) would exclude that, but can't signal a group before Linux 6.9.
-    if process.exitcode is None and process.pid is not None:
-        kill_group(process.pid)
-
-
-def ended_event(task: "Future[None]") -> asyncio.Event:
-    """An event on this loop that is set when the task of a pool is done."""
-    event = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def tell(_: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(event.set)
-
-    task.add_done_callback(tell)
-    return event
-
-
-async def first_of(future: "asyncio.Future[Any]", task: "asyncio.Future[Any]") -> None:
-    """Wait until one of them is done; the second is ended."""
-    try:
-        await asyncio.wait({future, task}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
+    def _live(self) -> int | None:
+        self._process.start()
+        self._pid = self._process.pid
+        if self._is_unwanted:
+            self.kill()
+        self._process.join()
+        self._has_ended = True
+        for _ in range(1000):
+            exit_code = self._process.exitcode
+            if exit_code is not None:
+                self._process.close()
+                return exit_code
+            time.sleep(0.001)  # the start of another process asked for it just now, on another thread
+        return None
 
 
 class LiveWorker:
     """A worker that has connected, until it has ended."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, process: WorkerProcess) -> None:
         self.link = link
-        self.process = _child_process(link.pid)
+        self.process = process
         self.up_since: float | None = None
         """When its tools were set up, as the event loop's clock said."""
         self.setup_error: str | None = None
@@ -150,21 +107,7 @@ class LiveWorker:
     def kill(self) -> None:
         """End it at once, with what its tools have started."""
         self.is_leaving = True
-        if self.process is not None:
-            _kill(self.process)
-
-    def exit_code(self) -> int | None:
-        """Wait until it has ended, as it is about to, or end it. None: it can't be known. Blocks."""
-        if self.process is None:
-            return None
-        self.process.join(_SECONDS_TO_END)
-        if self.process.exitcode is None:
-            _kill(self.process)
-            self.process.join(_SECONDS_TO_END)
-        if hasattr(os, "killpg"):
-            # what its tools have started and left: the number is theirs as long as they are
-            kill_group(self.link.pid)
-        return self.process.exitcode
+        self.process.kill()
 
 
 def how_it_ended(exit_code: int | None) -> str:

@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import threading
+from collections.abc import Sequence
 
 from lambda_kit.adapters.executors.process.worker_bonds import detach
 from lambda_kit.adapters.executors.process.worker_link import Address, ServerLink
@@ -27,6 +28,7 @@ from lambda_kit.adapters.executors.process.worker_messages import (
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Failure, FailureKind, Outcome
+from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.runtime.threads import DaemonPool
 from lambda_kit.core.tools.lifecycle import ToolLifecycle
 from lambda_kit.core.tools.results import encodable
@@ -63,11 +65,18 @@ class _WorkerRun(ToolRun):
 
     __slots__ = ("_memory_limit_bytes",)
 
-    def __init__(self, tool: BoundTool, spec: JobSpec, link: ServerLink, memory_limit_bytes: int | None) -> None:
+    def __init__(
+        self,
+        tool: BoundTool,
+        spec: JobSpec,
+        link: ServerLink,
+        memory_limit_bytes: int | None,
+        observers: Sequence[JobObserver],
+    ) -> None:
         def emit(event: NewEvent) -> None:
-            link.send(Reported(spec.job_id, event))
+            link.send(Reported(spec.job.id, event))
 
-        super().__init__(tool, spec, emit)
+        super().__init__(tool, spec, emit, observers=observers)
         self._memory_limit_bytes = memory_limit_bytes
 
     def _outcome_of(self, error: BaseException) -> Outcome:
@@ -86,6 +95,7 @@ class _Worker:
         self._link = link
         self._plan = plan
         self._tools: dict[str, BoundTool] = {}
+        self._observers: list[JobObserver] = []
         self._lifecycle = ToolLifecycle(())
         self._loop = asyncio.get_running_loop()
         self._threads: DaemonPool[Outcome] = DaemonPool("lambda_kit-job")
@@ -126,6 +136,12 @@ class _Worker:
                 raise ConfigurationError(
                     f"tool '{name}': it can't be loaded in a worker process: {type(error).__name__}: {error}"
                 ) from error
+        try:
+            self._observers = [pickle.loads(pickled) for pickled in self._plan.observers]  # noqa: S301 - the same
+        except Exception as error:
+            raise ConfigurationError(
+                f"an observer can't be loaded in a worker process: {type(error).__name__}: {error}"
+            ) from error
         limit_bytes = self._plan.memory_limit_bytes
         if limit_bytes is not None:
             await self._threads.call(lambda: None)  # a thread for the jobs, while it is sure that there is room for it
@@ -151,7 +167,8 @@ class _Worker:
     def _take(self, message: object) -> None:
         if isinstance(message, RunJob):
             spec = message.spec
-            run = _WorkerRun(self._tools[spec.tool], spec, self._link, self._plan.memory_limit_bytes)
+            tool, limit_bytes = self._tools[spec.job.tool], self._plan.memory_limit_bytes
+            run = _WorkerRun(tool, spec, self._link, limit_bytes, self._observers)
             self._run = run  # from here on it can be cancelled
             self._loop.call_soon_threadsafe(self._spawn, run)
         elif isinstance(message, Cancel):

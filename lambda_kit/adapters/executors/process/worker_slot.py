@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
 from os import getpid
 from typing import Any
 
@@ -25,13 +24,7 @@ from lambda_kit.adapters.executors.process.worker_messages import (
     SetUp,
     ToServer,
 )
-from lambda_kit.adapters.executors.process.worker_pool import (
-    LiveWorker,
-    OneWorkerPool,
-    ended_event,
-    first_of,
-    how_it_ended,
-)
+from lambda_kit.adapters.executors.process.worker_pool import LiveWorker, WorkerProcess, how_it_ended
 from lambda_kit.adapters.executors.process.worker_process import serve
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.runtime.threads import DaemonPool
@@ -86,7 +79,6 @@ class WorkerSlot:
         self._on_lost = on_lost
         self._on_no_start = on_no_start
         self._backoff = Backoff()
-        self._pool = OneWorkerPool()
         self._worker: LiveWorker | None = None
         self._call: Call | None = None
         self._readiness: asyncio.Future[str | None] | None = None
@@ -134,12 +126,12 @@ class WorkerSlot:
     def interrupt(self, call: Call) -> None:
         """Ask a job to stop."""
         if self._worker is not None and self._call is call:
-            self._worker.link.send(Cancel(call.run.job_id))
+            self._worker.link.send(Cancel(call.run.job.id))
 
     def kill(self, call: Call) -> None:
         """End a job with its worker."""
         if self._worker is not None and self._call is call:
-            self._end_by_force()
+            self._worker.kill()
 
     async def why_not_ready(self) -> str | None:
         """Which tool is not ready, as the worker, which is free, says."""
@@ -162,13 +154,12 @@ class WorkerSlot:
                 self._worker.link.send(Exit())
                 await asyncio.wait({self._task}, timeout=_SECONDS_TO_TEAR_DOWN)
             if self._worker is not None:
-                self._end_by_force()
+                self._worker.kill()
                 await asyncio.wait({self._task}, timeout=_SECONDS_TO_EXIT)
             self._task.cancel()
             await asyncio.wait({self._task})
         if self._first is not None:
             self._first.cancel()
-        await self._threads.call(self._pool.close)
         self._task = self._first = None
 
     # --- the life of the workers ---
@@ -193,36 +184,40 @@ class WorkerSlot:
     async def _live(self) -> float:
         """The life of one worker. Returns for how many seconds to wait before the next one is started."""
         token, linked = self._links.expect()
+        process: WorkerProcess | None = None
         try:
-            task = await self._threads.call(lambda: self._pool.schedule(serve, self._links.address, token, getpid()))
-            ended = ended_event(task)
-            await first_of(linked, asyncio.ensure_future(ended.wait()))
+            process = WorkerProcess(self._threads, serve, self._links.address, token, getpid())
+            await process.ended_or(linked)
             if not linked.done():
-                await self._threads.call(self._pool.renew)
+                process.ended.result()  # raises what the start has raised
                 is_first = self._first is not None and not self._first.done()
                 raise ConfigurationError(_NOT_STARTED + (_FREQUENT_REASON if is_first else ""))
-            self._worker = worker = LiveWorker(linked.result())
+            self._worker = worker = LiveWorker(linked.result(), process)
         finally:
-            if self._worker is None and linked.done():  # just now, while this was given up
-                linked.result().close()
+            if self._worker is None:  # there is none, or its start was given up
+                if linked.done():
+                    linked.result().close()
+                if process is not None:
+                    process.kill()
+                    await process.exit_code()
             self._links.forget(token)
         try:
             worker.link.send(self._plan)
-            await self._accompany(worker, ended)
+            await self._accompany(worker)
         finally:
             self._worker = None
             try:
-                pause_seconds = await self._bury(worker, task)
-            finally:  # not before: its end would be cut short, maybe while it holds a lock of its pool
+                pause_seconds = await self._bury(worker)
+            finally:  # not before: it would cut its end short
                 worker.link.close()
         if worker.setup_error is not None:
             raise ConfigurationError(f"{worker.setup_error} (in a worker process)")
         return pause_seconds
 
-    async def _accompany(self, worker: LiveWorker, ended: asyncio.Event) -> None:
+    async def _accompany(self, worker: LiveWorker) -> None:
         listening = asyncio.ensure_future(self._listen(worker))
         try:
-            await first_of(listening, asyncio.ensure_future(ended.wait()))
+            await worker.process.ended_or(listening)
             await asyncio.wait({listening}, timeout=_SECONDS_FOR_LAST_WORDS)  # what it has sent is on its way
         finally:
             listening.cancel()
@@ -238,7 +233,7 @@ class WorkerSlot:
     def _take(self, worker: LiveWorker, message: ToServer) -> None:
         call = self._call
         if isinstance(message, Reported):
-            if call is not None and call.run.job_id == message.job_id:
+            if call is not None and call.run.job.id == message.job_id:
                 call.run.emit(message.event)
         elif isinstance(message, Logged):
             handle_logged(message)
@@ -274,35 +269,21 @@ class WorkerSlot:
             self._readiness.set_result(reason)
         self._readiness = None
 
-    def _end_by_force(self) -> None:
-        if self._is_stopping:
-            self._pool.no_more()
-        if self._worker is not None:
-            self._worker.kill()
-
-    async def _bury(self, worker: LiveWorker, task: "Future[None]") -> float:
+    async def _bury(self, worker: LiveWorker) -> float:
         """Make sure that a worker has ended, and say what became of its job. Returns the pause, in seconds."""
         was_wanted = worker.has_set_up and not worker.is_leaving
         pause_seconds = self._backoff.after_death(worker) if was_wanted else 0.0
         if worker.deadline is not None:
             worker.deadline.cancel()
-        if self._is_stopping:
-            self._pool.no_more()
-        exit_code = await self._threads.call(worker.exit_code)
-        how = how_it_ended(exit_code)
+        how = how_it_ended(await worker.process.exit_code())
         if was_wanted:
             self._on_lost()
             text = "executor '%s': its worker process %d %s; starting another in %.2g s"
             logger.warning(text, self._name, worker.link.pid, how, pause_seconds)
         elif not worker.has_set_up and worker.setup_error is None:
-            error = task.exception() if task.done() and not task.cancelled() else None
-            worker.setup_error = f"it {how} while its tools were being set up{f': {error!r}' if error else ''}"
+            worker.setup_error = f"it {how} while its tools were being set up"
         self._answer("a worker process has just ended" if was_wanted else None)
         call, self._call = self._call, None
         if call is not None:
             call.lose(f"the process that ran the job {how}")
-        if worker.has_set_up and not worker.has_said_bye:
-            task.cancel()  # else it may last for ever: pebble takes no notice of an exit code of 0
-        elif exit_code != 0:  # its task may have ended, and pebble takes the death of an idle process for the pool's
-            await self._threads.call(self._pool.renew)
         return pause_seconds

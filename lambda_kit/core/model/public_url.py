@@ -5,11 +5,11 @@ looks like a scheme, a host and a path is taken; anything else counts as not sai
 """
 
 import re
-
-from lambda_kit.adapters.http.headers import RawHeaders, header, header_values
+from collections.abc import Iterable
 
 __all__ = ["parse_forwarded", "public_prefix"]
 
+_OWS = " \t"
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SCHEME = re.compile(r"https?", re.IGNORECASE)
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&()*+=:@%-]++)++/?")
@@ -43,7 +43,7 @@ def parse_forwarded(values: list[str]) -> dict[str, str]:
     return {}
 
 
-def public_prefix(raw: RawHeaders, scheme: str, host: str, root_path: str = "") -> str:
+def public_prefix(raw: Iterable[tuple[bytes, bytes]], scheme: str, host: str, root_path: str = "") -> str:
     """What to put before a path of this service to get the URL that the client can use.
 
     Scheme and host come from `Forwarded`, else from `X-Forwarded-Proto` and `X-Forwarded-Host`, else from the
@@ -61,7 +61,7 @@ def public_prefix(raw: RawHeaders, scheme: str, host: str, root_path: str = "") 
         For example ``https://api.example.com/tools``: without a slash at its end.
     """
     headers = list(raw)
-    forwarded = parse_forwarded(header_values(headers, b"forwarded"))
+    forwarded = parse_forwarded(_values(headers, b"forwarded"))
     proto = _first(_SCHEME, forwarded.get("proto"), _listed(headers, b"x-forwarded-proto"), scheme, "http")
     authority = _first(_HOST, forwarded.get("host"), _listed(headers, b"x-forwarded-host"), host)
     prefix = _listed(headers, b"x-forwarded-prefix")
@@ -69,10 +69,14 @@ def public_prefix(raw: RawHeaders, scheme: str, host: str, root_path: str = "") 
     return (f"{proto.lower()}://{authority}" if authority else "") + path.rstrip("/")
 
 
-def _listed(raw: RawHeaders, name: bytes) -> str | None:
+def _values(raw: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    return [value.decode("latin-1").strip(_OWS) for key, value in raw if key == name]
+
+
+def _listed(raw: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     """The first of the values that proxies appended to an `X-Forwarded-*` header."""
-    value = header(raw, name)
-    return None if value is None else value.partition(",")[0].strip(" \t")
+    values = _values(raw, name)
+    return ", ".join(values).partition(",")[0].strip(_OWS) if values else None
 
 
 def _first(pattern: re.Pattern[str], *candidates: str | None) -> str:

@@ -1,0 +1,25 @@
+"""`HttpSettings`: what can be set of the HTTP side."""
+
+from dataclasses import dataclass
+
+__all__ = ["HttpSettings"]
+
+
+@dataclass(kw_only=True, slots=True)
+class HttpSettings:
+    """What can be set of the HTTP side. It is read at each request: the command line may come after the app is made."""
+
+    max_body_bytes: int = 64 * 1024 * 1024
+    """Larger bodies are refused with 413, without reading them to the end."""
+
+    try_later_body: bool = False
+    """Whether "try later" is always a 202 with a body, and not only where the client prefers that."""
+
+    job_list: bool = False
+    """Whether ``GET /jobs`` is served. Who knows a job's id can read its result."""
+
+    heartbeat_seconds: float = 15.0
+    """After so long without an event, an event stream sends a comment that keeps proxies awake."""
+
+    debug: bool = False
+    """Whether clients are shown tracebacks."""

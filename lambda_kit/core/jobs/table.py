@@ -1,0 +1,133 @@
+"""The jobs that this process has, each with all that belongs to it, from its reservation until it has ended here."""
+
+import asyncio
+import contextvars
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lambda_kit.core.jobs.fair_queue import Lane
+    from lambda_kit.core.jobs.running_job import RunningJob
+    from lambda_kit.core.jobs.scheduler import Permit
+
+__all__ = ["JobTable", "LocalJob", "State"]
+
+_MOST_KEPT_IN_DOUBT = 1000
+"""For how many jobs in doubt the decoded requests, and the authorizations, are kept."""
+
+
+class State(Enum):
+    """Where a job of this process is."""
+
+    RESERVED = "reserved"
+    """It is being created in the store."""
+    QUEUED = "queued"
+    """It waits for its turn."""
+    RUNNING = "running"
+    """It has a permit: it is being claimed, run, or its end is being written."""
+    ELSEWHERE = "elsewhere"
+    """It was handed off: another process runs it."""
+    IN_DOUBT = "in doubt"
+    """The store was away when it was created: it may be there or not."""
+
+
+class LocalJob:
+    """A job of this process, and what is known of it that is never stored."""
+
+    __slots__ = (
+        "authorization", "context", "id", "is_left", "is_unwanted", "lane", "made", "permit", "run", "state",
+        "transport", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        job_id: str,
+        lane: "Lane",
+        state: State,
+        *,
+        value: Any = None,
+        authorization: str | None = None,
+        transport: Any = None,
+    ) -> None:
+        self.id = job_id
+        self.lane = lane
+        self.state = state
+        self.value = value
+        """The decoded request. None: decode it from the stored bytes."""
+        self.authorization = authorization
+        self.transport = transport
+        """The `litestar.Request`, for tools that want it."""
+        self.is_unwanted = False
+        """Whether its end was asked for before its tool was called."""
+        self.is_left = False
+        """Whether, if its tool was not called yet, another process is to run it: this one stops."""
+        self.context: contextvars.Context | None = None
+        """The context variables of its submitter, while it is queued."""
+        self.permit: Permit | None = None
+        self.run: RunningJob | None = None
+        """Its run, while its lease is held."""
+        self.made: asyncio.Future[None] | None = None
+        """For those who wait until it is no longer `RESERVED`."""
+
+    def moved(self, state: State) -> None:
+        """Note where it is now."""
+        self.state = state
+        if self.made is not None and not self.made.done():
+            self.made.set_result(None)
+
+    async def until_made(self) -> None:
+        """Wait until it is no longer `RESERVED`."""
+        while self.state is State.RESERVED:
+            if self.made is None or self.made.done():
+                self.made = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self.made])
+
+
+class JobTable:
+    """The jobs of this process by id. For the event loop's thread only."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, LocalJob] = {}
+        self._in_doubt = 0
+
+    def __len__(self) -> int:
+        """How many jobs are unfinished here, without those in doubt."""
+        return len(self._jobs) - self._in_doubt
+
+    def __iter__(self) -> Iterator[LocalJob]:
+        return iter(list(self._jobs.values()))
+
+    def get(self, job_id: str) -> LocalJob | None:
+        """The job of that id. None: this process does not have it."""
+        return self._jobs.get(job_id)
+
+    def add(self, job: LocalJob) -> None:
+        """Have a job here. One of the same id that was in doubt is replaced."""
+        other = self._jobs.get(job.id)
+        if other is not None and other.state is State.IN_DOUBT:
+            self._in_doubt -= 1
+        self._jobs[job.id] = job
+
+    def remove(self, job: LocalJob) -> bool:
+        """A job has left, with all that belongs to it. False: it was not here (any more)."""
+        is_here = self._jobs.get(job.id) is job
+        if is_here:
+            del self._jobs[job.id]
+            if job.state is State.IN_DOUBT:
+                self._in_doubt -= 1
+        job.moved(State.ELSEWHERE)
+        job.value = job.authorization = job.transport = job.context = job.run = None
+        return is_here
+
+    def doubt(self, job: LocalJob) -> None:
+        """Keep a job of which it is not known whether it was created."""
+        self._in_doubt += 1
+        job.moved(State.IN_DOUBT)
+        if self._in_doubt > _MOST_KEPT_IN_DOUBT:
+            job.value = job.authorization = job.transport = None
+
+    def resume(self, job: LocalJob) -> None:
+        """A job that was in doubt is there."""
+        self._in_doubt -= 1
+        job.moved(State.QUEUED)

@@ -1,0 +1,96 @@
+"""The end of a process: its jobs end, are left to other processes, or are cancelled."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.jobs.table import LocalJob, State
+
+if TYPE_CHECKING:
+    from lambda_kit.core.jobs.engine import JobEngine
+
+__all__ = ["WindingDown"]
+
+logger = logging.getLogger("lambda_kit.service")
+
+
+class WindingDown:
+    """Waits until the jobs of a process have ended, and ends those that take too long.
+
+    Where the store outlives this process, others can run the jobs that have not begun, and those that may be begun
+    again: these are left to them. So none is begun that would probably not end in time. All others are cancelled.
+
+    Args:
+        engine: Whose jobs they are.
+    """
+
+    def __init__(self, engine: "JobEngine") -> None:
+        self._engine = engine
+
+    async def run(self, deadline: float) -> None:
+        """Wait until the jobs here have ended, or see to their end.
+
+        Args:
+            deadline: When the time is over, by `time.monotonic`.
+        """
+        engine, scheduler = self._engine, self._engine.scheduler
+        if engine.store.is_durable:
+            scheduler.leave(partial(self._takes_too_long, deadline), self._is_left)
+        if await scheduler.drain(max(0.0, deadline - time.monotonic())):
+            return
+        scheduler.close()
+        waiting = scheduler.waiting()
+        running = [job for job in engine.table if job.state is State.RUNNING]
+        unwanted = [*waiting, *running]
+        if engine.store.is_durable:
+            left = [job for job in running if self._is_left_to_others(job)]
+            unwanted = [job for job in running if job not in left]
+            if left or waiting:
+                count = len(left) + len(waiting)
+                logger.warning("%d jobs did not end in time and are left to other processes", count)
+            for job in left:
+                engine.runner.canceller.begin(job)
+            for job in waiting:
+                scheduler.remove(job)
+                self._is_left(job)
+        if unwanted:
+            await self._cancel(unwanted)
+        await scheduler.drain(engine.settings.cancel_seconds + 1.0)
+
+    def _takes_too_long(self, deadline: float, tool: str) -> bool:
+        """Whether a job of a tool is better not begun now: it may be begun once, and others took too long for that."""
+        seconds = self._engine.statistics.mean_seconds(tool)
+        is_once = self._engine.tools[tool].options.max_attempts == 1
+        return is_once and seconds is not None and time.monotonic() + seconds > deadline
+
+    def _is_left_to_others(self, job: LocalJob) -> bool:
+        """Whether a job that has a permit may be begun again; it is then, unless it ends by itself."""
+        if job.run is None:  # it was not begun
+            job.is_left = True
+            return True
+        job.run.is_left_to_others = job.run.job.attempt < job.run.job.max_attempts
+        return job.run.is_left_to_others
+
+    def _is_left(self, job: LocalJob) -> None:
+        """A job does not end here: tell who waits for it to come back later."""
+        self._engine.table.remove(job)
+        self._engine.waiters.expire(job.id)
+
+    async def _cancel(self, jobs: Iterable[LocalJob]) -> None:
+        jobs = list(jobs)
+        logger.warning("%d jobs did not end in time and are cancelled", len(jobs))
+        await asyncio.gather(*map(self._cancel_one, jobs))
+
+    async def _cancel_one(self, job: LocalJob) -> None:
+        engine = self._engine
+        try:
+            record = await engine.store.request_cancel(job.id)
+        except UnavailableError as error:  # its lease runs out, and whoever opens the store next ends it
+            logger.warning("job %s could not be cancelled: the store is away (%s)", job.id, error)
+            record = None
+        if record is None or not record.status.is_final:
+            engine.runner.canceller.begin(job)
