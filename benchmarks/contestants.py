@@ -21,6 +21,7 @@ __all__ = [
     "ORIGINAL_QUIET",
     "OURS",
     "OURS_CONTROL",
+    "OURS_GROWTH",
     "OURS_PROCESS",
     "OURS_STORES",
     "POOL",
@@ -114,6 +115,8 @@ CONTESTANTS = (ORIGINAL, ORIGINAL_QUIET, OURS, BARE, ASGI, POOL)
 
 OURS_CONTROL = replace(OURS, module="benchmarks.services.ours_control")
 """Ours again, with the tools for what no other contestant can do: limits, cancels, events, a drain."""
+OURS_GROWTH = replace(OURS, module="benchmarks.services.ours_growth")
+"""And with `--kept` and `--tools`: how many jobs are kept, and how many tools it has."""
 OURS_PROCESS = replace(OURS, module="benchmarks.services.ours_process")
 """And with worker processes."""
 OURS_STORES = replace(OURS, module="benchmarks.services.ours_stores")

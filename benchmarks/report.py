@@ -10,6 +10,7 @@ from benchmarks.environments import versions
 from benchmarks.goals import goals
 from benchmarks.results import Results, Row
 from benchmarks.scenarios import Bench
+from benchmarks.scenarios.growth import growths
 
 __all__ = ["render"]
 
@@ -41,6 +42,9 @@ _NOTES = """\
   temporary files, whose disk counts (`$TMPDIR` names another).
 - Recovery is timed from the start of the service file to the answer with the result of the oldest job. The process that
   left the jobs ran on the same machine and has exited: a successor elsewhere waits for its lease to run out (10 s).
+- Growth: two servers on the same core, one with few, one with many; whichever is not asked is idle. Jobs are kept in
+  memory, all of one tool, whose `job_cache_size` is the number. The long polls wait for one job and are answered by
+  nobody meanwhile; health is asked for as in the burst, while nothing but them is there.
 - After a drain the process must exit with 0. Its time to exit has the teardown of the interpreter in it.
 """
 
@@ -55,7 +59,9 @@ def render(bench: Bench, contestants: Sequence[Contestant], results: Results) ->
         "## Goals",
         _goals(bench, results),
         "## Measured",
-        _table(contestants, results),
+        _table(bench, contestants, results),
+        "## Growth",
+        _growth(bench, results),
         "## How to read this",
         _NOTES.rstrip(),
     ]
@@ -76,7 +82,7 @@ def _facts(bench: Bench, contestants: Sequence[Contestant]) -> str:
         f"- Cores: {bench.cores}",
         f"- Load: {bench.load.title}, {settings.run_seconds} s each, {settings.rounds} rounds",
         f"- Burst: {burst}, {settings.burst_rounds} rounds",
-        f"- Jobs under control (worker processes, limits, cancels, events, drain, stores): {control}",
+        f"- Jobs under control (worker processes, limits, cancels, events, drain, stores, growth): {control}",
         f"- Load average of the machine before: {bench.load_average:.2f}; well below 1 on an idle one",
     ]
     lines += [f"- **{contestant.name}**: {contestant.title}" for contestant in contestants]
@@ -105,15 +111,33 @@ def _goals(bench: Bench, results: Results) -> str:
     return _markdown(["goal", "measured", ""], rows)
 
 
-def _table(contestants: Sequence[Contestant], results: Results) -> str:
+def _table(bench: Bench, contestants: Sequence[Contestant], results: Results) -> str:
     others = [c for c in contestants if c is not OURS]
+    elsewhere = {row.key for growth, _, _ in growths(bench.settings) for row in (growth.few, growth.many)}
     rows = []
     for row in results.rows.values():
+        if row.key in elsewhere:
+            continue
         cells = [_cell(row, results.of(row.key, c.name), results.median(row.key, c.name)) for c in contestants]
         ratios = [results.ratio(row.key, OURS.name, other.name) for other in others]
         shown = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
         rows.append([row.title, row.unit, *cells, *shown])
     return _markdown(["", "unit", *(c.name for c in contestants), *(f"ours/{c.name}" for c in others)], rows)
+
+
+def _growth(bench: Bench, results: Results) -> str:
+    """What ours does with few of something beside what it does with many."""
+    rows = []
+    for growth, few, many in growths(bench.settings):
+        cells = [
+            _cell(row, results.of(row.key, OURS.name), results.median(row.key, OURS.name))
+            for row in (growth.few, growth.many)
+        ]
+        ratio = results.ratio(growth.many.key, OURS.name, OURS.name, other_key=growth.few.key)
+        # of what may be next to nothing, a ratio says nothing
+        shown = "-" if ratio is None or growth.is_difference else f"{ratio:.2f}"
+        rows.append([growth.title, growth.unit, few, cells[0], many, cells[1], shown])
+    return _markdown(["of ours", "unit", "few", "with few", "many", "with many", "many/few"], rows)
 
 
 def _cell(row: Row, values: list[float], middle: float | None) -> str:

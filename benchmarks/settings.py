@@ -40,7 +40,7 @@ class Settings:
     """How long the burst may take to be accepted, and again to be finished, before it counts as failed."""
 
     control_rounds: int
-    """The same as `rounds` for process, limits, cancel, events, drain and stores."""
+    """The same as `rounds` for process, limits, cancel, events, drain, stores and growth."""
 
     control_seconds: int
     """How long each load lasts there; whole seconds, at least 2."""
@@ -53,6 +53,15 @@ class Settings:
 
     left_jobs: int
     """How many jobs a dead process has left in a store."""
+
+    kept_jobs: int
+    """How many finished jobs are kept, where many are."""
+
+    tools: int
+    """How many tools a server has, where they are many."""
+
+    polls: int
+    """How many requests wait for a job, where many do."""
 
     is_smoke: bool = False
     """Whether the numbers only show that everything works."""
@@ -74,6 +83,9 @@ FULL = Settings(
     cancels=50,
     deaf_cancels=2,
     left_jobs=10_000,
+    kept_jobs=100_000,
+    tools=300,
+    polls=5_000,
 )
 
 QUICK = Settings(
@@ -92,5 +104,8 @@ QUICK = Settings(
     cancels=5,
     deaf_cancels=1,
     left_jobs=1_000,
+    kept_jobs=2_000,
+    tools=50,
+    polls=200,
     is_smoke=True,
 )

@@ -11,10 +11,33 @@ from tests.support.service_process import ServiceProcess
 
 StartService = Callable[..., ServiceProcess]
 
+TESTS = Path(__file__).parent
+
+QUICK = ("core/", "http/", "executors/test_contract.py", "stores/test_memory.py", "stores/test_sqlite.py", "test_")
+"""How the paths of what ``--quick`` runs begin: it is run on the loop or on threads, with jobs in memory or in a file.
+Of these, tests that are marked `processes` are left out."""
+
 # For each of its clients, so for each `httpx.get`, httpx reads all certificates that it trusts: 15 to 20 ms, more than
 # the request takes. No test speaks TLS as a client; so it is told to look for them in a folder that has none.
 os.environ.pop("SSL_CERT_FILE", None)
-os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
+os.environ["SSL_CERT_DIR"] = str(TESTS)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="what needs neither processes of its own nor a server")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if not config.getoption("--quick") or collection_path.is_dir() or not collection_path.is_relative_to(TESTS):
+        return None
+    return True if not collection_path.relative_to(TESTS).as_posix().startswith(QUICK) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        left_out = [item for item in items if item.get_closest_marker("processes")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("processes")]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -421,6 +421,7 @@ def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path):
         logging_init(tmp_path / "none.json")
 
 
+@pytest.mark.processes
 def test_importing_configures_nothing():
     code = "import logging, lambda_kit.logs; print(logging.root.handlers, logging.root.level)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

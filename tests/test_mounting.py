@@ -170,6 +170,7 @@ def test_a_server_that_runs_on_another_event_loop_can_not_be_called_from_here() 
     assert asyncio.run(server.run_tool(Echo, Ask(text="hi"))) == "hi"
 
 
+@pytest.mark.processes
 def test_of_a_class_that_is_defined_twice_the_newest_is_served() -> None:
     program = """
         import asyncio

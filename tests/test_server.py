@@ -196,6 +196,7 @@ def test_an_executor_with_a_built_ins_name_takes_its_place() -> None:
     assert {name: tool.executor for name, tool in server.tools.items()} == {"echo": "thread", "async_echo": "asyncio"}
 
 
+@pytest.mark.processes
 def test_without_a_list_every_concrete_tool_that_was_defined_is_served() -> None:
     program = """
         from abc import ABC, abstractmethod

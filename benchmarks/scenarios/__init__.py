@@ -6,6 +6,7 @@ from benchmarks.scenarios.cancel import CancelScenario
 from benchmarks.scenarios.drain import DrainScenario
 from benchmarks.scenarios.echo import EchoScenario
 from benchmarks.scenarios.events import EventsScenario
+from benchmarks.scenarios.growth import GrowthScenario
 from benchmarks.scenarios.limits import LimitsScenario
 from benchmarks.scenarios.process import ProcessScenario
 from benchmarks.scenarios.recovery import RecoveryScenario
@@ -25,4 +26,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     DrainScenario(),
     StoresScenario(),
     RecoveryScenario(),
+    GrowthScenario(),
 )

@@ -5,16 +5,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from benchmarks.contestants import Contestant, Server, serving
 from benchmarks.errors import ContestantError
-from benchmarks.processes import Cores, rss_bytes, running
+from benchmarks.processes import rss_bytes, running
 from benchmarks.results import Measurement, Row, percentile
 from benchmarks.scenarios.base import Bench
+from benchmarks.scenarios.health import Probe, probing
 from benchmarks.settings import Settings
 
 __all__ = ["ACCEPT_TOTAL", "MEMORY", "BurstScenario"]
@@ -26,7 +26,6 @@ _WAITING = Row(key="burst.waiting", title="most jobs waiting at once", unit="job
 MEMORY = Row(key="burst.memory", title="memory per waiting job", unit="KB", digits=1)
 _ARRIVED = Row(key="burst.arrived", title="results that arrived, of the sample", unit="%")
 
-_PROBE_INTERVAL_SECONDS = 0.01
 _SAMPLE_INTERVAL_SECONDS = 0.05
 _WARM_JOBS = 20
 
@@ -79,15 +78,6 @@ class _Memory:
         return next((size for when, size in self.samples if when >= moment), None)
 
 
-@dataclass
-class _Probe:
-    """What the health probe saw, once it has ended."""
-
-    samples: list[tuple[float, float]] = field(default_factory=list)
-    """When a request began and how long it took, in seconds."""
-    failures: int = 0
-
-
 class BurstScenario:
     """Accept all the jobs with `Prefer: respond-async` while another process asks for the health."""
 
@@ -108,7 +98,7 @@ class BurstScenario:
             self._warm_up(server, bench)
             memory = _Memory(server.pid)
             memory.sample()
-            with _probing(server, cores) as probe:
+            with probing(server, cores) as probe:
                 burst = _submit(server, bench, jobs=settings.jobs, sleep=settings.sleep_seconds, memory=memory)
                 last_due = max((job.accepted for job in burst.jobs), default=burst.end) + settings.sleep_seconds
                 while time.monotonic() < last_due:
@@ -147,7 +137,7 @@ class BurstScenario:
             yield Measurement(MEMORY, (size - memory.samples[0][1]) / waiting / 1024)
 
     @staticmethod
-    def _healthy(burst: _Burst, probe: _Probe) -> Iterator[Measurement]:
+    def _healthy(burst: _Burst, probe: Probe) -> Iterator[Measurement]:
         # A request that began before the burst ended counts as during it, however long it took.
         during = [1000 * latency for begin, latency in probe.samples if burst.begin <= begin <= burst.end]
         after = [1000 * latency for begin, latency in probe.samples if begin > burst.end]
@@ -183,27 +173,6 @@ def _submit(server: Server, bench: Bench, *, jobs: int, sleep: float, memory: _M
     answer = json.loads(out)
     answer["jobs"] = [_Job(*job) for job in answer["jobs"]]
     return _Burst(**answer)
-
-
-@contextmanager
-def _probing(server: Server, cores: Cores) -> Iterator[_Probe]:
-    """Ask for the health of the server in the block; what was seen is filled in at its end."""
-    probe = _Probe()
-    command = [sys.executable, "-m", "benchmarks.clients.probe", "--port", str(server.port)]
-    command += ["--interval", str(_PROBE_INTERVAL_SECONDS)]
-    pipe = subprocess.PIPE
-    with running(command, core=cores.load, stdin=pipe, stdout=pipe) as process:
-        assert process.stdout is not None
-        if process.stdout.readline().strip() != b"ready":
-            raise ContestantError("the health probe did not start")
-        yield probe
-        try:
-            out, _ = process.communicate(timeout=90)
-        except subprocess.TimeoutExpired:
-            raise ContestantError("the health probe got no answer") from None
-        seen = json.loads(out)
-        probe.samples = [(begin, latency) for begin, latency in seen["samples"]]
-        probe.failures = seen["failures"]
 
 
 def _count_arrived(server: Server, jobs: list[_Job], settings: Settings, *, slept: float | None = None) -> int:

@@ -10,12 +10,17 @@ from benchmarks.results import Measurement, Row
 from benchmarks.scenarios.base import Bench
 from benchmarks.settings import Settings
 
-__all__ = ["EchoScenario", "rate_key"]
+__all__ = ["EchoScenario", "cpu_key", "rate_key"]
 
 
 def rate_key(tool: str, connections: int) -> str:
     """The key of the row with the jobs per second."""
     return f"echo.{tool}.{connections}.rate"
+
+
+def cpu_key(tool: str, connections: int) -> str:
+    """The key of the row with the server's processor time per job."""
+    return f"echo.{tool}.{connections}.cpu"
 
 
 class EchoScenario:
@@ -69,7 +74,7 @@ def _label(tool: str, connections: int) -> str:
 
 def _cpu_row(tool: str, connections: int) -> Row:
     title = f"{_label(tool, connections)}, processor time of the server per job"
-    return Row(key=f"echo.{tool}.{connections}.cpu", title=title, unit="µs")
+    return Row(key=cpu_key(tool, connections), title=title, unit="µs")
 
 
 def _measurements(tool: str, connections: int, result: LoadResult) -> Iterator[Measurement]:

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 from benchmarks.contestants import OURS, OURS_STORES, Contestant, serving
 from benchmarks.errors import ContestantError
+from benchmarks.processes import cpu_seconds
 from benchmarks.results import Measurement, Row
 from benchmarks.scenarios.base import Bench
 from benchmarks.scenarios.store_kinds import STORES, place_of
 from benchmarks.settings import Settings
 
-__all__ = ["StoresScenario", "store_rate_key"]
+__all__ = ["StoresScenario", "store_cpu_key", "store_rate_key"]
 
 _CONNECTIONS = (1, 32)
 
@@ -19,10 +20,17 @@ def store_rate_key(kind: str, connections: int) -> str:
     return f"stores.{kind}.{connections}.rate"
 
 
-def _rows(kind: str, connections: int) -> tuple[Row, Row]:
+def store_cpu_key(kind: str, connections: int) -> str:
+    """The row of the processor time per job with a store."""
+    return f"stores.{kind}.{connections}.cpu"
+
+
+def _rows(kind: str, connections: int) -> tuple[Row, Row, Row]:
     title = f"async echo, jobs {STORES[kind]}, {connections} connection{'s' if connections > 1 else ''}"
     rate = Row(key=store_rate_key(kind, connections), title=title, unit="jobs/s")
-    return rate, Row(key=f"stores.{kind}.{connections}.p50", title=f"{title}, p50", unit="ms", digits=2)
+    cpu_title = f"{title}, processor time of the server per job"
+    cpu = Row(key=store_cpu_key(kind, connections), title=cpu_title, unit="µs")
+    return rate, Row(key=f"stores.{kind}.{connections}.p50", title=f"{title}, p50", unit="ms", digits=2), cpu
 
 
 class StoresScenario:
@@ -52,12 +60,16 @@ class StoresScenario:
             if warmup := bench.settings.warmup_seconds:
                 load(server, "/async", connections=max(_CONNECTIONS), seconds=warmup, cores=cores)
             for connections in _CONNECTIONS:
+                used = cpu_seconds(server.pid)
                 result = load(server, "/async", connections=connections, seconds=seconds, cores=cores)
                 if result.failures or not result.requests:
                     raise ContestantError(
                         f"jobs {STORES[kind]} on {connections} connections: {result.failures} of {result.requests} "
                         "requests failed"
                     )
-                rate, p50 = _rows(kind, connections)
+                now = cpu_seconds(server.pid)
+                rate, p50, cpu = _rows(kind, connections)
                 yield Measurement(rate, result.requests / result.seconds)
                 yield Measurement(p50, result.p50_ms)
+                if used is not None and now is not None:
+                    yield Measurement(cpu, 1e6 * (now - used) / result.requests)

@@ -12,6 +12,7 @@ from lambda_kit.adapters.http.system import service_version
 from lambda_kit.cli.arguments import CustomArgs, parse_arguments
 from lambda_kit.cli.served import Served
 from lambda_kit.cli.serving import configure_logging, serve_app
+from lambda_kit.cli.stop_bounds import StopBounds
 from lambda_kit.cli.workers import supervise, worker_bonds
 from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
 from lambda_kit.core.tools.description import dump_description, service_definition, tool_description
@@ -27,11 +28,12 @@ _FAILED, _MISUSED = 1, 2
 
 def run_service_file(
     server: Served,
-    argv: Sequence[str] | None,
+    argv: Sequence[str] | None = None,
     *,
-    custom_args: CustomArgs | None,
-    run_opts: Mapping[str, Any] | None,
-    with_telemetry: bool | None,
+    custom_args: CustomArgs | None = None,
+    run_opts: Mapping[str, Any] | None = None,
+    with_telemetry: bool | None = None,
+    bounds: StopBounds | None = None,
 ) -> None:
     """Do what the command line says: print something of the tools, or serve them until a signal comes.
 
@@ -41,6 +43,7 @@ def run_service_file(
         custom_args: Adds flags of the service's own.
         run_opts: Further arguments for `uvicorn.Config`; they win over the flags.
         with_telemetry: Whether to have OpenTelemetry; a flag wins.
+        bounds: How long the end of the service may take.
 
     Raises:
         SystemExit: 0 after ``--help``; 1 if what is asked for can't be done; 2 if the command line is wrong, or
@@ -51,7 +54,7 @@ def run_service_file(
         refuse_unguarded_main()
         args = parse_arguments(title, list(server.tools), argv, custom_args)
         if not _print(server, args):
-            _serve(server, args, run_opts or {}, with_telemetry)
+            _serve(server, args, run_opts or {}, with_telemetry, bounds or StopBounds())
     except (ConfigurationError, ToolNotFoundError) as error:
         _exit(str(error), _FAILED)
 
@@ -70,7 +73,13 @@ def _print(server: Served, args: argparse.Namespace) -> bool:
     return True
 
 
-def _serve(server: Served, args: argparse.Namespace, run_opts: Mapping[str, Any], with_telemetry: bool | None) -> None:
+def _serve(
+    server: Served,
+    args: argparse.Namespace,
+    run_opts: Mapping[str, Any],
+    with_telemetry: bool | None,
+    bounds: StopBounds,
+) -> None:
     for flag in ("--with-mcp", "--with-mcp-stdio"):
         if getattr(args, flag[2:].replace("-", "_")):
             _exit(
@@ -87,12 +96,12 @@ def _serve(server: Served, args: argparse.Namespace, run_opts: Mapping[str, Any]
     bonds = worker_bonds()
     if args.workers > 1 and bonds is None:
         _check_store_is_shared(server, args.workers)
-        supervise(options, args.workers, grace_seconds=server.settings.grace_seconds)
+        supervise(options, args.workers, grace_seconds=server.settings.grace_seconds, bounds=bounds)
         return
     tools = ", ".join(f"{tool.name} at {tool.path}" for tool in server.tools.values())
     version = server.service.version or service_version()
     logger.info("%s %s, lambda_kit %s, tools: %s", server.service.name, version, VERSION, tools)
-    serve_app(server, options, bonds)
+    serve_app(server, options, bonds, bounds=bounds)
 
 
 def _check_store_is_shared(server: Served, workers: int) -> None:

@@ -22,19 +22,11 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from lambda_kit.cli.early_start import EarlyStart, StartState
 from lambda_kit.cli.served import Served
+from lambda_kit.cli.stop_bounds import StopBounds
 
-__all__ = ["LONGEST_END_SECONDS", "ServiceServer"]
+__all__ = ["ServiceServer"]
 
 logger = logging.getLogger("lambda_kit.server")
-
-_LEAST_SECONDS_FOR_REQUESTS, _MOST_SECONDS_FOR_REQUESTS = 1.0, 5.0
-_SECONDS_FOR_LEFTOVERS = 3.0
-_SECONDS_TO_CLOSE = 20.0  # executors, sinks, the store and teardowns are bounded each; this bounds them all
-_SECONDS_FOR_LAST_WORDS = 1.0
-
-LONGEST_END_SECONDS = _SECONDS_TO_CLOSE + 2 * _SECONDS_FOR_LEFTOVERS
-"""How long after its grace a process has ended by itself, unless its event loop is blocked: to close everything, and
-twice what is left behind, on the loop and by the main program."""
 
 _SIGNAL_BASE = 128  # a shell's exit code of a process that was ended by signal N is 128 + N
 
@@ -51,6 +43,7 @@ class ServiceServer(uvicorn.Server):
         opens_after: A file descriptor: the port is opened when the app has started, and something can be read there.
             None: it is opened early.
         on_started: Called when the app has started.
+        bounds: How long the end may take.
     """
 
     def __init__(
@@ -61,11 +54,18 @@ class ServiceServer(uvicorn.Server):
         collects: bool,
         opens_after: int | None = None,
         on_started: Callable[[], None] | None = None,
+        bounds: StopBounds | None = None,
     ) -> None:
+        self._bounds = bounds or StopBounds()
         self._tool_server = tool_server
         self._opens_after = opens_after
         self._on_started = on_started
-        self._start = EarlyStart(tool_server.app, self._on_end_of_start, opens_early=opens_after is None)
+        self._start = EarlyStart(
+            tool_server.app,
+            self._on_end_of_start,
+            opens_early=opens_after is None,
+            give_up_seconds=self._bounds.start_seconds,
+        )
         self._collects = collects
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_signalled = False
@@ -85,7 +85,7 @@ class ServiceServer(uvicorn.Server):
         finally:
             if self._last_resort is not None:
                 self._last_resort.cancel()
-            _bound_exit(self._exit_code)
+            _bound_exit(self._exit_code, self._bounds.leftovers_seconds)
         if self._exit_code:
             sys.exit(self._exit_code)
 
@@ -102,7 +102,7 @@ class ServiceServer(uvicorn.Server):
             code = self._exit_code
         finally:
             # asyncio waits for what tools have left on the loop or in its thread pool, without a bound
-            self._end_within(_SECONDS_FOR_LEFTOVERS, code)
+            self._end_within(self._bounds.leftovers_seconds, code)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
@@ -119,7 +119,7 @@ class ServiceServer(uvicorn.Server):
             has_run = self._start.state is StartState.STARTED
             left_seconds = (self._stop_by or 0.0) - time.monotonic() if has_run else 0.0
             # asyncio, to which uvicorn hands it, takes fractions
-            seconds = min(max(_LEAST_SECONDS_FOR_REQUESTS, left_seconds), _MOST_SECONDS_FOR_REQUESTS)
+            seconds = min(max(self._bounds.least_requests_seconds, left_seconds), self._bounds.most_requests_seconds)
             self.config.timeout_graceful_shutdown = seconds  # type: ignore[assignment]
         await super().shutdown(sockets)
 
@@ -128,7 +128,7 @@ class ServiceServer(uvicorn.Server):
         # uvicorn's own raises the signal again afterwards: the process would be reported as killed by it
         del frame
         if self._is_signalled:
-            _end_at_once(sig)
+            _end_at_once(sig, self._bounds.last_words_seconds)
         else:
             self._is_signalled = True
             if self._loop is not None:
@@ -157,7 +157,7 @@ class ServiceServer(uvicorn.Server):
             grace_seconds = self._tool_server.settings.grace_seconds
             self._stop_by = time.monotonic() + grace_seconds
             self._tool_server.begin_stop()
-            self._end_within(grace_seconds + _SECONDS_TO_CLOSE, self._exit_code)
+            self._end_within(grace_seconds + self._bounds.close_seconds, self._exit_code)
 
     def _begin_drain(self) -> asyncio.Task[None]:
         if self._drain is None:
@@ -195,11 +195,11 @@ class ServiceServer(uvicorn.Server):
             logger.info("ready: jobs are taken")
 
 
-def _end_at_once(sig: int) -> NoReturn:
+def _end_at_once(sig: int, last_words_seconds: float) -> NoReturn:
     code = _SIGNAL_BASE + sig
     try:
         # the log may be what hangs
-        threading.Timer(_SECONDS_FOR_LAST_WORDS, os._exit, (code,)).start()
+        threading.Timer(last_words_seconds, os._exit, (code,)).start()
         logger.warning("%s again: ending at once, whatever still runs", signal.Signals(sig).name)
         _flush()
     finally:
@@ -225,7 +225,7 @@ def _leave_signals_to_child(handler: "weakref.WeakMethod[Callable[..., None]]") 
             signal.signal(sig, signal.SIG_DFL)
 
 
-def _bound_exit(code: int) -> None:
+def _bound_exit(code: int, leftovers_seconds: float) -> None:
     """Have the process end soon after the main program has: it waits for threads that tools have left, without a bound.
 
     `atexit` comes too late for that, after the wait; the hook before it, which `concurrent.futures` uses, has no public
@@ -235,7 +235,7 @@ def _bound_exit(code: int) -> None:
 
     def watch() -> None:
         is_ending.wait()
-        time.sleep(_SECONDS_FOR_LEFTOVERS)
+        time.sleep(leftovers_seconds)
         _end_by_force(code)
 
     register = getattr(threading, "_register_atexit", None)

@@ -9,6 +9,7 @@ import ivcap_service
 
 from lambda_kit.cli.served import Served
 from lambda_kit.cli.service_server import ServiceServer
+from lambda_kit.cli.stop_bounds import StopBounds
 from lambda_kit.cli.workers import WorkerBonds, serve_as_worker
 from lambda_kit.logs import logging_init
 
@@ -26,13 +27,16 @@ def configure_logging() -> None:
         logging_init()
 
 
-def serve_app(server: Served, options: Mapping[str, Any], bonds: WorkerBonds | None = None) -> None:
+def serve_app(
+    server: Served, options: Mapping[str, Any], bonds: WorkerBonds | None = None, *, bounds: StopBounds
+) -> None:
     """Serve until SIGTERM or SIGINT, let the jobs that were accepted end, and return.
 
     Args:
         server: What is served.
         options: Arguments for `uvicorn.Config`, such as host and port; port 0 is any that is free.
         bonds: What this process has from its parent, if it is one of several workers.
+        bounds: How long the end may take.
 
     Raises:
         SystemExit: with 3 if the app can't be started or the port is taken; why is in the log.
@@ -42,9 +46,9 @@ def serve_app(server: Served, options: Mapping[str, Any], bonds: WorkerBonds | N
     gc.disable()  # until the port is open: what is made meanwhile stays, and looking through it takes time
     try:
         if bonds is None:
-            ServiceServer(server, options, collects=collects).run()
+            ServiceServer(server, options, collects=collects, bounds=bounds).run()
         else:
-            serve_as_worker(server, options, bonds, collects=collects)
+            serve_as_worker(server, options, bonds, collects=collects, bounds=bounds)
     finally:
         if collects:
             gc.enable()

@@ -18,7 +18,8 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from lambda_kit.cli.served import Served
-from lambda_kit.cli.service_server import LONGEST_END_SECONDS, ServiceServer
+from lambda_kit.cli.service_server import ServiceServer
+from lambda_kit.cli.stop_bounds import StopBounds
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.runtime.retry import BackOff
 
@@ -31,7 +32,6 @@ _SHARES = {"UV_TCP_SINGLE_ACCEPT": "1"}
 """Has libuv, under uvloop, let other processes go first after each connection that it accepts: without, the first that
 wakes up takes all that have come at once."""
 _SIGNAL_BASE = 128
-_SECONDS_BEYOND_GRACE = LONGEST_END_SECONDS + 4.0  # a worker that can end by itself has done so
 _SECONDS_TO_DIE = 10.0
 _KILLED = _SIGNAL_BASE + signal.SIGKILL
 _STABLE_SECONDS = 10.0
@@ -62,7 +62,9 @@ def worker_bonds() -> WorkerBonds | None:
     return WorkerBonds(requests, lifeline, turn, bool(is_first))
 
 
-def serve_as_worker(server: Served, options: Mapping[str, Any], bonds: WorkerBonds, *, collects: bool) -> None:
+def serve_as_worker(
+    server: Served, options: Mapping[str, Any], bonds: WorkerBonds, *, collects: bool, bounds: StopBounds
+) -> None:
     """Serve on the parent's socket until a signal comes, or the parent is gone.
 
     Raises:
@@ -71,9 +73,11 @@ def serve_as_worker(server: Served, options: Mapping[str, Any], bonds: WorkerBon
     threading.Thread(target=_end_with_parent, args=(bonds.lifeline,), name="lambda_kit lifeline", daemon=True).start()
     with socket.socket(fileno=bonds.socket) as sock:
         if bonds.is_first:
-            service = ServiceServer(server, options, collects=collects, on_started=lambda: _say_started(bonds.turn))
+            service = ServiceServer(
+                server, options, collects=collects, on_started=lambda: _say_started(bonds.turn), bounds=bounds
+            )
         else:
-            service = ServiceServer(server, options, collects=collects, opens_after=bonds.turn)
+            service = ServiceServer(server, options, collects=collects, opens_after=bonds.turn, bounds=bounds)
         service.run([sock])
 
 
@@ -89,13 +93,14 @@ def _end_with_parent(lifeline: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def supervise(options: Mapping[str, Any], count: int, *, grace_seconds: float) -> None:
+def supervise(options: Mapping[str, Any], count: int, *, grace_seconds: float, bounds: StopBounds) -> None:
     """Serve by so many processes, each of which runs this program's command line, until a signal comes.
 
     Args:
         options: Arguments for `uvicorn.Config`, such as host and port.
         count: How many.
         grace_seconds: For how long the workers wait for their jobs, once they were told to end.
+        bounds: How long the end of each may take besides.
 
     Raises:
         SystemExit: with 3 if the port is taken or the workers can't be started, with 137 if workers had to be killed
@@ -106,13 +111,13 @@ def supervise(options: Mapping[str, Any], count: int, *, grace_seconds: float) -
         raise ConfigurationError("--workers: the service must be started from a file, which each worker runs")
     sock = uvicorn.Config("", **{**options, "log_config": None}).bind_socket()
     with sock:
-        _Supervisor(sock, count, grace_seconds).run()
+        _Supervisor(sock, count, grace_seconds + bounds.longest_end_seconds + bounds.spare_seconds).run()
 
 
 class _Supervisor:
-    def __init__(self, sock: socket.socket, count: int, grace_seconds: float) -> None:
+    def __init__(self, sock: socket.socket, count: int, stop_seconds: float) -> None:
         self._sock = sock
-        self._grace_seconds = grace_seconds
+        self._stop_seconds = stop_seconds
         self._workers: dict[int, subprocess.Popen[bytes] | None] = dict.fromkeys(range(count))
         self._pauses = [BackOff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS) for _ in range(count)]
         self._has_ended = [False] * count
@@ -173,7 +178,7 @@ class _Supervisor:
         self._stop()
 
     def _stop(self) -> None:
-        self._stop_by = time.monotonic() + self._grace_seconds + _SECONDS_BEYOND_GRACE
+        self._stop_by = time.monotonic() + self._stop_seconds
         for worker in self._workers.values():
             if worker is not None:
                 worker.terminate()

@@ -13,7 +13,8 @@
      ├─ JobConflictError           the id or key belongs to another request
      ├─ JobFailedError             a job that was awaited did not succeed
      ├─ QueueFullError             admission refused, come back later
-     ├─ UnavailableError           starting, draining, or the store is away
+     ├─ UnavailableError           the store, or the service, is away
+     │   └─ NotServingError        the service starts, drains, or is not ready
      └─ StoreError
          ├─ IllegalTransitionError the job may not go from this status to that
          └─ LeaseLostError         the caller no longer holds the job's lease
@@ -37,6 +38,7 @@ __all__ = [
     "LambdaKitError",
     "LeaseLostError",
     "MissingExtraError",
+    "NotServingError",
     "PayloadTooLargeError",
     "QueueFullError",
     "RequestValidationError",

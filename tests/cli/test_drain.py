@@ -72,7 +72,8 @@ class Deaf(LambdaTool):
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return service_file(tmp_path, body=_TOOLS, tools="Guarded, GuardedAsync, OneByOne, Deaf")
+    tools = "Guarded, GuardedAsync, OneByOne, Deaf"
+    return service_file(tmp_path, body=_TOOLS, tools=tools, bounds="leftovers_seconds=0.5")
 
 
 @pytest.fixture

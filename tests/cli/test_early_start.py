@@ -117,7 +117,8 @@ class Deaf(Shout):
             except asyncio.CancelledError:
                 continue
 '''
-    file = service_file(tmp_path, body=body, tools="Deaf")
+    bounds = "start_seconds=0.2, leftovers_seconds=0.2"
+    file = service_file(tmp_path, body=body, tools="Deaf", bounds=bounds)
     with ServiceProcess(file, ready_path="/_livez", seconds=SECONDS) as service:
         assert httpx.get(f"{service.url}/_healtz").status_code == 503
 

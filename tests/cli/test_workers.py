@@ -414,16 +414,14 @@ def test_the_end_of_a_worker_is_not_cut_short(tmp_path: Path) -> None:
 
 def test_a_worker_that_can_not_end_is_killed_and_that_is_told_by_the_exit_code(tmp_path: Path, gate: Gate) -> None:
     body = f'''{_TOOLS}
-from lambda_kit.cli import workers
-workers._SECONDS_BEYOND_GRACE = 1.0
-
 class Blocking(LambdaTool):
     """Blocks the event loop"""
 
     async def run(self, req: Ask) -> None:
         pass_gate(req.port)
 '''
-    file = service_file(tmp_path, body=body, tools="Blocking")
+    bounds = "close_seconds=0.6, leftovers_seconds=0.1, spare_seconds=0.2"
+    file = service_file(tmp_path, body=body, tools="Blocking", bounds=bounds)
     with workers(file, 2, "--grace", "0", exit_code=None) as service, ThreadPoolExecutor(1) as pool:
         wait_until_all_are_ready(service, 2)
         pool.submit(ask, service, "POST", "/blocking", json={"port": gate.port})

@@ -256,6 +256,7 @@ async def test_a_stop_does_not_wait_for_ever_for_an_async_tool_that_swallows_eve
     assert await store.get_result(job.id) is None
 
 
+@pytest.mark.processes
 def test_a_process_with_a_deaf_tool_exits() -> None:
     program = textwrap.dedent(
         """

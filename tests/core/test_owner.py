@@ -81,6 +81,7 @@ def a_process(code: str = NAMES_ITSELF) -> "Iterator[tuple[subprocess.Popen[str]
         yield process, process.stdout.readline().strip()
 
 
+@pytest.mark.processes
 def test_a_process_is_dead_when_it_has_ended_and_not_before() -> None:
     with a_process() as (process, worker_id):
         assert not is_certainly_dead(worker_id)
@@ -96,6 +97,7 @@ def test_a_process_whose_number_is_that_of_another_one_now_is_dead() -> None:
     assert is_certainly_dead(f"{host}/{machine}/{pid}/1/{nonce}")
 
 
+@pytest.mark.processes
 def test_a_process_lives_while_one_of_its_threads_does() -> None:
     with a_process(ENDS_ITS_MAIN_THREAD) as (process, worker_id):
         until = time.monotonic() + 30
@@ -105,6 +107,7 @@ def test_a_process_lives_while_one_of_its_threads_does() -> None:
         assert not is_certainly_dead(worker_id)
 
 
+@pytest.mark.processes
 def test_a_process_that_can_open_no_file_calls_nobody_dead() -> None:
     with a_process() as (_, worker_id):
         # neither itself, nor the other; and what it called itself then is nobody's who can be called dead
@@ -112,6 +115,7 @@ def test_a_process_that_can_open_no_file_calls_nobody_dead() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount /proc")
+@pytest.mark.processes
 def test_a_process_of_another_user_that_proc_hides_is_not_dead() -> None:
     hidden = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "sh"]
     if subprocess.run([*hidden, "true"], check=False).returncode:

@@ -426,6 +426,7 @@ SUSPENDED = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.processes
 def test_a_process_that_was_suspended_is_not_warned_about() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SUSPENDED)], stderr=subprocess.PIPE, text=True

@@ -38,7 +38,8 @@ def test_an_echo_can_be_collected_later(echo: ServiceProcess) -> None:
 
 
 def test_echo_logs_its_lines_once(echo: ServiceProcess) -> None:
-    assert echo.log.count("Uvicorn running on") == 1
+    log = echo.wait_for_log("ready: jobs are taken")  # which comes after it: a service answers before its log is read
+    assert log.count("Uvicorn running on") == 1
 
 
 # --- greeter ---

@@ -52,6 +52,7 @@ class TestThreadExecutorWithAsyncTools(ExecutorContract):
         return ThreadExecutor(2, stop_seconds=0.2)
 
 
+@pytest.mark.processes
 class TestProcessExecutor(ExecutorContract):
     carries_context = False
     kills = True
@@ -61,6 +62,7 @@ class TestProcessExecutor(ExecutorContract):
         return ProcessExecutor(2, stop_seconds=0.2)
 
 
+@pytest.mark.processes
 class TestProcessExecutorWithOneWorkerAndAsyncTools(RunPromises, CapacityPromises, CancelPromises, KillPromises):
     capacity = 1
     carries_context = False
@@ -73,6 +75,7 @@ class TestProcessExecutorWithOneWorkerAndAsyncTools(RunPromises, CapacityPromise
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 class TestProcessExecutorWithAsyncTools(RunPromises, CancelPromises, KillPromises):
     carries_context = False
     is_async = True
@@ -84,6 +87,7 @@ class TestProcessExecutorWithAsyncTools(RunPromises, CancelPromises, KillPromise
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 class TestProcessExecutorWithOneWorker(CapacityPromises, KillPromises, WorkerPromises):
     capacity = 1
     carries_context = False

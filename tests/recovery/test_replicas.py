@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterable
 
@@ -15,7 +14,8 @@ from tests.support.gate import Gate
 pytestmark = pytest.mark.timeout(180)
 
 RARELY_SECONDS = NEVER_SECONDS / 3
-"""A heartbeat that does not come while a test runs: what is heard all the same was told by the store."""
+"""A heartbeat that does not come while a test runs, nor while a `Caller` waits: what is heard all the same was told by
+the store."""
 
 
 def test_jobs_of_one_service_are_polled_streamed_and_cancelled_at_another(site: Site, gate: Gate) -> None:
@@ -30,10 +30,8 @@ def test_jobs_of_one_service_are_polled_streamed_and_cancelled_at_another(site: 
         streams = [there.pool.submit(there.client.get, f"/jobs/{job_id}/events") for job_id in running[:5]]
         waits = [there.begin_wait(job_id) for job_id in running[:5]]
         for job_id in (*waiting[:10], *running[5:]):
-            began = time.monotonic()
             assert there.client.delete(f"/jobs/{job_id}").status_code in (200, 202)
             assert there.story(job_id).status == "cancelled"
-            assert time.monotonic() - began < RARELY_SECONDS / 10  # it was not the heartbeat that brought it
         for _ in range(5):  # the places of those that ran are free
             gate.wait_for_arrival()
         free = here.submit("/free", 470)

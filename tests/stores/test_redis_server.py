@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,11 +165,10 @@ async def test_a_silent_redis_is_away_after_the_time_limit_and_back_when_it_spea
             lease = await claimed(store)
             server.signal(signal.SIGSTOP)
             try:
-                began = time.monotonic()
                 gets = [store.get(f"job-{n}") for n in range(1000)]
-                answers = await asyncio.gather(store.finish(lease, RESULT), *gets, return_exceptions=True)
+                async with asyncio.timeout(30):  # one after the other, they would take 500 s
+                    answers = await asyncio.gather(store.finish(lease, RESULT), *gets, return_exceptions=True)
                 assert all(isinstance(answer, UnavailableError) for answer in answers)
-                assert time.monotonic() - began < 10
                 await notice.wait("lost the subscription")
             finally:
                 server.signal(signal.SIGCONT)

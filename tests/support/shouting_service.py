@@ -24,11 +24,19 @@ service = Service(name="Shouting", contact={{"name": "A", "email": "a@example.co
 server = ToolServer(service, tools=[{tools}]{options})
 
 if __name__ == "__main__":
-    server.serve({arguments})
+    {serve}
 '''
 
+_SERVE_WITH_BOUNDS = """\
+from lambda_kit.cli.service_file import run_service_file
+    from lambda_kit.cli.stop_bounds import StopBounds
 
-def service_file(folder: Path, *, body: str = "", tools: str = "Shout", options: str = "", arguments: str = "") -> Path:
+    run_service_file(server, bounds=StopBounds({bounds}))"""
+
+
+def service_file(
+    folder: Path, *, body: str = "", tools: str = "Shout", options: str = "", arguments: str = "", bounds: str = ""
+) -> Path:
     """Write the file.
 
     Args:
@@ -37,8 +45,12 @@ def service_file(folder: Path, *, body: str = "", tools: str = "Shout", options:
         tools: The tools that are served, in a list's text.
         options: Further arguments of the server, such as ``debug=True``.
         arguments: What `serve` is given.
+        bounds: How long its end may take: the arguments of a `StopBounds`. Then `serve` is given nothing.
     """
     file = folder / "my_service.py"
     options = f", {options}" if options else ""
-    file.write_text(_TEMPLATE.format(body=body, tools=tools, options=options, arguments=arguments), "utf-8")
+    serve = f"server.serve({arguments})"
+    if bounds:
+        serve = _SERVE_WITH_BOUNDS.format(bounds=bounds)
+    file.write_text(_TEMPLATE.format(body=body, tools=tools, options=options, serve=serve), "utf-8")
     return file

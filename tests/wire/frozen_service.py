@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from lambda_kit import JobSettings, LambdaTool, Service, ToolOptions, ToolServer
+from lambda_kit.cli.service_file import run_service_file
+from lambda_kit.cli.stop_bounds import StopBounds
 
 
 class Until(BaseModel):
@@ -49,4 +51,4 @@ server = ToolServer(
 )
 
 if __name__ == "__main__":
-    server.serve()
+    run_service_file(server, bounds=StopBounds(leftovers_seconds=0.3))

@@ -2,7 +2,6 @@
 
 import inspect
 import signal
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from tests.wire.jobs import assert_story, record_of, start, wait_for_end
 FILE = Path(frozen_service.__file__)
 
 SECONDS = 30.0
-HEALTH_SECONDS = 5.0
-"""Five times of what is promised: other tests may have the processor."""
+HEALTH_SECONDS = 10.0
+"""After so long a client that asks for health gives up: ten times of what is promised."""
 
 
 @pytest.fixture
@@ -30,11 +29,9 @@ def file(tmp_path: Path) -> Generator[Path]:
 
 
 def assert_answers(client: httpx.Client) -> None:
-    """Fail unless health is answered in time."""
+    """Fail unless health is answered, before the client gives up."""
     for path in ("/_livez", "/_healtz"):
-        began = time.monotonic()
-        assert client.get(path).status_code == 200
-        assert time.monotonic() - began < HEALTH_SECONDS, path
+        assert client.get(path, timeout=HEALTH_SECONDS).status_code == 200
 
 
 def line_of(text: str) -> str:
