@@ -20,7 +20,9 @@ from lambda_kit.core import errors
 
 REFERENCE = (Path(__file__).parents[1] / "docs" / "reference.md").read_text()
 
-PUBLIC = pytest.mark.parametrize("module", [lambda_kit, lambda_kit.spi, lambda_kit.testing], ids=lambda module: str(module.__name__))
+PUBLIC = pytest.mark.parametrize(
+    "module", [lambda_kit, lambda_kit.spi, lambda_kit.testing], ids=lambda module: str(module.__name__)
+)
 """The modules whose names are for users: each has an ``__all__``, and `docs/reference.md` shows what is in it."""
 
 PROMISED = {

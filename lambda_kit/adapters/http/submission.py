@@ -22,7 +22,7 @@ __all__ = ["read_submission"]
 
 
 async def read_submission(
-    scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], *, max_body_bytes: int
+    scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], *, max_body_bytes: int, is_alone: bool
 ) -> tuple[Payload, dict[str, Any]]:
     """Read what is to be run, and for whom: the body, and the keywords of `JobService.submit`.
 
@@ -31,6 +31,7 @@ async def read_submission(
         receive: Gives the body.
         fields: The header fields; of several of one name the last.
         max_body_bytes: The limit.
+        is_alone: Whether nobody else reads the body.
 
     Raises:
         HeaderError: if a header is malformed.
@@ -59,7 +60,10 @@ async def read_submission(
         if b"tracestate" in fields:
             more["tracestate"] = ", ".join(header_values(raw, b"tracestate"))
     more["request_info"] = _request_info(scope, raw, fields.get(b"host", b""))
-    return Payload(await _body(scope, receive, fields.get(b"content-length"), max_body_bytes), media), more
+    announced = fields.get(b"content-length")
+    if is_alone:
+        return Payload(await _body(receive, announced, max_body_bytes), media), more
+    return Payload(await _shared_body(scope, receive, announced, max_body_bytes), media), more
 
 
 def _only(raw: list[tuple[bytes, bytes]], name: bytes) -> str:
@@ -67,14 +71,19 @@ def _only(raw: list[tuple[bytes, bytes]], name: bytes) -> str:
     return ", ".join(header_values(raw, name))
 
 
-async def _body(scope: HTTPScope, receive: Receive, announced: bytes | None, limit: int) -> bytes:
-    """The request's body, read once, and left where `litestar.Request.body` finds it.
+async def _shared_body(scope: HTTPScope, receive: Receive, announced: bytes | None, limit: int) -> bytes:
+    """The request's body, which a guard or middleware may have read, left where `litestar.Request.body` finds it."""
+    state = ScopeState.from_scope(scope)
+    if state.body is Empty:
+        state.body = await _body(receive, announced, limit)
+    return state.body
+
+
+async def _body(receive: Receive, announced: bytes | None, limit: int) -> bytes:
+    """The request's body.
 
     Litestar's own reading takes a tenth of the time of a short request, most of it for parsing headers again.
     """
-    state = ScopeState.from_scope(scope)
-    if state.body is not Empty:  # a guard or middleware has read it
-        return state.body
     if announced is not None and announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
@@ -90,8 +99,7 @@ async def _body(scope: HTTPScope, receive: Receive, announced: bytes | None, lim
         chunks.append(chunk)
         if not message.get("more_body", False):
             break
-    state.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    return state.body
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:

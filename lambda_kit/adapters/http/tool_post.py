@@ -46,7 +46,9 @@ class ToolPost:
         wants = NO_PREFERENCE
         if b"prefer" in fields or b"timeout" in fields:
             wants = wait_preference(scope["headers"])
-        body, more = await read_submission(scope, receive, fields, max_body_bytes=settings.max_body_bytes)
+        body, more = await read_submission(
+            scope, receive, fields, max_body_bytes=settings.max_body_bytes, is_alone=transport is None
+        )
         if tool.signature.wants_transport_request:
             more["transport"] = transport
         seconds = tool.options.wait_seconds if wants.seconds is None else wants.seconds

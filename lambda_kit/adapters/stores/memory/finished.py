@@ -1,32 +1,11 @@
 """`FinishedJobs`: how many finished jobs a `MemoryJobStore` keeps, and for how long."""
 
+from collections import OrderedDict
 from collections.abc import Callable
-
-from cachetools import FIFOCache
 
 from lambda_kit.core.model.job import Job
 
 __all__ = ["FinishedJobs"]
-
-
-class _Kept(FIFOCache[str, float]):
-    """Finished jobs that live equally long, with their time of expiry: the oldest is the first to go."""
-
-    def __init__(self, maxsize: int, forget: Callable[[str], object]) -> None:
-        super().__init__(maxsize)
-        self._forget = forget
-
-    def popitem(self) -> tuple[str, float]:
-        job_id, expires_at = super().popitem()
-        self._forget(job_id)
-        return job_id, expires_at
-
-    def expire(self, now: float) -> int:
-        """Forget what is past its time; returns how many."""
-        before = len(self)
-        while self and next(iter(self.values())) <= now:
-            self.popitem()
-        return before - len(self)
 
 
 class FinishedJobs:
@@ -38,7 +17,8 @@ class FinishedJobs:
 
     def __init__(self, forget: Callable[[str], object]) -> None:
         self._forget = forget
-        self._kept: dict[tuple[str, float], _Kept] = {}
+        # by tool and time to live, the oldest first: these expire in the order in which they have ended
+        self._kept: dict[tuple[str, float], OrderedDict[str, float]] = {}
 
     def add(self, job: Job) -> None:
         """Keep a job that has just ended, in place of the oldest if its tool has too many.
@@ -47,9 +27,11 @@ class FinishedJobs:
         """
         key = (job.tool, job.ttl_seconds)
         kept = self._kept.get(key)
-        if kept is None or kept.maxsize != job.keep_finished:
-            kept = self._kept[key] = self._resized(kept, job.keep_finished)
+        if kept is None:
+            kept = self._kept[key] = OrderedDict()
         kept[job.id] = job.expires_at or 0.0
+        while len(kept) > job.keep_finished:
+            self._forget(kept.popitem(last=False)[0])
 
     def remove(self, job: Job) -> None:
         """Keep a job no longer. No error if it was not kept."""
@@ -59,10 +41,9 @@ class FinishedJobs:
 
     def expire(self, now: float) -> int:
         """Forget the jobs that are past their time; returns how many."""
-        return sum(kept.expire(now) for kept in self._kept.values())
-
-    def _resized(self, before: _Kept | None, maxsize: int) -> _Kept:
-        kept = _Kept(maxsize, self._forget)
-        for job_id, expires_at in () if before is None else before.items():
-            kept[job_id] = expires_at
-        return kept
+        count = 0
+        for kept in self._kept.values():
+            while kept and next(iter(kept.values())) <= now:
+                self._forget(kept.popitem(last=False)[0])
+                count += 1
+        return count
