@@ -67,8 +67,9 @@ class Gate:
         if self._server is not None:
             self._server.close()
         for writer in self._writers:
-            if writer.can_write_eof():
-                writer.write_eof()  # whoever waits reads the end, and leaves
+            with contextlib.suppress(OSError):  # it has just left
+                if writer.can_write_eof():
+                    writer.write_eof()  # whoever waits reads the end, and leaves
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_LONG_SECONDS)
 

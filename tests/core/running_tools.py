@@ -38,12 +38,16 @@ def a_service() -> Service:
     return Service(name="Test", contact={"name": "T", "email": "t@example.com"})
 
 
+def no_permit(_lane: object) -> None:
+    """Stands for `Scheduler.try_acquire`: each job has to wait for its turn."""
+
+
 def a_server(*tools: Any, has_to_wait: bool = False, **options: Any) -> ToolServer:
     """A server; with `has_to_wait` jobs are created first and claimed then, as those are that have to wait."""
     options.setdefault("store", MemoryJobStore())
     server = ToolServer(a_service(), tools=list(tools), **options)
     if has_to_wait:
-        server._engine.scheduler.try_acquire = lambda _lane: None  # type: ignore[method-assign]
+        server._engine.scheduler.try_acquire = no_permit  # type: ignore[assignment]
     return server
 
 

@@ -22,9 +22,11 @@ class SlowToBury(MemoryJobStore):
         super().__init__()
         self.was_looked_through = asyncio.Event()
 
-    async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
+    async def adopt(
+        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+    ) -> list[Job]:
         try:
-            return await super().adopt(worker_id, tools=tools, limit=limit)
+            return await super().adopt(worker_id, tools=tools, limit=limit, spares_silent=spares_silent)
         finally:
             self.was_looked_through.set()
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_kit.core.model.public_url import parse_forwarded, public_prefix
 from lambda_kit.adapters.http.headers import (
     MAX_WAIT_SECONDS,
     HeaderError,
@@ -21,6 +20,7 @@ from lambda_kit.adapters.http.headers import (
 from lambda_kit.adapters.http.prefer import WaitPreference, parse_prefer, wait_preference
 from lambda_kit.core.errors import BadRequestError
 from lambda_kit.core.model.job import JOB_URN_PREFIX, new_job_id
+from lambda_kit.core.model.public_url import parse_forwarded, public_prefix
 
 # what a server can get in a header, and with a bias towards what means something in one
 ANY_VALUE = st.text(st.characters(max_codepoint=0xFF)) | st.text(" \t,;=\"\\'aW0.-:/\x00\n\xe9")

@@ -208,10 +208,10 @@ class Housekeeping:
     async def _adopt(self) -> None:
         self._has_more = False
         while (room := self._room()) > 0:
-            if self._is_patient() and not self._is_worker:
-                return
             self._reconciler.expect()  # should the answer be lost
-            jobs = await self._store.adopt(self._runner.worker_id, tools=self._tools, limit=room)
+            jobs = await self._store.adopt(
+                self._runner.worker_id, tools=self._tools, limit=room, spares_silent=self._is_patient()
+            )
             self._reconciler.adopted()
             if jobs:
                 logger.log(

@@ -113,8 +113,10 @@ class LocalJobStore(JobStoreBase[Entry]):
             if entry.job.status is JobStatus.EXECUTING and entry.job.assigned_worker == worker_id:
                 entry.job = msgspec.structs.replace(entry.job, lease_expires_at=now)
 
-    async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
-        now = self._clock()
+    async def adopt(
+        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+    ) -> list[Job]:
+        now = float("-inf") if spares_silent else self._clock()
         waiting = [self._entries[job_id] for tool in tools for job_id in self._pending.get(tool, ())]
         living = {other for other, until in self._alive_until.items() if until > now} | {worker_id}
         orphans = [entry for entry in waiting if entry.job.assigned_worker not in living]

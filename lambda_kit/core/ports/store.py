@@ -199,7 +199,9 @@ class JobStore(ABC):
         """
 
     @abstractmethod
-    async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
+    async def adopt(
+        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+    ) -> list[Job]:
         """Assign pending jobs that no living worker has to `worker_id`, and return them.
 
         These are jobs without an `assigned_worker`, and jobs of workers whose lease (`heartbeat`) has run out or that
@@ -209,6 +211,8 @@ class JobStore(ABC):
             worker_id: The worker that adopts.
             tools: Only jobs of these tools.
             limit: The maximum number of jobs.
+            spares_silent: Leave the jobs of workers whose lease has run out: after an absence of the store they may
+                not have been able to send a heartbeat.
         """
 
     # --- looking around ---

@@ -46,6 +46,18 @@ class WorkerPromises(StorePromises):
         assert {(job.assigned_worker, job.status) for job in jobs} == {("me", JobStatus.PENDING)}
         assert await self.adopted(store) == []
 
+    async def test_the_jobs_of_a_silent_worker_can_be_spared(self, store: JobStore, clock: ManualClock) -> None:
+        await store.heartbeat("other", lease_seconds=self.time_unit_seconds)
+        await store.heartbeat("dead", lease_seconds=self.time_unit_seconds)
+        await self.waiting(store, "of the silent")
+        await self.waiting(store, "of nobody", assigned_worker=None)
+        await self.waiting(store, "of the dead", assigned_worker="dead")
+        await store.expire_worker("dead")
+        await self.pass_time(clock, 1.1)
+        spared = await store.adopt("me", tools=["greet"], spares_silent=True)
+        assert [job.id for job in spared] == ["of nobody", "of the dead"]
+        assert await self.adopted(store) == ["of the silent"]
+
     async def test_a_process_that_notes_again_that_it_lives_keeps_its_jobs(
         self, store: JobStore, clock: ManualClock
     ) -> None:

@@ -194,13 +194,13 @@ class WorkerSlot:
                 raise ConfigurationError(_NOT_STARTED + (_FREQUENT_REASON if is_first else ""))
             self._worker = worker = LiveWorker(linked.result(), process)
         finally:
+            self._links.forget(token)
             if self._worker is None:  # there is none, or its start was given up
-                if linked.done():
+                if linked.done() and not linked.cancelled():
                     linked.result().close()
                 if process is not None:
                     process.kill()
                     await process.exit_code()
-            self._links.forget(token)
         try:
             worker.link.send(self._plan)
             await self._accompany(worker)

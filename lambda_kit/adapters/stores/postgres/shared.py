@@ -81,8 +81,11 @@ class PostgresShared(JobStoreBase[Known], ABC):
         await self._database.rows(self._sql.expire_worker, worker_id, self._clock())
         self._changes.publish(Change(None))  # it may have died between a change and its notification
 
-    async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
-        rows = await self._database.rows(self._sql.adopt, worker_id, list(tools), self._clock(), limit)
+    async def adopt(
+        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+    ) -> list[Job]:
+        now = float("-inf") if spares_silent else self._clock()
+        rows = await self._database.rows(self._sql.adopt, worker_id, list(tools), now, limit)
         adopted = [self._rows.remember_row(row) for row in rows]
         return [known.job for known in sorted(adopted, key=attrgetter("number"))]
 

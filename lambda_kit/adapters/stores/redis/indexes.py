@@ -87,9 +87,12 @@ class RedisIndexes(JobStoreBase[Known]):
     async def expire_worker(self, worker_id: str) -> None:
         await self._run(scripts.EXPIRE_WORKER, worker_id, self._clock(), self._session.new_write_id())
 
-    async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
+    async def adopt(
+        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+    ) -> list[Job]:
         write_id = self._session.new_write_id()
-        states = await self._run(scripts.ADOPT, worker_id, self._clock(), limit, write_id, *tools)
+        now = float("-inf") if spares_silent else self._clock()
+        states = await self._run(scripts.ADOPT, worker_id, now, limit, write_id, *tools)
         adopted = [known for state in states if (known := known_job(state)) is not None]
         for known in adopted:
             self._jobs.remember(known)

@@ -148,8 +148,10 @@ class SqliteJobStore(JobStoreBase[Row]):
     async def expire_worker(self, worker_id: str) -> None:
         await self._writer.submit(lambda operations: operations.expire_worker(worker_id))
 
-    async def adopt(self, worker_id: str, *, tools: Collection[str], limit: int = 1000) -> list[Job]:
-        return await self._writer.submit(lambda operations: operations.adopt(worker_id, tools, limit))
+    async def adopt(
+        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+    ) -> list[Job]:
+        return await self._writer.submit(lambda operations: operations.adopt(worker_id, tools, limit, spares_silent))
 
     # --- looking around ---
 

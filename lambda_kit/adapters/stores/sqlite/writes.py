@@ -50,8 +50,8 @@ class Operations(Jobs):
         for row in self.select("status = 'executing' AND assigned_worker = ?", worker_id):
             self.set_job(row, msgspec.structs.replace(row.job, lease_expires_at=now))
 
-    def adopt(self, worker_id: str, tools: Collection[str], limit: int) -> list[Job]:
-        now = self.now()
+    def adopt(self, worker_id: str, tools: Collection[str], limit: int, spares_silent: bool) -> list[Job]:
+        now = float("-inf") if spares_silent else self.now()
         orphans: list[Row] = []
         for tool in set(tools):
             orphans += self.select(
