@@ -20,6 +20,7 @@ from lambda_kit import (
     Service,
     ToolServer,
 )
+from lambda_kit.core.jobs.settings import Pauses
 from lambda_kit.core.jobs.waiting import WaitResult
 from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Payload
@@ -42,10 +43,15 @@ def no_permit(_lane: object) -> None:
     """Stands for `Scheduler.try_acquire`: each job has to wait for its turn."""
 
 
-def a_server(*tools: Any, has_to_wait: bool = False, **options: Any) -> ToolServer:
+QUICK_PAUSES = Pauses(first_retry_seconds=0.01, longest_retry_seconds=0.02, slot_seconds=0.02)
+
+
+def a_server(*tools: Any, has_to_wait: bool = False, pauses: Pauses = QUICK_PAUSES, **options: Any) -> ToolServer:
     """A server; with `has_to_wait` jobs are created first and claimed then, as those are that have to wait."""
     options.setdefault("store", MemoryJobStore())
     server = ToolServer(a_service(), tools=list(tools), **options)
+    server._engine._pauses = pauses
+    server._engine.use_store(server._engine.store)
     if has_to_wait:
         server._engine.scheduler.try_acquire = no_permit  # type: ignore[assignment]
     return server

@@ -9,7 +9,6 @@ import pytest
 from lambda_kit import AsyncioExecutor, JobContext, JobSettings, JobStatus, LambdaTool, ToolOptions
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.model.job import Failure, FailureKind
-from lambda_kit.core.runtime import retry as retrying
 from tests.core.flaky_store import FlakyStore
 from tests.core.running_tools import (
     LONG_SECONDS,
@@ -24,12 +23,6 @@ from tests.core.running_tools import (
 )
 
 SOON = JobSettings(heartbeat_seconds=0.1, lease_seconds=1000.0, grace_seconds=0.0)
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying, "_FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(retrying, "_LONGEST_PAUSE_SECONDS", 0.02)
 
 
 @pytest.fixture

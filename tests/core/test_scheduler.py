@@ -23,7 +23,8 @@ from lambda_kit import (
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
 from lambda_kit.core.jobs.assembly import assign_executors, bind_tools
 from lambda_kit.core.jobs.engine import JobEngine
-from lambda_kit.core.jobs.scheduler import Permit, Scheduler
+from lambda_kit.core.jobs.permits import Permit
+from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.semaphore import DistributedSemaphore
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.jobs.table import LocalJob, State

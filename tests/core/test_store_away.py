@@ -13,7 +13,6 @@ from lambda_kit.core.errors import QueueFullError, UnavailableError
 from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Outcome, Payload
 from lambda_kit.core.ports.store import Claim, Created, Lease
-from lambda_kit.core.runtime import retry as retrying
 from lambda_kit.testing import TestClient
 from tests.core.running_tools import (
     LONG_SECONDS,
@@ -73,12 +72,6 @@ class AwayStore(MemoryJobStore):
     async def finish(self, lease: Lease, outcome: Outcome) -> Job:
         self._maybe_away("finish")
         return await super().finish(lease, outcome)
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying, "_FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(retrying, "_LONGEST_PAUSE_SECONDS", 0.02)
 
 
 @pytest.mark.parametrize("tool", [Steps, AsyncSteps])

@@ -1,6 +1,6 @@
 """Numbers for what shows them, without a service that makes them."""
 
-from lambda_kit.core.jobs.scheduler import Load
+from lambda_kit.core.jobs.permits import Load
 from lambda_kit.core.jobs.statistics import JobStatistics
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.ports.executor import ExecutorStats

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from lambda_kit.core.jobs.scheduler import Load
+from lambda_kit.core.jobs.permits import Load
 from lambda_kit.core.jobs.statistics import BUCKET_BOUNDS_SECONDS, Histogram, JobStatistics
 from lambda_kit.version import VERSION
 

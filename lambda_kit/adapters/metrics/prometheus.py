@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from lambda_kit.core.errors import MissingExtraError
-from lambda_kit.core.jobs.scheduler import Load
+from lambda_kit.core.jobs.permits import Load
 from lambda_kit.core.jobs.statistics import JobStatistics
 
 if TYPE_CHECKING:

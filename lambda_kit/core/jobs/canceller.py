@@ -6,7 +6,8 @@ import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from lambda_kit.core.jobs.scheduler import Permit, Scheduler
+from lambda_kit.core.jobs.permits import Permit
+from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.table import LocalJob
 
 if TYPE_CHECKING:

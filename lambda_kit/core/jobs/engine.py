@@ -9,20 +9,22 @@ from functools import partial
 
 from lambda_kit.core.errors import ConfigurationError, NotServingError, UnavailableError
 from lambda_kit.core.jobs.admission import Admission
+from lambda_kit.core.jobs.changes import Changes
 from lambda_kit.core.jobs.collection import Collection
 from lambda_kit.core.jobs.housekeeping import Housekeeping
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.outbox_relay import OutboxRelay
+from lambda_kit.core.jobs.permits import Load
 from lambda_kit.core.jobs.reconciler import Reconciler
 from lambda_kit.core.jobs.runner import JobRunner
-from lambda_kit.core.jobs.scheduler import Load, Scheduler
+from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.sealing import Sealer
 from lambda_kit.core.jobs.semaphore import DistributedSemaphore
-from lambda_kit.core.jobs.settings import JobSettings, Roles
+from lambda_kit.core.jobs.settings import JobSettings, Pauses, Roles
 from lambda_kit.core.jobs.statistics import JobStatistics
 from lambda_kit.core.jobs.submitter import Submitter
-from lambda_kit.core.jobs.table import JobTable, LocalJob, State
-from lambda_kit.core.jobs.waiting import Followers, Waiters, WaitResult
+from lambda_kit.core.jobs.table import JobTable, State
+from lambda_kit.core.jobs.waiting import Followers, Waiters
 from lambda_kit.core.jobs.winding_down import WindingDown
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.observer import JobObserver
@@ -30,7 +32,7 @@ from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.core.runtime.background import Background
 from lambda_kit.core.runtime.bounded import bounded
-from lambda_kit.core.runtime.retry import Outage
+from lambda_kit.core.runtime.retry import BackOff, Outage
 from lambda_kit.core.runtime.watchdog import LoopWatchdog
 from lambda_kit.core.runtime.worker_id import new_worker_id
 from lambda_kit.core.tools.tool import BoundTool
@@ -41,9 +43,6 @@ logger = logging.getLogger("lambda_kit.service")
 
 _STORE_SECONDS = 10.0
 """For how long a store may write what it has, and close, at the end."""
-
-_LINGER_SECONDS = 5.0
-"""After the last job, so long is the service there for those who fetch the results (docs/wire.md, Shutdown)."""
 
 
 _LEAST_FLUSH_SECONDS = 5.0
@@ -64,6 +63,7 @@ class JobEngine:
         settings: Durations and limits.
         sealer: Encrypts the authorizations that are kept with jobs.
         roles: Whether this process takes requests, runs jobs, or both.
+        pauses: For tests.
     """
 
     def __init__(
@@ -77,13 +77,15 @@ class JobEngine:
         settings: JobSettings | None = None,
         sealer: Sealer | None = None,
         roles: Roles = "both",
+        pauses: Pauses | None = None,
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.settings = settings or JobSettings()
         self.statistics = JobStatistics(self.tools)
         self.observers = Observers([self.statistics, *observers])
         self.roles = roles
-        self.outage = Outage()
+        self._pauses = pauses or Pauses()
+        self.outage = Outage(pauses=self._new_back_off)
         self.background = Background("lambda_kit.service")
         self._executors = dict(executors)
         self._sinks = list(sinks)
@@ -114,13 +116,17 @@ class JobEngine:
             self._semaphore,
             max_concurrency=settings.max_concurrency,
             runs_jobs=runs_jobs,
+            slot_seconds=self._pauses.slot_seconds,
         )
         self.runner = JobRunner(
             self.table, store, self.scheduler, self.waiters, self.observers, settings, self._sealer, self.outage
         )
         self.scheduler.connect(self.runner)
         self.relays = [
-            OutboxRelay(sink, store, unseal=self._sealer.unseal, on_delivered=self._delivered) for sink in self._sinks
+            OutboxRelay(
+                sink, store, unseal=self._sealer.unseal, on_delivered=lambda job_id: self.collection.delivered(job_id)
+            )
+            for sink in self._sinks
         ]
         self._reconciler = Reconciler(store, self.table, self.scheduler, self.runner, self.relays)
         self.submitter = Submitter(
@@ -151,6 +157,17 @@ class JobEngine:
             accepts=lambda: self._open is not None and self._stop_by is None,
         )
         self.scheduler.on_release = self._housekeeping.has_room
+        self._changes = Changes(
+            store,
+            self.table,
+            self.scheduler,
+            self.runner,
+            self.waiters,
+            self.followers,
+            self.observers,
+            self.background,
+            self.outage,
+        )
         self._winding_down = WindingDown(self)
 
     # --- its life ---
@@ -207,7 +224,8 @@ class JobEngine:
         if self._open is None:
             return
         await self._winding_down.run(self._stop_by or 0.0)
-        if self.roles == "both" and not await self.collection.wait(min(_LINGER_SECONDS, self._left_seconds())):
+        linger_seconds = min(self._pauses.linger_seconds, self._left_seconds())
+        if self.roles == "both" and not await self.collection.wait(linger_seconds):
             logger.info("going on with the stop, though not all results have been fetched")
         self.waiters.expire_all()
 
@@ -244,8 +262,6 @@ class JobEngine:
         """What is waiting and running in this process."""
         return self.scheduler.load()
 
-    # --- what becomes of jobs ---
-
     def cancel_was_requested(self, job_id: str) -> None:
         """The end of a job was asked for: see to it, as far as it runs here."""
         job = self.table.get(job_id)
@@ -257,60 +273,11 @@ class JobEngine:
         self._housekeeping.offered()
 
     def _has_changed(self, change: Change) -> None:
-        job_id, status = change.job_id, change.status
-        self.followers.changed(job_id)
-        job = None if job_id is None else self.table.get(job_id)
-        if job_id is None:
-            self.waiters.look_again()
-            for local in self.table:
-                if local.state is State.ELSEWHERE:
-                    self.background.spawn(self._look_for_the_end(local))
-        elif job is not None and job.run is not None:  # the run itself tells of its end
-            if change.cancel_requested and not (status is not None and status.is_final):
-                self.runner.canceller.begin(job)
-        elif status is None:
-            self.waiters.settle(job_id, None)
-        elif status.is_final:
-            self._has_ended_elsewhere(job_id, job)
-        elif change.cancel_requested and job is not None:
-            self.runner.canceller.begin(job)
-        if job is None:
+        self._changes.take(change)
+        if change.job_id is None or self.table.get(change.job_id) is None:
             self._housekeeping.changed(change)
         for relay in self.relays:
             relay.wake()
-
-    def _has_ended_elsewhere(self, job_id: str, job: LocalJob | None) -> None:
-        """A job has ended that is not run here: in the queue, or by another process."""
-        if job is not None and job.state is State.ELSEWHERE:
-            self.background.spawn(self._look_for_the_end(job))
-            return
-        if job is not None and job.state is State.QUEUED:
-            self.scheduler.remove(job)
-            self.table.remove(job)
-            self.background.spawn(self._tell_observers(job_id))
-        elif job is not None and job.state is State.RUNNING:  # it is being claimed
-            self.runner.canceller.begin(job)
-            self.background.spawn(self._tell_observers(job_id))
-        self.waiters.settle(job_id, None)
-
-    async def _look_for_the_end(self, job: LocalJob) -> None:
-        """Read how a job has ended that was handed off: one read, for all who wait for it here and who count."""
-        record = await self.outage.until_over(f"job {job.id}: its end", lambda: self.store.get(job.id))
-        if record is not None and not record.status.is_final:
-            return
-        result = None if record is None else await self.store.get_result(job.id)
-        if self.table.remove(job):
-            if record is not None:
-                self.observers.ended(record)
-            self.waiters.settle(job.id, None if record is None else WaitResult(record, result))
-
-    async def _tell_observers(self, job_id: str) -> None:
-        record = await self.store.get(job_id)
-        if record is not None and record.status.is_final:
-            self.observers.ended(record)
-
-    def _delivered(self, job_id: str) -> None:
-        self.collection.delivered(job_id)
 
     # --- inside ---
 
@@ -319,6 +286,9 @@ class JobEngine:
         for job in self.table:
             self.table.remove(job)
         self.scheduler.forget_permits()
+
+    def _new_back_off(self) -> BackOff:
+        return BackOff(self._pauses.first_retry_seconds, self._pauses.longest_retry_seconds)
 
     async def _stop_store(self) -> None:
         await bounded("the store's stop", self.store.stop(), seconds=_STORE_SECONDS)
@@ -341,7 +311,7 @@ class JobEngine:
 
         try:
             async with asyncio.timeout(self.settings.store_wait_seconds):
-                await Outage().until_over("the start", attempt)
+                await Outage(pauses=self._new_back_off).until_over("the start", attempt)
         except TimeoutError:
             seconds = self.settings.store_wait_seconds
             raise ConfigurationError(

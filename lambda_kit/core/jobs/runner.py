@@ -10,8 +10,9 @@ from lambda_kit.core.jobs.event_buffer import EventBuffers
 from lambda_kit.core.jobs.failures import LOST_AT_STOP, not_kept, not_run, over_time
 from lambda_kit.core.jobs.failures import log as log_failure
 from lambda_kit.core.jobs.observers import Observers
+from lambda_kit.core.jobs.permits import Permit
 from lambda_kit.core.jobs.running_job import RunningJob
-from lambda_kit.core.jobs.scheduler import Permit, Scheduler
+from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.sealing import Sealer
 from lambda_kit.core.jobs.settings import JobSettings
 from lambda_kit.core.jobs.table import JobTable, LocalJob, State

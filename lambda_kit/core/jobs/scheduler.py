@@ -6,48 +6,21 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.jobs.fair_queue import FairQueue, Lane, Pool
+from lambda_kit.core.jobs.permits import Load, Permit
 from lambda_kit.core.jobs.semaphore import DistributedSemaphore
 from lambda_kit.core.jobs.table import LocalJob, State
-from lambda_kit.core.ports.executor import Executor, ExecutorStats
+from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.tools.tool import BoundTool
 
 if TYPE_CHECKING:
     from lambda_kit.core.jobs.runner import JobRunner
 
-__all__ = ["Load", "Permit", "Scheduler"]
+__all__ = ["Scheduler"]
 
 logger = logging.getLogger("lambda_kit.scheduler")
-
-_NEXT_LOOK_SECONDS = 0.2
-"""How often a slot is asked for that another process holds."""
-
-
-class Load(msgspec.Struct, frozen=True, gc=False):
-    """What is waiting and running in this process."""
-
-    queued: dict[str, int]
-    """Jobs that wait here, by tool."""
-    running: dict[str, int]
-    """Jobs that have a permit, by tool."""
-    executors: dict[str, ExecutorStats]
-    """By name."""
-
-
-class Permit:
-    """The right to run one job: it counts for its tool, its executor and the server until it is released."""
-
-    __slots__ = ("is_released", "lane", "slot")
-
-    def __init__(self, lane: Lane, slot: str | None) -> None:
-        self.lane = lane
-        self.slot = slot
-        """The holder of its slot in the store (`DistributedSemaphore`), where its tool's runs need one."""
-        self.is_released = False
 
 
 class _Host:
@@ -74,6 +47,7 @@ class Scheduler:
         semaphore: Bounds `ToolOptions.max_concurrency` across processes.
         max_concurrency: How many jobs of all tools run at once. None: no bound.
         runs_jobs: Whether this process runs jobs at all.
+        slot_seconds: How often a slot is asked for that another process holds.
     """
 
     def __init__(
@@ -84,6 +58,7 @@ class Scheduler:
         *,
         max_concurrency: int | None = None,
         runs_jobs: bool = True,
+        slot_seconds: float = 0.2,
     ) -> None:
         tools = list(tools)
         self._pools = {name: Pool(executors[name]) for name in {tool.executor: None for tool in tools}}
@@ -93,6 +68,7 @@ class Scheduler:
         }
         self._max_concurrency = max_concurrency
         self._runs_jobs = runs_jobs
+        self._slot_seconds = slot_seconds
         self._queue = FairQueue()
         self._permits: set[Permit] = set()
         self._acquiring: set[asyncio.Task[None]] = set()
@@ -315,7 +291,7 @@ class Scheduler:
             logger.exception("tool '%s': the store can't say whether a job may run; asking again", lane.tool.name)
         if slot is None:
             if self._is_open:
-                lane.look_again = asyncio.get_running_loop().call_later(_NEXT_LOOK_SECONDS, self._look_again, lane)
+                lane.look_again = asyncio.get_running_loop().call_later(self._slot_seconds, self._look_again, lane)
             return
         lane.is_held_up = False
         if lane.waiting and self._is_open and not self._is_full() and lane.has_room():

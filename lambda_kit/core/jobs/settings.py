@@ -6,10 +6,26 @@ from typing import Literal
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.tools.options import require_number
 
-__all__ = ["JobSettings", "Roles"]
+__all__ = ["JobSettings", "Pauses", "Roles"]
 
 Roles = Literal["both", "accept", "run"]
 """What a process does: it takes requests and runs jobs, takes requests only, or runs jobs only."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pauses:
+    """How long the engine waits before it looks or tries again. For tests: users need not set them."""
+
+    first_retry_seconds: float = 0.1
+    """The first pause before the store is asked again that was away; each one is twice as long as the one before."""
+
+    longest_retry_seconds: float = 5.0
+
+    slot_seconds: float = 0.2
+    """How often a slot is asked for that another process holds."""
+
+    linger_seconds: float = 5.0
+    """After the last job, so long is the service there for those who fetch the results (docs/wire.md, Shutdown)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

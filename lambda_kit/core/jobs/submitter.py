@@ -15,9 +15,10 @@ from lambda_kit.core.errors import (
 from lambda_kit.core.jobs.admission import Admission
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.outbox_relay import OutboxRelay
+from lambda_kit.core.jobs.permits import Permit
 from lambda_kit.core.jobs.reconciler import Reconciler
 from lambda_kit.core.jobs.runner import JobRunner
-from lambda_kit.core.jobs.scheduler import Permit, Scheduler
+from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.sealing import Sealer
 from lambda_kit.core.jobs.submission import Submission, digest_of, scoped_key
 from lambda_kit.core.jobs.table import JobTable, LocalJob, State

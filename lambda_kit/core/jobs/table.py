@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lambda_kit.core.jobs.fair_queue import Lane
+    from lambda_kit.core.jobs.permits import Permit
     from lambda_kit.core.jobs.running_job import RunningJob
-    from lambda_kit.core.jobs.scheduler import Permit
 
 __all__ = ["JobTable", "LocalJob", "State"]
 

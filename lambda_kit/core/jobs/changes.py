@@ -1,0 +1,106 @@
+"""What a change of a job in the store means for this process."""
+
+from lambda_kit.core.jobs.observers import Observers
+from lambda_kit.core.jobs.runner import JobRunner
+from lambda_kit.core.jobs.scheduler import Scheduler
+from lambda_kit.core.jobs.table import JobTable, LocalJob, State
+from lambda_kit.core.jobs.waiting import Followers, Waiters, WaitResult
+from lambda_kit.core.ports.store import Change, JobStore
+from lambda_kit.core.runtime.background import Background
+from lambda_kit.core.runtime.retry import Outage
+
+__all__ = ["Changes"]
+
+
+class Changes:
+    """Passes on each change that the store reports: to waiters, followers, runs and observers.
+
+    Args:
+        store: The store of the jobs.
+        table: The jobs of this process.
+        scheduler: Has jobs that wait.
+        runner: Has runs that may have to end.
+        waiters: Those who wait for the end of a job here.
+        followers: Those who follow every change of a job here.
+        observers: See the ends of jobs that were submitted here.
+        background: Reads from the store where that is needed.
+        outage: What is known of the store's absence.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        table: JobTable,
+        scheduler: Scheduler,
+        runner: JobRunner,
+        waiters: Waiters,
+        followers: Followers,
+        observers: Observers,
+        background: Background,
+        outage: Outage,
+    ) -> None:
+        self._store = store
+        self._table = table
+        self._scheduler = scheduler
+        self._runner = runner
+        self._waiters = waiters
+        self._followers = followers
+        self._observers = observers
+        self._background = background
+        self._outage = outage
+
+    def take(self, change: Change) -> None:
+        """A job has changed, here or in another process."""
+        job_id, status = change.job_id, change.status
+        self._followers.changed(job_id)
+        if job_id is None:
+            self._look_at_everything()
+            return
+        job = self._table.get(job_id)
+        is_final = status is not None and status.is_final
+        if job is not None and job.run is not None:  # the run itself tells of its end
+            if change.cancel_requested and not is_final:
+                self._runner.canceller.begin(job)
+        elif status is None:
+            self._waiters.settle(job_id, None)
+        elif is_final:
+            self._has_ended(job_id, job)
+        elif change.cancel_requested and job is not None:
+            self._runner.canceller.begin(job)
+
+    def _look_at_everything(self) -> None:
+        """Changes may have been missed."""
+        self._waiters.look_again()
+        for job in self._table:
+            if job.state is State.ELSEWHERE:
+                self._background.spawn(self._look_for_the_end(job))
+
+    def _has_ended(self, job_id: str, job: LocalJob | None) -> None:
+        """A job has ended that is not run here: in the queue, or by another process."""
+        if job is not None and job.state is State.ELSEWHERE:
+            self._background.spawn(self._look_for_the_end(job))
+            return
+        if job is not None and job.state is State.QUEUED:
+            self._scheduler.remove(job)
+            self._table.remove(job)
+            self._background.spawn(self._tell_observers(job_id))
+        elif job is not None and job.state is State.RUNNING:  # it is being claimed
+            self._runner.canceller.begin(job)
+            self._background.spawn(self._tell_observers(job_id))
+        self._waiters.settle(job_id, None)
+
+    async def _look_for_the_end(self, job: LocalJob) -> None:
+        """Read how a job has ended that was handed off: one read, for all who wait for it here and who count."""
+        record = await self._outage.until_over(f"job {job.id}: its end", lambda: self._store.get(job.id))
+        if record is not None and not record.status.is_final:
+            return
+        result = None if record is None else await self._store.get_result(job.id)
+        if self._table.remove(job):
+            if record is not None:
+                self._observers.ended(record)
+            self._waiters.settle(job.id, None if record is None else WaitResult(record, result))
+
+    async def _tell_observers(self, job_id: str) -> None:
+        record = await self._store.get(job_id)
+        if record is not None and record.status.is_final:
+            self._observers.ended(record)
