@@ -1,13 +1,12 @@
 """Who is let in: how many jobs may be unfinished, and when to come back (docs/wire.md, Backpressure)."""
 
-import time
-
 from lambda_kit.core.errors import QueueFullError
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.statistics import JobStatistics
 from lambda_kit.core.jobs.table import JobTable
 from lambda_kit.core.ports.executor import ExecutorStats
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["Admission", "max_unfinished"]
@@ -22,6 +21,7 @@ class Admission:
     """Counts the jobs of this process, and knows how many a tool may have.
 
     Args:
+        store: Says what time it is.
         table: The jobs of this process.
         scheduler: Knows the executors.
         statistics: Knows how long jobs took.
@@ -31,6 +31,7 @@ class Admission:
 
     def __init__(
         self,
+        store: JobStore,
         table: JobTable,
         scheduler: Scheduler,
         statistics: JobStatistics,
@@ -38,6 +39,7 @@ class Admission:
         *,
         max_unfinished: int | None,
     ) -> None:
+        self._store = store
         self._table = table
         self._scheduler = scheduler
         self._statistics = statistics
@@ -70,7 +72,7 @@ class Admission:
 
     def _free_in_seconds(self, tool: BoundTool) -> float:
         """When one of a tool's jobs will probably have ended, by how long the last ones took."""
-        now = time.time()
+        now = self._store.now()
         mean = self._statistics.mean_seconds(tool.name)
         estimated_at, used_mean, seconds = self._estimates.get(tool.name, (0.0, None, 0.0))
         if not 0.0 <= now - estimated_at < _ESTIMATE_SECONDS or _is_other(mean, used_mean):

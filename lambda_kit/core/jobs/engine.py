@@ -138,7 +138,12 @@ class JobEngine:
             self.relays,
             self.observers,
             admission=Admission(
-                self.table, self.scheduler, self.statistics, self.observers, max_unfinished=settings.max_unfinished
+                store,
+                self.table,
+                self.scheduler,
+                self.statistics,
+                self.observers,
+                max_unfinished=settings.max_unfinished,
             ),
             sealer=self._sealer,
             reconciler=self._reconciler,

@@ -1,7 +1,6 @@
 """The failures that the engine itself finds, in words, and the log line of a failed job."""
 
 import logging
-import time
 
 from lambda_kit.core.errors import PayloadTooLargeError
 from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus
@@ -45,10 +44,10 @@ def not_kept(job_id: str, error: Exception) -> Failure:
     return Failure(FailureKind.ENCODING, "result-not-kept", "the result could not be kept; the log has the details")
 
 
-def log(job: Job, failure: Failure) -> None:
-    """Log that a job has failed, with the traceback."""
+def log(job: Job, failure: Failure, now: float) -> None:
+    """Log that a job has failed, with the traceback; `now` is the store's time."""
     level = logging.WARNING if failure.kind is FailureKind.INVALID_VALUE else logging.ERROR
-    seconds = time.time() - (job.started_at or job.requested_at)
+    seconds = now - (job.started_at or job.requested_at)
     logger.log(
         level,
         "job %s of tool '%s' %s after %.3f s: %s: %s%s",

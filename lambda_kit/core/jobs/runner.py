@@ -183,7 +183,7 @@ class JobRunner:
         finally:
             self._has_ended(job, run, record, outcome if isinstance(outcome, Payload) else None)
         if isinstance(outcome, Failure) and record is not None and record.status is not JobStatus.CANCELLED:
-            log_failure(record, outcome)
+            log_failure(record, outcome, self._store.now())
 
     async def _flush(self, run: RunningJob) -> None:
         try:

@@ -1,7 +1,6 @@
 """Makes a job of a request: attach, or reserve, create, and hand over."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -145,7 +144,7 @@ class Submitter:
         return Job(
             id=job_id,
             tool=tool.name,
-            requested_at=time.time(),
+            requested_at=self._store.now(),
             request_content_type=submission.body.content_type,
             request_digest=digest,
             idempotency_key=key,
