@@ -34,8 +34,11 @@ if TYPE_CHECKING:
         UnavailableError,
         UnsupportedMediaTypeError,
     )
+    from lambda_kit.core.jobs.service import JobService
     from lambda_kit.core.jobs.settings import JobSettings
+    from lambda_kit.core.jobs.waiting import WaitResult
     from lambda_kit.core.model.job import Job, JobStatus
+    from lambda_kit.core.model.principal import Principal
     from lambda_kit.core.model.request_info import RequestInfo
     from lambda_kit.core.ports.executor import Executor
     from lambda_kit.core.ports.observer import JobObserver
@@ -69,6 +72,7 @@ __all__ = [
     "JobFailedError",
     "JobNotFoundError",
     "JobObserver",
+    "JobService",
     "JobSettings",
     "JobSink",
     "JobStatus",
@@ -80,6 +84,7 @@ __all__ = [
     "MissingExtraError",
     "NotServingError",
     "PayloadTooLargeError",
+    "Principal",
     "ProcessExecutor",
     "QueueFullError",
     "RequestInfo",
@@ -94,6 +99,7 @@ __all__ = [
     "ToolServer",
     "UnavailableError",
     "UnsupportedMediaTypeError",
+    "WaitResult",
     "__version__",
     "getLogger",
     "logging_init",
@@ -115,7 +121,10 @@ _HOMES = {
     "lambda_kit.core.tools.options": ("ExecutorOpts", "ToolOptions"),
     "lambda_kit.core.tools.results": ("BinaryResult",),
     "lambda_kit.core.tools.schema": ("with_schema",),
+    "lambda_kit.core.jobs.service": ("JobService",),
     "lambda_kit.core.jobs.settings": ("JobSettings",),
+    "lambda_kit.core.jobs.waiting": ("WaitResult",),
+    "lambda_kit.core.model.principal": ("Principal",),
     "lambda_kit.core.service_info": ("Service",),
     "lambda_kit.core.ports.observer": ("JobObserver",),
     "lambda_kit.core.ports.sink": ("JobSink",),

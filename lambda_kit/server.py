@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Protocol, Self, get_args
+from typing import Any, Self, get_args
 
 import ivcap_service
 from litestar import Litestar
@@ -38,6 +38,7 @@ from lambda_kit.core.jobs.settings import JobSettings, Roles
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.observer import JobObserver
+from lambda_kit.core.ports.part import ServerPart
 from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.ports.store import JobStore
 from lambda_kit.core.runtime.bounded import bounded
@@ -45,23 +46,7 @@ from lambda_kit.core.runtime.task_guard import guard_tasks
 from lambda_kit.core.tools.lifecycle import ToolLifecycle
 from lambda_kit.core.tools.tool import BoundTool, LambdaTool, concrete_tools
 
-__all__ = ["ServerPart", "ToolServer"]
-
-
-class ServerPart(Protocol):
-    """What `ToolServer.add_part` takes."""
-
-    async def __aenter__(self) -> Any:
-        """Begin: jobs can be submitted."""
-        ...
-
-    async def __aexit__(self, *_: object) -> Any:
-        """End: the jobs are still there."""
-        ...
-
-    async def drained(self) -> None:
-        """The jobs of this process have ended; nothing is closed yet. Bounded by 5 s."""
-        ...
+__all__ = ["ToolServer"]
 
 
 class ToolServer:
@@ -87,7 +72,7 @@ class ToolServer:
         try_later_body: Whether "try later" is always a 202 with a body.
         settings: Durations of leases and of the shutdown, and how many jobs are taken and run at once.
         encryption_key: With it the authorization of each job is kept in the store, encrypted, so that a job which is
-            taken up after a restart has it; a key of Fernet (``cryptography``), or several parted by commas, of which
+            taken up after a restart has it; a key of Fernet (``cryptography``), or several, comma-separated, of which
             the first encrypts. None: ``$LAMBDA_KIT_ENCRYPTION_KEY``; without any it is not kept.
 
     Raises:
@@ -158,7 +143,7 @@ class ToolServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changing = asyncio.Lock()
 
-    def add_part(self, part: "ServerPart") -> None:
+    def add_part(self, part: ServerPart) -> None:
         """Give a part the life of the server: it is entered after the jobs can run, and left before they stop.
 
         Args:
@@ -298,12 +283,17 @@ class ToolServer:
         """See whether what the environment says of this server can be.
 
         Raises:
-            ConfigurationError: if ``$LAMBDA_KIT_STORE`` or ``$LAMBDA_KIT_ENCRYPTION_KEY`` is needed and wrong; says how
-                to mend it.
+            ConfigurationError: if ``$LAMBDA_KIT_STORE`` or ``$LAMBDA_KIT_ENCRYPTION_KEY`` is needed and wrong, or the
+                store does not fit `roles`; says how to mend it.
         """
         for trouble in (self._store_trouble, self._key_trouble):
             if trouble is not None:
                 raise trouble
+        if self._engine.roles != "both" and not self.has_shared_store:
+            raise ConfigurationError(
+                f"roles={self._engine.roles!r} needs a store that other processes share: choose one by --store, "
+                "$LAMBDA_KIT_STORE or ToolServer(store=...), such as sqlite:///jobs.db"
+            )
 
     @property
     def has_shared_store(self) -> bool:

@@ -44,6 +44,7 @@ from lambda_kit.core.ports.executor import Executor, ExecutorHost, ExecutorStats
 from lambda_kit.core.ports.local_parts import Entry
 from lambda_kit.core.ports.local_store import LocalJobStore
 from lambda_kit.core.ports.observer import JobObserver
+from lambda_kit.core.ports.part import ServerPart
 from lambda_kit.core.ports.sink import DeliveryError, DeliveryRefusedError, JobEnd, JobSink
 from lambda_kit.core.ports.store import JobStore
 from lambda_kit.core.ports.store_base import Decide, JobStoreBase, Step, StoredJob, log_of
@@ -73,6 +74,7 @@ from lambda_kit.core.ports.store_types import (
     Renewal,
 )
 from lambda_kit.core.ports.subscriptions import Subscriptions, change_of
+from lambda_kit.core.tools.run import JobSpec
 
 __all__ = [
     "BadRequestError",
@@ -99,6 +101,7 @@ __all__ = [
     "JobObserver",
     "JobPage",
     "JobSink",
+    "JobSpec",
     "JobStatus",
     "JobStore",
     "JobStoreBase",
@@ -115,6 +118,7 @@ __all__ = [
     "Renewal",
     "RequestInfo",
     "Run",
+    "ServerPart",
     "Step",
     "StoreClock",
     "StoredJob",

@@ -128,7 +128,7 @@ def base_path(scope: Scope) -> str:
 
 
 def result_path(job: Job, tool: BoundTool | None, base: str) -> str:
-    """Where the job's result is to be had: under its tool, or at ``/jobs`` for a tool at ``/``."""
+    """The path of the job's result: under its tool, or at ``/jobs`` for a tool at ``/``."""
     prefix = "" if tool is None or tool.path == "/" else tool.path
     return f"{base}{prefix}/jobs/{job.id}"
 

@@ -211,7 +211,7 @@ def list_jobs() -> dict[str, Any]:
     return {
         "parameters": [
             _query("tool", "Only this tool's jobs."),
-            _query("status", "Only jobs of these statuses, parted by commas."),
+            _query("status", "Only jobs of these statuses, comma-separated."),
             _query("limit", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
             _query("cursor", "The `next-cursor` of the page before."),
         ],

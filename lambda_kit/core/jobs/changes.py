@@ -3,6 +3,7 @@
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
+from lambda_kit.core.jobs.statistics import JobStatistics
 from lambda_kit.core.jobs.table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.waiting import Followers, Waiters, WaitResult
 from lambda_kit.core.ports.store import Change, JobStore
@@ -22,7 +23,8 @@ class Changes:
         runner: Has runs that may have to end.
         waiters: Those who wait for the end of a job here.
         followers: Those who follow every change of a job here.
-        observers: See the ends of jobs that were submitted here.
+        observers: See the ends of jobs that never began.
+        statistics: Learns how long jobs take that run elsewhere.
         background: Reads from the store where that is needed.
         outage: What is known of the store's absence.
     """
@@ -36,6 +38,7 @@ class Changes:
         waiters: Waiters,
         followers: Followers,
         observers: Observers,
+        statistics: JobStatistics,
         background: Background,
         outage: Outage,
     ) -> None:
@@ -46,6 +49,7 @@ class Changes:
         self._waiters = waiters
         self._followers = followers
         self._observers = observers
+        self._statistics = statistics
         self._background = background
         self._outage = outage
 
@@ -90,14 +94,14 @@ class Changes:
         self._waiters.settle(job_id, None)
 
     async def _look_for_the_end(self, job: LocalJob) -> None:
-        """Read how a job has ended that was handed off: one read, for all who wait for it here and who count."""
+        """Read how a job has ended that was handed off: one read, for all who wait for it here."""
         record = await self._outage.until_over(f"job {job.id}: its end", lambda: self._store.get(job.id))
         if record is not None and not record.status.is_final:
             return
         result = None if record is None else await self._store.get_result(job.id)
         if self._table.remove(job):
-            if record is not None:
-                self._observers.ended(record)
+            if record is not None:  # the process that ran it tells its observers
+                self._statistics.learn(record)
             self._waiters.settle(job.id, None if record is None else WaitResult(record, result))
 
     async def _tell_observers(self, job_id: str) -> None:

@@ -170,6 +170,7 @@ class JobEngine:
             self.waiters,
             self.followers,
             self.observers,
+            self.statistics,
             self.background,
             self.outage,
         )

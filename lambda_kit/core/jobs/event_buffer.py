@@ -135,7 +135,7 @@ class EventBuffers:
     Args:
         store: Where the events go.
         outage: What is known of the store's absence.
-        observer: Is told of dropped events.
+        observer: Sees dropped events.
     """
 
     def __init__(self, store: JobStore, outage: Outage, observer: JobObserver) -> None:

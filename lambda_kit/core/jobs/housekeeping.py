@@ -120,7 +120,7 @@ class Housekeeping:
         try:
             await self._store.expire_worker(self._runner.worker_id)
         except UnavailableError as error:
-            logger.warning("the store was not told of the end of this process: it is away (%s)", error)
+            logger.warning("the store could not be told that this process ends: it is away (%s)", error)
 
     def changed(self, change: Change) -> None:
         """A change was heard of a job that is not here."""

@@ -1,4 +1,4 @@
-"""Finds the jobs that a store which was away may have given this process, without its being told so."""
+"""Finds jobs assigned to this worker that it does not track: an answer of the store was lost."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Reconciler:
         table: The jobs of this process.
         scheduler: Has jobs run.
         runner: Knows the name of this process.
-        relays: Are told of the authorization with which a job's events are delivered.
+        relays: Remember the authorization with which a job's events are delivered.
     """
 
     def __init__(

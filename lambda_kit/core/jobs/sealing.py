@@ -18,7 +18,7 @@ class Sealer:
     Without a key nothing is kept: a job that is taken up by another process runs without its authorization.
 
     Args:
-        keys: Keys in Fernet's form (32 bytes in URL-safe base64), parted by commas: the first encrypts, all decrypt, so
+        keys: Keys in Fernet's form (32 bytes in URL-safe base64), comma-separated: the first encrypts, all decrypt, so
             that keys can be changed. None: keep nothing.
 
     Raises:
@@ -38,7 +38,7 @@ class Sealer:
             self._fernet = MultiFernet([Fernet(key.strip()) for key in keys.split(",")])
         except ValueError:
             raise ConfigurationError(
-                "the encryption key must be 32 bytes in URL-safe base64, or several parted by commas: make one by "
+                "the encryption key must be 32 bytes in URL-safe base64, or several, comma-separated: make one by "
                 "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
             ) from None
 

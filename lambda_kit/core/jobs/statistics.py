@@ -60,7 +60,7 @@ class ToolStatistics:
 
 
 class JobStatistics(JobObserver):
-    """Counts jobs by tool. For the event loop's thread only; three calls per job.
+    """Counts jobs by tool. For the event loop's thread only; two calls per job.
 
     Args:
         tools: The names of the tools that are served: they are there from the start, with zeros.
@@ -90,11 +90,18 @@ class JobStatistics(JobObserver):
         started, finished = job.started_at, job.finished_at
         if started is None or finished is None:  # it ended in the queue
             return
-        seconds = finished - started
-        counted.duration.observe(seconds)
+        counted.duration.observe(finished - started)
         counted.queue_wait.observe(started - job.requested_at)
+        self.learn(job)
+
+    def learn(self, job: Job) -> None:
+        """Take a job's duration into the mean, without counting it: another process has."""
+        if job.started_at is None or job.finished_at is None:
+            return
+        counted = self._tools[job.tool]
+        seconds = max(job.finished_at - job.started_at, 0.0)
         mean = counted.mean_seconds
-        counted.mean_seconds = max(seconds, 0.0) if mean is None else mean + (max(seconds, 0.0) - mean) * _WEIGHT
+        counted.mean_seconds = seconds if mean is None else mean + (seconds - mean) * _WEIGHT
 
     def events_dropped(self, job: Job, count: int) -> None:
         """Count events that were reported faster than they could be stored."""

@@ -81,7 +81,7 @@ class Submitter:
 
         Args:
             submission: The request.
-            waiter: Is to be told of the job's end. The caller removes it.
+            waiter: Waits for the job's end. The caller removes it.
 
         Returns:
             The new job, or the known one with this id or key.
@@ -164,7 +164,7 @@ class Submitter:
     # --- reserve, create, hand over ---
 
     async def _create(self, job: Job, local: LocalJob, submission: Submission, waiter: Waiter | None) -> Created:
-        """Create a job, and have it run if it is new; the waiter is told of its end then."""
+        """Create a job, and have it run if it is new; the waiter waits for its end then."""
         if not self.accepts:
             raise NotServingError("the service is not taking jobs now")
         try:
@@ -233,7 +233,7 @@ def check_same(known: Job, submission: Submission, digest: bytes) -> None:
     """Refuse to attach a request to a job of another one.
 
     Raises:
-        JobConflictError: if it is of another principal, which is not told more, of another tool or of another body.
+        JobConflictError: if it is of another principal (the text says no more), of another tool or of another body.
     """
     tool = submission.tool.name
     if known.principal != submission.principal:

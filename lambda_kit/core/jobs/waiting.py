@@ -49,7 +49,7 @@ class Waiter:
         self.settle(None)
 
     def look_again_soon(self) -> None:
-        """The store is away: have it asked again by and by, though it may not tell of its return."""
+        """Poll again later, in case the store's recovery is not signalled."""
         self._loop.call_later(_LOOK_AGAIN_SECONDS, self.settle, None)
 
     async def wait(self, job: Job, seconds: float, look: Callable[[str], Awaitable[WaitResult | None]]) -> WaitResult:
@@ -91,10 +91,10 @@ class Waiters:
     def __init__(self) -> None:
         self._by_job: dict[str, list[Waiter]] = {}
         self.is_closed = False
-        """Whether this process stops: who comes to wait is told at once to come back later."""
+        """Whether this process stops: new waits end at once, without a result."""
 
     def add(self, job_id: str, waiter: Waiter) -> None:
-        """From now on the waiter is told of that job."""
+        """From now on the waiter hears of that job."""
         if self.is_closed:
             waiter.expire()
         waiters = self._by_job.get(job_id)

@@ -39,7 +39,7 @@ class WindingDown:
         """
         engine, scheduler = self._engine, self._engine.scheduler
         if engine.store.is_durable:
-            scheduler.leave(partial(self._takes_too_long, deadline), self._is_left)
+            scheduler.leave(partial(self._takes_too_long, deadline), self._leave)
         if await scheduler.drain(max(0.0, deadline - time.monotonic())):
             return
         scheduler.close()
@@ -56,7 +56,7 @@ class WindingDown:
                 engine.runner.canceller.begin(job)
             for job in waiting:
                 scheduler.remove(job)
-                self._is_left(job)
+                self._leave(job)
         if unwanted:
             await self._cancel(unwanted)
         await scheduler.drain(engine.settings.cancel_seconds + 1.0)
@@ -75,7 +75,7 @@ class WindingDown:
         job.run.is_left_to_others = job.run.job.attempt < job.run.job.max_attempts
         return job.run.is_left_to_others
 
-    def _is_left(self, job: LocalJob) -> None:
+    def _leave(self, job: LocalJob) -> None:
         """A job does not end here: tell who waits for it to come back later."""
         self._engine.table.remove(job)
         self._engine.waiters.expire(job.id)

@@ -24,9 +24,9 @@ class JobObserver:
         """A job was claimed by this process and is run now; the record is the claimed one."""
 
     def ended(self, job: Job) -> None:
-        """A job has ended that was run here, or was submitted here and run elsewhere; the record is the final one.
+        """A job has ended: in the process that ran it, or, if it never began, in the one that had it in its queue.
 
-        Called once for each end. A job that is to be run again has not ended.
+        The record is the final one. Called once for each end. A job that is to be run again has not ended.
         """
 
     def events_dropped(self, job: Job, count: int) -> None:
