@@ -14,6 +14,11 @@ class Collection:
         self._missing: dict[str, int] | None = None  # how many sinks have not confirmed the end, by job
         self._all_collected = asyncio.Event()
 
+    def start(self) -> None:
+        """Be ready to work on the running event loop."""
+        self._missing = None
+        self._all_collected = asyncio.Event()
+
     def begin(self, job_ids: Iterable[str]) -> None:
         """From now on note who collects the results of these jobs. Again: no effect."""
         if self._missing is None:

@@ -123,9 +123,7 @@ class JobEngine:
         )
         self.scheduler.connect(self.runner)
         self.relays = [
-            OutboxRelay(
-                sink, store, unseal=self._sealer.unseal, on_delivered=lambda job_id: self.collection.delivered(job_id)
-            )
+            OutboxRelay(sink, store, unseal=self._sealer.unseal, on_delivered=self.collection.delivered)
             for sink in self._sinks
         ]
         self._reconciler = Reconciler(store, self.table, self.scheduler, self.runner, self.relays)
@@ -196,7 +194,7 @@ class JobEngine:
         worker_id = new_worker_id()  # one for each life: what was left to others under the last one is theirs
         self.runner.worker_id = self._semaphore.worker_id = worker_id
         self.runner.buffers.start()
-        self.collection = Collection(len(self._sinks))
+        self.collection.start()
         self.waiters.is_closed = False
         self._reconciler.start()
         opened.push_async_callback(self.background.stop)
