@@ -95,11 +95,10 @@ async def test_a_job_that_is_claimed_after_a_start_has_failed_ends_at_once(tmp_p
 
 async def test_workers_that_die_as_soon_as_they_are_up_are_started_ever_more_slowly(tmp_path: Path) -> None:
     executor = an_executor()
-    async with a_server(Fragile(str(tmp_path)), executor=executor) as server, asyncio.timeout(LONG_SECONDS):
+    async with a_server(Fragile(str(tmp_path)), executor=executor) as server, asyncio.timeout(50):
         (tmp_path / "doomed").touch()
         os.kill(workers_here().pop(), signal.SIGKILL)
-        await until(lambda: len(_starts(tmp_path)) >= 4)
-        assert executor.stats().worker_losses_total >= 3
+        await until(lambda: executor.stats().worker_losses_total >= 4)
         (tmp_path / "doomed").unlink()
         first, second, third = _starts(tmp_path)[1:4]  # on a slow machine one more may have been started meanwhile
         assert second - first >= 1  # the pauses were not shorter, however slow the machine is

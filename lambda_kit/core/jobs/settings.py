@@ -52,8 +52,8 @@ class JobSettings:
     """For how long a start waits for a store that is away, before it fails."""
 
     flush_seconds: float | None = None
-    """For how long a stop goes on delivering to sinks what is left: at most as long as the grace time lasts, or 5 s where
-    less of it is left. None: `grace_seconds`."""
+    """For how long a stop goes on delivering to sinks what is left: at most as long as the grace time lasts, or 5 s
+    where less of it is left. None: `grace_seconds`."""
 
     max_concurrency: int | None = None
     """How many jobs of all tools run at once in this process; the others wait, and the tools take turns. None: as many
