@@ -67,7 +67,7 @@ class JobRunner:
         self._sealer = sealer
         self._outage = outage
         self._claims = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Permit] = {}
 
     # --- running ---
 
@@ -87,8 +87,8 @@ class JobRunner:
         job.permit = permit
         job.moved(State.RUNNING)
         task = asyncio.get_running_loop().create_task(self._run(job, permit, claim), context=job.context)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = permit
+        task.add_done_callback(self._tasks.pop)
 
     async def _run(self, job: LocalJob, permit: Permit, claim: Claim | None) -> None:
         run: RunningJob | None = None
@@ -277,7 +277,8 @@ class JobRunner:
     async def stop(self) -> None:
         """Write the ends of runs that do not end by themselves: the executors have stopped."""
         for cancel in (False, True):
-            tasks = [task for task in self._tasks if not task.done()]
+            # those whose permit was taken from them are abandoned: nothing ends them
+            tasks = [task for task, permit in self._tasks.items() if not permit.is_released]
             if cancel:  # it is being claimed, or its end written, and the store does not answer
                 for task in tasks:
                     task.cancel()

@@ -103,7 +103,7 @@ class Scheduler:
             task.cancel()
         if self._acquiring:
             await asyncio.wait(self._acquiring)
-        stops = (pool.executor.stop() for pool in self._pools.values())
+        stops = (pool.executor.stop() for pool in self._pools.values()) if self._runs_jobs else ()
         errors = [error for error in await asyncio.gather(*stops, return_exceptions=True) if error is not None]
         await self._semaphore.stop()
         if errors:  # all the same, the others have been stopped
