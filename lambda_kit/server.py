@@ -29,12 +29,12 @@ from lambda_kit.adapters.http.tool_post import ToolPost
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
 from lambda_kit.adapters.stores.urls import store_from_url, store_of_environment
 from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
-from lambda_kit.core.jobs.assembly import assign_executors, bind_tools, check_names
+from lambda_kit.core.jobs.authorization_sealer import Sealer
 from lambda_kit.core.jobs.engine import JobEngine
 from lambda_kit.core.jobs.in_process import run_in_process
-from lambda_kit.core.jobs.sealing import Sealer
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.jobs.settings import JobSettings, Roles
+from lambda_kit.core.jobs.tool_binding import assign_executors, bind_tools, check_names
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.observer import JobObserver

@@ -404,7 +404,7 @@ async def test_a_job_whose_end_every_sink_has_confirmed_counts_as_collected() ->
         await submit(server, a_submission(server, Reports))  # nobody fetches its result
         await server.drain()
         assert len(sink.ends) == 1
-        assert server._engine.collection._missing == {}
+        assert server._engine.fetched_results._missing == {}
 
 
 async def test_a_stop_marks_what_was_confirmed() -> None:

@@ -21,13 +21,13 @@ from lambda_kit import (
     ToolOptions,
 )
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
-from lambda_kit.core.jobs.assembly import assign_executors, bind_tools
 from lambda_kit.core.jobs.engine import JobEngine
+from lambda_kit.core.jobs.job_table import LocalJob, State
 from lambda_kit.core.jobs.permits import Permit
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.semaphore import DistributedSemaphore
 from lambda_kit.core.jobs.service import JobService
-from lambda_kit.core.jobs.table import LocalJob, State
+from lambda_kit.core.jobs.tool_binding import assign_executors, bind_tools
 from lambda_kit.core.model.job import Outcome, Payload
 from lambda_kit.core.ports.executor import ExecutorHost, Run
 from tests.core.running_tools import LONG_SECONDS, Ask, jobs_of, until

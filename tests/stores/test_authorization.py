@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from pydantic import BaseModel
 
 from lambda_kit import ConfigurationError, LambdaTool, Service, ToolServer
-from lambda_kit.core.jobs.sealing import Sealer
+from lambda_kit.core.jobs.authorization_sealer import Sealer
 from lambda_kit.core.model.job import Job
 from tests.support.gate import Gate
 from tests.support.postgres_schema import database

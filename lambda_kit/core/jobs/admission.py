@@ -1,10 +1,10 @@
 """Who is let in: how many jobs may be unfinished, and when to come back (docs/wire.md, Backpressure)."""
 
 from lambda_kit.core.errors import QueueFullError
+from lambda_kit.core.jobs.job_table import JobTable
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.statistics import JobStatistics
-from lambda_kit.core.jobs.table import JobTable
 from lambda_kit.core.ports.executor import ExecutorStats
 from lambda_kit.core.ports.store import JobStore
 from lambda_kit.core.tools.tool import BoundTool
@@ -12,7 +12,7 @@ from lambda_kit.core.tools.tool import BoundTool
 __all__ = ["Admission", "max_unfinished"]
 
 _ESTIMATE_SECONDS = 0.2
-"""For so long an estimate of when there will be room is good: where most are refused, it must cost little."""
+"""An estimate of when there will be room is reused for this long, so that refusals stay cheap."""
 
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 600.0
 

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from lambda_kit.core.jobs.job_table import LocalJob
 from lambda_kit.core.jobs.permits import Permit
 from lambda_kit.core.jobs.scheduler import Scheduler
-from lambda_kit.core.jobs.table import LocalJob
 
 if TYPE_CHECKING:
     from lambda_kit.core.jobs.runner import JobRunner

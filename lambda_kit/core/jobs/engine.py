@@ -9,23 +9,23 @@ from functools import partial
 
 from lambda_kit.core.errors import ConfigurationError, NotServingError, UnavailableError
 from lambda_kit.core.jobs.admission import Admission
-from lambda_kit.core.jobs.changes import Changes
-from lambda_kit.core.jobs.collection import Collection
+from lambda_kit.core.jobs.authorization_sealer import Sealer
+from lambda_kit.core.jobs.change_handler import ChangeHandler
+from lambda_kit.core.jobs.fetched_results import FetchedResults
+from lambda_kit.core.jobs.graceful_shutdown import GracefulShutdown
 from lambda_kit.core.jobs.housekeeping import Housekeeping
+from lambda_kit.core.jobs.job_table import JobTable, State
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.outbox_relay import OutboxRelay
 from lambda_kit.core.jobs.permits import Load
 from lambda_kit.core.jobs.reconciler import Reconciler
 from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
-from lambda_kit.core.jobs.sealing import Sealer
 from lambda_kit.core.jobs.semaphore import DistributedSemaphore
 from lambda_kit.core.jobs.settings import JobSettings, Pauses, Roles
 from lambda_kit.core.jobs.statistics import JobStatistics
 from lambda_kit.core.jobs.submitter import Submitter
-from lambda_kit.core.jobs.table import JobTable, State
 from lambda_kit.core.jobs.waiting import Followers, Waiters
-from lambda_kit.core.jobs.winding_down import WindingDown
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.ports.sink import JobSink
@@ -108,7 +108,7 @@ class JobEngine:
         self.table = JobTable()
         self.waiters = Waiters()
         self.followers = Followers()
-        self.collection = Collection(len(self._sinks))
+        self.fetched_results = FetchedResults(len(self._sinks))
         self._semaphore = DistributedSemaphore(store, lease_seconds=settings.lease_seconds)
         self.scheduler = Scheduler(
             self.tools.values(),
@@ -123,7 +123,7 @@ class JobEngine:
         )
         self.scheduler.connect(self.runner)
         self.relays = [
-            OutboxRelay(sink, store, unseal=self._sealer.unseal, on_delivered=self.collection.delivered)
+            OutboxRelay(sink, store, unseal=self._sealer.unseal, on_delivered=self.fetched_results.delivered)
             for sink in self._sinks
         ]
         self._reconciler = Reconciler(store, self.table, self.scheduler, self.runner, self.relays)
@@ -159,8 +159,8 @@ class JobEngine:
             is_worker=self.roles == "run",
             accepts=lambda: self._open is not None and self._stop_by is None,
         )
-        self.scheduler.on_release = self._housekeeping.has_room
-        self._changes = Changes(
+        self.scheduler.on_release = self._housekeeping.on_permit_released
+        self._change_handler = ChangeHandler(
             store,
             self.table,
             self.scheduler,
@@ -172,7 +172,7 @@ class JobEngine:
             self.background,
             self.outage,
         )
-        self._winding_down = WindingDown(self)
+        self._shutdown = GracefulShutdown(self)
 
     # --- its life ---
 
@@ -194,11 +194,11 @@ class JobEngine:
         worker_id = new_worker_id()  # one for each life: what was left to others under the last one is theirs
         self.runner.worker_id = self._semaphore.worker_id = worker_id
         self.runner.buffers.start()
-        self.collection.start()
+        self.fetched_results.start()
         self.waiters.is_closed = False
         self._reconciler.start()
         opened.push_async_callback(self.background.stop)
-        opened.callback(self.store.subscribe(self._has_changed))
+        opened.callback(self.store.subscribe(self._on_change))
         opened.push_async_callback(self._housekeeping.stop)  # after the sinks: what they were not told is others' then
         for relay in self.relays:
             await self._when_available(partial(relay.start, worker_id))
@@ -215,7 +215,7 @@ class JobEngine:
         self.submitter.accepts = False
         if self._stop_by is None:
             self._stop_by = time.monotonic() + self.settings.grace_seconds
-            self.collection.begin(job.id for job in self.table if job.state is not State.IN_DOUBT)
+            self.fetched_results.begin(job.id for job in self.table if job.state is not State.IN_DOUBT)
 
     async def drain(self) -> None:
         """Take no more jobs, and stay until nobody needs this process any more.
@@ -227,9 +227,9 @@ class JobEngine:
         self.begin_stop()
         if self._open is None:
             return
-        await self._winding_down.run(self._stop_by or 0.0)
+        await self._shutdown.run(self._stop_by or 0.0)
         linger_seconds = min(self._pauses.linger_seconds, self._left_seconds())
-        if self.roles == "both" and not await self.collection.wait(linger_seconds):
+        if self.roles == "both" and not await self.fetched_results.wait(linger_seconds):
             logger.info("going on with the stop, though not all results have been fetched")
         self.waiters.expire_all()
 
@@ -240,7 +240,7 @@ class JobEngine:
             return
         async with self._open:  # closes what was opened, whatever happens here
             self._open = None
-            await self._winding_down.run(self._stop_by or 0.0)
+            await self._shutdown.run(self._stop_by or 0.0)
             self.waiters.expire_all()
             for relay in self.relays:
                 relay.flush_seconds = min(self.settings.flush, max(_LEAST_FLUSH_SECONDS, self._left_seconds()))
@@ -266,7 +266,7 @@ class JobEngine:
         """What is waiting and running in this process."""
         return self.scheduler.load()
 
-    def cancel_was_requested(self, job_id: str) -> None:
+    def begin_cancel(self, job_id: str) -> None:
         """The end of a job was asked for: see to it, as far as it runs here."""
         job = self.table.get(job_id)
         if job is not None:
@@ -276,8 +276,8 @@ class JobEngine:
         """Look for pending jobs that no worker has: a queue between processes hints that there may be one."""
         self._housekeeping.offered()
 
-    def _has_changed(self, change: Change) -> None:
-        self._changes.take(change)
+    def _on_change(self, change: Change) -> None:
+        self._change_handler.handle(change)
         if change.job_id is None or self.table.get(change.job_id) is None:
             self._housekeeping.changed(change)
         for relay in self.relays:

@@ -9,7 +9,7 @@ from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.tools.tool import BoundTool
 
 if TYPE_CHECKING:
-    from lambda_kit.core.jobs.table import LocalJob
+    from lambda_kit.core.jobs.job_table import LocalJob
 
 __all__ = ["FairQueue", "Lane", "Pool"]
 
@@ -30,7 +30,7 @@ class Pool:
         return capacity is None or self.running < capacity
 
     def free(self, unbounded: int) -> int:
-        """How many more jobs it can run, less those that wait for it; of an unbounded one so many."""
+        """How many more jobs it can run, less those that wait for it. Returns `unbounded` if it has no limit."""
         capacity = self.executor.capacity
         return unbounded if capacity is None else max(0, capacity - self.running - self.waiting)
 

@@ -1,4 +1,4 @@
-"""What is done for the jobs again and again: heartbeats, leases, dead workers, jobs past their time."""
+"""What is done for the jobs again and again: heartbeats, leases, dead workers, adoption, expired jobs."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.reconciler import Reconciler
 from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.semaphore import DistributedSemaphore
 from lambda_kit.core.jobs.settings import JobSettings
-from lambda_kit.core.jobs.table import JobTable, LocalJob, State
 from lambda_kit.core.model.job import Job, JobStatus
 from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.core.runtime.retry import Outage
@@ -134,7 +134,7 @@ class Housekeeping:
         """A queue hints that a job may be pending that no worker has: the hint may be wrong, late or doubled."""
         self._may_have_orphans.set()
 
-    def has_room(self) -> None:
+    def on_permit_released(self) -> None:
         """A job has ended here: another one can be adopted."""
         if self._is_worker and self._has_more:
             self._may_have_orphans.set()
@@ -208,11 +208,11 @@ class Housekeeping:
     async def _adopt(self) -> None:
         self._has_more = False
         while (room := self._room()) > 0:
-            self._reconciler.expect()  # should the answer be lost
+            self._reconciler.adoption_begins()  # should the answer be lost
             jobs = await self._store.adopt(
                 self._runner.worker_id, tools=self._tools, limit=room, spares_silent=self._is_patient()
             )
-            self._reconciler.adopted()
+            self._reconciler.adoption_answered()
             if jobs:
                 logger.log(
                     logging.DEBUG if self._is_worker else logging.INFO,

@@ -34,7 +34,7 @@ class RelayTimes(msgspec.Struct, frozen=True, kw_only=True):
     first_back_off: float = 0.5
     longest_back_off: float = 30.0
     lease: float = 30.0
-    """For how long the jobs of a dead process are left to the one that delivers them."""
+    """The lease of a process that delivers for a dead one."""
     look: float = 10.0
     """How often the outbox is looked at for jobs of processes that have died."""
     sweep: float = 60.0
@@ -163,7 +163,7 @@ class OutboxRelay:
 
     async def _begin_what_is_due(self) -> bool:
         """Begin as many deliveries as there is room for; returns whether anything waits to be delivered."""
-        # of these the outbox's answer may be out of date, even if they end before it is here
+        # skipped: the outbox's answer may be older than their end
         busy = set(self._delivering)
         # those that are under way, or wait for another try, must not hide the others
         limit = self._concurrency + len(self._failures.keys() | busy)

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 from lambda_kit.core.errors import LeaseLostError
+from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.outbox_relay import OutboxRelay
 from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
-from lambda_kit.core.jobs.table import JobTable, LocalJob, State
 from lambda_kit.core.model.job import Job, JobStatus
 from lambda_kit.core.ports.store import JobStore, Lease
 
@@ -58,11 +58,11 @@ class Reconciler:
         if local.is_unwanted:  # the store is not away, only the caller is: there is no reason to wait
             self.is_due.set()
 
-    def expect(self) -> None:
-        """Jobs are being assigned to this process: until `adopted` is called, some may be without an answer."""
+    def adoption_begins(self) -> None:
+        """Jobs are being assigned to this process, and the answer may be lost until `adoption_answered`."""
         self._expects = True
 
-    def adopted(self) -> None:
+    def adoption_answered(self) -> None:
         """The answer has come."""
         self._expects = False
 
@@ -86,7 +86,7 @@ class Reconciler:
         """
         async with self._resuming:
             known = self._table.get(job.id)
-            if not self.is_in_doubt(job) or not await self._is_pending_again(job):
+            if not self.is_in_doubt(job) or not await self._give_back_claim(job):
                 return False
             if known is not None and self._table.get(job.id) is not known:
                 return False
@@ -103,7 +103,7 @@ class Reconciler:
                 local.is_unwanted = False
                 await self._store.request_cancel(job.id)
             if job.assigned_worker is None:
-                local.moved(State.ELSEWHERE)
+                local.move_to(State.ELSEWHERE)
             else:
                 self._scheduler.enqueue(local)
         return True
@@ -139,7 +139,7 @@ class Reconciler:
             if local.state is State.IN_DOUBT:
                 self._table.remove(local)
 
-    async def _is_pending_again(self, job: Job) -> bool:
+    async def _give_back_claim(self, job: Job) -> bool:
         """Give back the claim on a job in doubt. False: it has become something else meanwhile."""
         if job.status is JobStatus.PENDING:
             return True

@@ -1,21 +1,21 @@
-"""Runs the jobs that have a permit: claim, run, write the end."""
+"""Runs the jobs that have a permit: claims them, runs them, renews their leases, and writes their ends."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable
 
 from lambda_kit.core.errors import LeaseLostError, UnavailableError
+from lambda_kit.core.jobs.authorization_sealer import Sealer
 from lambda_kit.core.jobs.canceller import Canceller
 from lambda_kit.core.jobs.event_buffer import EventBuffers
 from lambda_kit.core.jobs.failures import LOST_AT_STOP, not_kept, not_run, over_time
 from lambda_kit.core.jobs.failures import log as log_failure
+from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.permits import Permit
 from lambda_kit.core.jobs.running_job import RunningJob
 from lambda_kit.core.jobs.scheduler import Scheduler
-from lambda_kit.core.jobs.sealing import Sealer
 from lambda_kit.core.jobs.settings import JobSettings
-from lambda_kit.core.jobs.table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.waiting import Waiters, WaitResult
 from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
 from lambda_kit.core.ports.store import Claim, ClaimRequest, JobStore
@@ -85,7 +85,7 @@ class JobRunner:
             claim: What the store gave. None: it is to be claimed.
         """
         job.permit = permit
-        job.moved(State.RUNNING)
+        job.move_to(State.RUNNING)
         task = asyncio.get_running_loop().create_task(self._run(job, permit, claim), context=job.context)
         self._tasks[task] = permit
         task.add_done_callback(self._tasks.pop)
@@ -181,7 +181,7 @@ class JobRunner:
         except LeaseLostError:
             logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
         finally:
-            self._has_ended(job, run, record, outcome if isinstance(outcome, Payload) else None)
+            self._on_ended(job, run, record, outcome if isinstance(outcome, Payload) else None)
         if isinstance(outcome, Failure) and record is not None and record.status is not JobStatus.CANCELLED:
             log_failure(record, outcome, self._store.now())
 
@@ -224,7 +224,7 @@ class JobRunner:
         is_handed_back = record.status is JobStatus.PENDING and record.assigned_worker == self.worker_id
         return record.lease_token == run.lease.token and (record.status.is_final or is_handed_back)
 
-    def _has_ended(self, job: LocalJob, run: RunningJob, record: Job | None, result: Payload | None) -> None:
+    def _on_ended(self, job: LocalJob, run: RunningJob, record: Job | None, result: Payload | None) -> None:
         """The end of a run was written; without a record another process has the job now."""
         if run.timer is not None:
             run.timer.cancel()
@@ -268,7 +268,7 @@ class JobRunner:
                 logger.warning("job %s: its lease was lost, its run here is stopped", run.job_id)
                 run.is_ending = True  # nothing can be written any more
                 self.canceller.begin(job)
-                self._has_ended(job, run, None, None)
+                self._on_ended(job, run, None, None)
             elif renewal.is_lost or renewal.cancel_requested:
                 self.canceller.begin(job)
 
@@ -294,4 +294,4 @@ class JobRunner:
             record = await self._try_end(run, LOST_AT_STOP, is_handed_back=False)
         except (LeaseLostError, UnavailableError) as error:
             logger.warning("job %s: its end could not be written: %s", run.job_id, error)
-        self._has_ended(job, run, record, None)
+        self._on_ended(job, run, record, None)

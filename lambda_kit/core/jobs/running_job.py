@@ -12,7 +12,7 @@ from lambda_kit.core.ports.store import Claim, Lease
 from lambda_kit.core.tools.run import JobSpec, ToolRun
 
 if TYPE_CHECKING:
-    from lambda_kit.core.jobs.table import LocalJob
+    from lambda_kit.core.jobs.job_table import LocalJob
 
 __all__ = ["RunningJob"]
 
@@ -47,7 +47,7 @@ class RunningJob(ToolRun):
         self.lease = Lease(claim.job.id, claim.job.lease_token)
         self.buffer: EventBuffer | None = None
         self.is_ending = False
-        """Whether its end is being written: whoever sets it, writes it."""
+        """True once its end is being written. Only the code that set it may write it."""
         self.is_left_to_others = False
         """Whether, if it is cancelled, another process is to run the job again: this one stops."""
         self.timer: asyncio.TimerHandle | None = None

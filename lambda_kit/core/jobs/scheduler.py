@@ -1,4 +1,4 @@
-"""Decides when a pending job is run: when there is room for it, the tools in turn."""
+"""Issues permits to run, and starts queued jobs when there is room, the tools in turn. Starts and stops executors."""
 
 import asyncio
 import contextvars
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.jobs.fair_queue import FairQueue, Lane, Pool
+from lambda_kit.core.jobs.job_table import LocalJob, State
 from lambda_kit.core.jobs.permits import Load, Permit
 from lambda_kit.core.jobs.semaphore import DistributedSemaphore
-from lambda_kit.core.jobs.table import LocalJob, State
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.tools.tool import BoundTool
@@ -143,7 +143,7 @@ class Scheduler:
         self.on_release()
 
     def free_places(self, unbounded: int) -> int:
-        """How many more jobs could be run now, less those that wait; an unbounded executor counts as so many."""
+        """How many more jobs could be run, less those that wait. An executor without a limit counts as `unbounded`."""
         free = sum(pool.free(unbounded) for pool in self._pools.values())
         if self._max_concurrency is not None:
             free = min(free, self._max_concurrency - len(self._permits) - sum(1 for _ in self._queue.jobs()))
@@ -153,7 +153,7 @@ class Scheduler:
 
     def enqueue(self, job: LocalJob) -> None:
         """Put a pending job at the end of its tool's queue."""
-        job.moved(State.QUEUED)
+        job.move_to(State.QUEUED)
         if job.context is None:
             job.context = contextvars.copy_context()
         self._queue.put(job)
@@ -286,7 +286,7 @@ class Scheduler:
         try:
             slot = await self._semaphore.acquire(lane.tool.name, lane.limit or 1)
         except UnavailableError:
-            pass  # others say that the store is away
+            pass  # already logged elsewhere
         except Exception:
             logger.exception("tool '%s': the store can't say whether a job may run; asking again", lane.tool.name)
         if slot is None:
@@ -307,8 +307,8 @@ class Scheduler:
 
 
 def _ignore(_job: LocalJob) -> None:
-    """Nobody wants to know."""
+    """Default: does nothing."""
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """Default: does nothing."""

@@ -25,11 +25,11 @@ class DistributedSemaphore:
     def __init__(self, store: JobStore, *, lease_seconds: float) -> None:
         self._store = store
         self.worker_id = ""
-        """This process: when it is known to be dead, its slots are free. Set before the first use."""
+        """The id of this worker. The store frees its slots when the worker is dead. Set before the first use."""
         self._lease_seconds = lease_seconds
         self._numbers = itertools.count(1)
         self._held: dict[str, tuple[str, int]] = {}  # tool and limit by holder
-        self._in_doubt: dict[str, str] = {}  # tools by holder: these may have a slot, and are to have none
+        self._in_doubt: dict[str, str] = {}  # tools by holder: acquire or release not confirmed, to be released again
         self._giving_back: set[asyncio.Task[None]] = set()
 
     @property

@@ -6,8 +6,8 @@ from typing import Any
 from lambda_kit.core.errors import JobNotFoundError, ToolNotFoundError, UnavailableError
 from lambda_kit.core.jobs.engine import JobEngine
 from lambda_kit.core.jobs.event_reader import EventReader
+from lambda_kit.core.jobs.job_table import State
 from lambda_kit.core.jobs.submission import Submission
-from lambda_kit.core.jobs.table import State
 from lambda_kit.core.jobs.waiting import Waiter, WaitResult
 from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Job, JobStatus, Payload
@@ -27,7 +27,8 @@ class JobService:
 
     Args:
         engine: Has the jobs.
-        principal: For whom it acts: only the jobs of this principal exist for it. None: it sees every job.
+        principal: For whom it acts: only the jobs of this principal exist for it. None: no access control, it sees
+            every job.
     """
 
     def __init__(self, engine: JobEngine, principal: Principal | None = None) -> None:
@@ -36,7 +37,7 @@ class JobService:
         self._only = None if principal is None or principal.sees_all else principal.id
 
     def acting_for(self, principal: Principal | None) -> "JobService":
-        """The same door for one principal. None: there is no authenticator, and knowing an id is the right to read."""
+        """The same door for one principal. None: no access control; whoever knows a job's id may read it."""
         return self if principal is self._principal else JobService(self._engine, principal)
 
     @property
@@ -187,7 +188,7 @@ class JobService:
         else:
             result = await waiter.wait(job, wait_seconds, self._look)
         if result.job.status.is_final:
-            self._engine.collection.collected(job.id)
+            self._engine.fetched_results.fetched(job.id)
         return result
 
     async def _look(self, job_id: str) -> WaitResult | None:
@@ -201,7 +202,7 @@ class JobService:
         """Call a function with the id of each of these jobs whenever it has changed; returns a function that ends that.
 
         It is called on the event loop and must not block. Changes in quick succession may be reported as one. To miss
-        nothing: subscribe first, then `get`. Ids of jobs that one may not see are never reported as anything else.
+        nothing: subscribe first, then `get`. Ownership is not checked here; only the id is reported.
         """
         return self._engine.followers.subscribe(job_ids, on_change)
 
@@ -261,7 +262,7 @@ class JobService:
         if job is None:
             raise JobNotFoundError(job_id)
         if not job.status.is_final:
-            engine.cancel_was_requested(job_id)
+            engine.begin_cancel(job_id)
         return job
 
     def cancel_soon(self, job_id: str) -> None:

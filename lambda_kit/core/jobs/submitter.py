@@ -12,15 +12,15 @@ from lambda_kit.core.errors import (
     UnavailableError,
 )
 from lambda_kit.core.jobs.admission import Admission
+from lambda_kit.core.jobs.authorization_sealer import Sealer
+from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.outbox_relay import OutboxRelay
 from lambda_kit.core.jobs.permits import Permit
 from lambda_kit.core.jobs.reconciler import Reconciler
 from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
-from lambda_kit.core.jobs.sealing import Sealer
 from lambda_kit.core.jobs.submission import Submission, digest_of, scoped_key
-from lambda_kit.core.jobs.table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.waiting import Waiter, Waiters
 from lambda_kit.core.model.job import Job, new_job_id
 from lambda_kit.core.ports.store import Claim, Created, JobStore
@@ -94,7 +94,7 @@ class Submitter:
             UnavailableError: if no jobs are taken now, or the store is away.
         """
         tool, body = submission.tool, submission.body
-        # as far as the interpreter lets others work meanwhile, they can
+        # large bodies are hashed and decoded on a thread, so that the event loop stays responsive
         is_large = len(body.content) >= _LARGE_BYTES
         digest = await asyncio.to_thread(digest_of, body) if is_large else digest_of(body)
         key: str | None = None
@@ -212,7 +212,7 @@ class Submitter:
         elif self._runs_jobs:
             self._scheduler.enqueue(local)
         else:  # it is any worker's now
-            local.moved(State.ELSEWHERE)
+            local.move_to(State.ELSEWHERE)
             local.value = local.transport = None
 
     # --- attach ---

@@ -15,9 +15,9 @@ __all__ = ["Followers", "WaitResult", "Waiter", "Waiters"]
 logger = logging.getLogger("lambda_kit.service")
 
 _LOOK_AGAIN_SECONDS = 2.0
-"""After so long a store that was away is asked again, unless it tells of its return."""
+"""The pause before a store that was away is asked again, unless it signals its recovery."""
 
-# beyond this event loops lose count; nobody waits for so long
+# event loops can't handle longer timers
 _FOREVER_SECONDS = 1e8
 
 

@@ -1,52 +1,52 @@
-"""Which results were collected: a service that stops waits a little for those that were not."""
+"""Which results were fetched: a service that stops waits a little for the others."""
 
 import asyncio
 from collections.abc import Iterable
 
-__all__ = ["Collection"]
+__all__ = ["FetchedResults"]
 
 
-class Collection:
-    """Nothing is noted until `begin`: only the end of a service wants to know."""
+class FetchedResults:
+    """Tracks which results were fetched. Inactive until shutdown calls `begin`."""
 
     def __init__(self, sinks: int = 0) -> None:
         self._sinks = sinks
         self._missing: dict[str, int] | None = None  # how many sinks have not confirmed the end, by job
-        self._all_collected = asyncio.Event()
+        self._all_fetched = asyncio.Event()
 
     def start(self) -> None:
         """Be ready to work on the running event loop."""
         self._missing = None
-        self._all_collected = asyncio.Event()
+        self._all_fetched = asyncio.Event()
 
     def begin(self, job_ids: Iterable[str]) -> None:
-        """From now on note who collects the results of these jobs. Again: no effect."""
+        """From now on track the results of these jobs. Again: no effect."""
         if self._missing is None:
             self._missing = dict.fromkeys(job_ids, self._sinks)
             self._look()
 
-    def collected(self, job_id: str) -> None:
+    def fetched(self, job_id: str) -> None:
         """A job's end was told to somebody who asked."""
         if self._missing is not None:
             self._missing.pop(job_id, None)
             self._look()
 
     def delivered(self, job_id: str) -> None:
-        """A sink has confirmed a job's end. When all have, it counts as collected."""
+        """A sink has confirmed a job's end. When all have, it counts as fetched."""
         if self._missing is not None and job_id in self._missing:
             self._missing[job_id] -= 1
             if self._missing[job_id] <= 0:
-                self.collected(job_id)
+                self.fetched(job_id)
 
     async def wait(self, timeout_seconds: float) -> bool:
-        """Wait until all were collected; False if the time was up first."""
+        """Wait until all were fetched; False if the time was up first."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._all_collected.wait()
+                await self._all_fetched.wait()
         except TimeoutError:
             return False
         return True
 
     def _look(self) -> None:
         if not self._missing:
-            self._all_collected.set()
+            self._all_fetched.set()

@@ -1,19 +1,19 @@
 """What a change of a job in the store means for this process."""
 
+from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.statistics import JobStatistics
-from lambda_kit.core.jobs.table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.waiting import Followers, Waiters, WaitResult
 from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.core.runtime.background import Background
 from lambda_kit.core.runtime.retry import Outage
 
-__all__ = ["Changes"]
+__all__ = ["ChangeHandler"]
 
 
-class Changes:
+class ChangeHandler:
     """Passes on each change that the store reports: to waiters, followers, runs and observers.
 
     Args:
@@ -53,7 +53,7 @@ class Changes:
         self._background = background
         self._outage = outage
 
-    def take(self, change: Change) -> None:
+    def handle(self, change: Change) -> None:
         """A job has changed, here or in another process."""
         job_id, status = change.job_id, change.status
         self._followers.changed(job_id)
@@ -68,7 +68,7 @@ class Changes:
         elif status is None:
             self._waiters.settle(job_id, None)
         elif is_final:
-            self._has_ended(job_id, job)
+            self._on_ended(job_id, job)
         elif change.cancel_requested and job is not None:
             self._runner.canceller.begin(job)
 
@@ -79,7 +79,7 @@ class Changes:
             if job.state is State.ELSEWHERE:
                 self._background.spawn(self._look_for_the_end(job))
 
-    def _has_ended(self, job_id: str, job: LocalJob | None) -> None:
+    def _on_ended(self, job_id: str, job: LocalJob | None) -> None:
         """A job has ended that is not run here: in the queue, or by another process."""
         if job is not None and job.state is State.ELSEWHERE:
             self._background.spawn(self._look_for_the_end(job))

@@ -70,7 +70,7 @@ class LocalJob:
         self.made: asyncio.Future[None] | None = None
         """For those who wait until it is no longer `RESERVED`."""
 
-    def moved(self, state: State) -> None:
+    def move_to(self, state: State) -> None:
         """Note where it is now."""
         self.state = state
         if self.made is not None and not self.made.done():
@@ -116,18 +116,18 @@ class JobTable:
             del self._jobs[job.id]
             if job.state is State.IN_DOUBT:
                 self._in_doubt -= 1
-        job.moved(State.ELSEWHERE)
+        job.move_to(State.ELSEWHERE)
         job.value = job.authorization = job.transport = job.context = job.run = None
         return is_here
 
     def doubt(self, job: LocalJob) -> None:
         """Keep a job of which it is not known whether it was created."""
         self._in_doubt += 1
-        job.moved(State.IN_DOUBT)
+        job.move_to(State.IN_DOUBT)
         if self._in_doubt > _MOST_KEPT_IN_DOUBT:
             job.value = job.authorization = job.transport = None
 
     def resume(self, job: LocalJob) -> None:
         """A job that was in doubt is there."""
         self._in_doubt -= 1
-        job.moved(State.QUEUED)
+        job.move_to(State.QUEUED)

@@ -8,21 +8,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.jobs.table import LocalJob, State
+from lambda_kit.core.jobs.job_table import LocalJob, State
 
 if TYPE_CHECKING:
     from lambda_kit.core.jobs.engine import JobEngine
 
-__all__ = ["WindingDown"]
+__all__ = ["GracefulShutdown"]
 
 logger = logging.getLogger("lambda_kit.service")
 
 
-class WindingDown:
+class GracefulShutdown:
     """Waits until the jobs of a process have ended, and ends those that take too long.
 
     Where the store outlives this process, others can run the jobs that have not begun, and those that may be begun
-    again: these are left to them. So none is begun that would probably not end in time. All others are cancelled.
+    again: these are left to them. Jobs unlikely to finish before the deadline are not started. All others are
+    cancelled.
 
     Args:
         engine: Whose jobs they are.
@@ -47,7 +48,7 @@ class WindingDown:
         running = [job for job in engine.table if job.state is State.RUNNING]
         unwanted = [*waiting, *running]
         if engine.store.is_durable:
-            left = [job for job in running if self._is_left_to_others(job)]
+            left = [job for job in running if self._leave_to_others_if_possible(job)]
             unwanted = [job for job in running if job not in left]
             if left or waiting:
                 count = len(left) + len(waiting)
@@ -62,13 +63,13 @@ class WindingDown:
         await scheduler.drain(engine.settings.cancel_seconds + 1.0)
 
     def _takes_too_long(self, deadline: float, tool: str) -> bool:
-        """Whether a job of a tool is better not begun now: it may be begun once, and others took too long for that."""
+        """True if the tool allows one attempt and its mean duration exceeds the time left."""
         seconds = self._engine.statistics.mean_seconds(tool)
         is_once = self._engine.tools[tool].options.max_attempts == 1
         return is_once and seconds is not None and time.monotonic() + seconds > deadline
 
-    def _is_left_to_others(self, job: LocalJob) -> bool:
-        """Whether a job that has a permit may be begun again; it is then, unless it ends by itself."""
+    def _leave_to_others_if_possible(self, job: LocalJob) -> bool:
+        """Leave a running job to other processes if it may be run again. False: it may not."""
         if job.run is None:  # it was not begun
             job.is_left = True
             return True
