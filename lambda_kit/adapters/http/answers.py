@@ -74,7 +74,7 @@ def json_answer(content: Any, status: int = 200, fields: Iterable[tuple[bytes, b
 
 
 def job_answer(
-    settled: WaitResult,
+    found: WaitResult,
     tool: BoundTool | None,
     wants: WaitPreference,
     scope: Scope,
@@ -85,14 +85,14 @@ def job_answer(
     """What a POST, and a poll, answer: the same for a finished job, whenever it is asked for.
 
     Args:
-        settled: The job as it is now, with its result.
+        found: The job as it is now, with its result.
         tool: The job's tool. None: it is not served here (any more).
         wants: What the client prefers.
         scope: The request's.
         debug: Whether a traceback may be shown.
         try_later_body: Whether "try later" is a 202 with a body, even where the client did not ask for that.
     """
-    job, result = settled.job, settled.result
+    job, result = found.job, found.result
     fields = [(b"job-id", job.urn.encode())]
     if wants.applied is not None:
         fields.append((b"preference-applied", wants.applied.encode()))

@@ -51,11 +51,11 @@ async def poll(
     seconds = wants.seconds or 0.0
     quick = min(seconds, QUICK_SECONDS)
     jobs = jobs_for(service, request.scope)
-    settled = await jobs.wait(bare_id, wait_seconds=quick, tool=None if tool is None else tool.name)
-    settled = await wait_while_connected(jobs, settled, seconds - quick, request.receive)
+    found = await jobs.wait(bare_id, wait_seconds=quick, tool=None if tool is None else tool.name)
+    found = await wait_while_connected(jobs, found, seconds - quick, request.receive)
     return job_answer(
-        settled,
-        service.tools.get(settled.job.tool),
+        found,
+        service.tools.get(found.job.tool),
         wants,
         request.scope,
         debug=settings.debug,

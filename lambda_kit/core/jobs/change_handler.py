@@ -66,7 +66,7 @@ class ChangeHandler:
             if change.cancel_requested and not is_final:
                 self._runner.canceller.begin(job)
         elif status is None:
-            self._waiters.settle(job_id, None)
+            self._waiters.look_again(job_id)
         elif is_final:
             self._on_ended(job_id, job)
         elif change.cancel_requested and job is not None:
@@ -91,7 +91,7 @@ class ChangeHandler:
         elif job is not None and job.state is State.RUNNING:  # it is being claimed
             self._runner.canceller.begin(job)
             self._background.spawn(self._tell_observers(job_id))
-        self._waiters.settle(job_id, None)
+        self._waiters.look_again(job_id)
 
     async def _look_for_the_end(self, job: LocalJob) -> None:
         """Read how a job has ended that was handed off: one read, for all who wait for it here."""
@@ -99,10 +99,13 @@ class ChangeHandler:
         if record is not None and not record.status.is_final:
             return
         result = None if record is None else await self._store.get_result(job.id)
-        if self._table.remove(job):
-            if record is not None:  # the process that ran it tells its observers
-                self._statistics.learn(record)
-            self._waiters.settle(job.id, None if record is None else WaitResult(record, result))
+        if not self._table.remove(job):
+            return
+        if record is None:
+            self._waiters.look_again(job.id)
+        else:  # the process that ran it tells its observers
+            self._statistics.learn(record)
+            self._waiters.end(job.id, WaitResult(record, result))
 
     async def _tell_observers(self, job_id: str) -> None:
         record = await self._store.get(job_id)

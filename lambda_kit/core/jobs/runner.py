@@ -120,7 +120,7 @@ class JobRunner:
             if job.permit is permit:
                 job.permit = None
                 if job.state is State.RUNNING and self._table.remove(job):
-                    self._waiters.settle(job.id, None)
+                    self._waiters.look_again(job.id)
             self._scheduler.release(permit)
 
     async def _claim(self, job: LocalJob) -> Claim | None:
@@ -235,11 +235,11 @@ class JobRunner:
             return
         self._table.remove(job)
         # waiters here get the result from the run itself: it may be evicted from the store before they look
-        settled: WaitResult | None = None
-        if record is not None:
-            self._observers.ended(record)
-            settled = WaitResult(record, result if record.status is JobStatus.SUCCEEDED else None)
-        self._waiters.settle(job.id, settled)
+        if record is None:
+            self._waiters.look_again(job.id)
+            return
+        self._observers.ended(record)
+        self._waiters.end(job.id, WaitResult(record, result if record.status is JobStatus.SUCCEEDED else None))
 
     def _run_again(self, job: LocalJob) -> None:
         """A job was handed back: it waits for another attempt, here or, where this process stops, elsewhere."""

@@ -38,19 +38,24 @@ class Waiter:
         self._future: asyncio.Future[WaitResult | None] = self._loop.create_future()
         self._is_expired = False
 
-    def settle(self, settled: WaitResult | None) -> None:
-        """Tell of the job's end. None: look again, something has changed."""
+    def end(self, result: WaitResult) -> None:
+        """End the wait: the job has ended."""
         if not self._future.done():
-            self._future.set_result(settled)
+            self._future.set_result(result)
+
+    def look_again(self) -> None:
+        """Have the job read again: something has changed."""
+        if not self._future.done():
+            self._future.set_result(None)
 
     def expire(self) -> None:
         """End the wait: its time is up."""
         self._is_expired = True
-        self.settle(None)
+        self.look_again()
 
     def look_again_soon(self) -> None:
         """Poll again later, in case the store's recovery is not signalled."""
-        self._loop.call_later(_LOOK_AGAIN_SECONDS, self.settle, None)
+        self._loop.call_later(_LOOK_AGAIN_SECONDS, self.look_again)
 
     async def wait(self, job: Job, seconds: float, look: Callable[[str], Awaitable[WaitResult | None]]) -> WaitResult:
         """Wait for the end of a job that is not final, at most so long; a store that is away is waited for.
@@ -66,21 +71,21 @@ class Waiter:
         timer = self._loop.call_later(min(seconds, _FOREVER_SECONDS), self.expire)
         try:
             while True:
-                settled = await self._future
-                if settled is not None:
-                    return settled
+                found = await self._future
+                if found is not None:
+                    return found
                 self._future = self._loop.create_future()  # before looking: a change in between is not missed
                 try:
-                    settled = await look(job.id)
+                    found = await look(job.id)
                 except UnavailableError:
                     if self._is_expired:
                         return WaitResult(job, None)
                     self.look_again_soon()
                     continue
-                if settled is None:
+                if found is None:
                     raise JobNotFoundError(job.id)
-                if settled.job.status.is_final or self._is_expired:
-                    return settled
+                if found.job.status.is_final or self._is_expired:
+                    return found
         finally:
             timer.cancel()
 
@@ -111,10 +116,10 @@ class Waiters:
             if not waiters:
                 del self._by_job[job_id]
 
-    def settle(self, job_id: str, settled: WaitResult | None) -> None:
-        """Tell all who wait for a job. None: look again."""
+    def end(self, job_id: str, result: WaitResult) -> None:
+        """End all waits for a job: it has ended."""
         for waiter in self._by_job.get(job_id, ()):
-            waiter.settle(settled)
+            waiter.end(result)
 
     def expire(self, job_id: str) -> None:
         """Tell all who wait for a job that it will not end here: they get its record as it is."""
@@ -127,11 +132,11 @@ class Waiters:
         for job_id in list(self._by_job):
             self.expire(job_id)
 
-    def look_again(self) -> None:
-        """Tell all who wait for anything to look again."""
-        for waiters in self._by_job.values():
+    def look_again(self, job_id: str | None = None) -> None:
+        """Have all who wait for a job read it again. None: for any job."""
+        for waiters in self._by_job.values() if job_id is None else [self._by_job.get(job_id, [])]:
             for waiter in waiters:
-                waiter.settle(None)
+                waiter.look_again()
 
 
 class Followers:

@@ -97,11 +97,11 @@ class DaemonPool(Generic[T]):
         with self._lock:
             self._idle += 1
         try:
-            loop.call_soon_threadsafe(self._settle, future, value, error)
+            loop.call_soon_threadsafe(self._resolve, future, value, error)
         except RuntimeError:  # the loop is closed: nobody waits any more
             return
 
-    def _settle(self, future: "asyncio.Future[T]", value: T | None, error: BaseException | None) -> None:
+    def _resolve(self, future: "asyncio.Future[T]", value: T | None, error: BaseException | None) -> None:
         self._abandoned.discard(future)
         if not future.done():
             _set(future, value, error)

@@ -1,13 +1,9 @@
 """A job that is on its way through a worker process, as the server sees it."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from lambda_kit.core.model.job import Failure, FailureKind, Outcome
 from lambda_kit.core.ports.executor import Run
-
-if TYPE_CHECKING:
-    from lambda_kit.adapters.executors.process.slot import WorkerSlot
 
 __all__ = ["Call"]
 
@@ -17,8 +13,6 @@ class Call:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.slot: WorkerSlot | None = None
-        """Where it runs. None: it waits for a worker."""
         self.is_unwanted = False
         """Whether its end was asked for."""
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

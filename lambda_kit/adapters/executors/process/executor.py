@@ -184,16 +184,22 @@ class ProcessExecutor(LocalExecutor):
     def _interrupt(self, run: Run) -> None:
         call = self._calls[run]
         call.is_unwanted = True
-        if call.slot is not None:
-            call.slot.interrupt(call)
+        slot = self._slot_of(call)
+        if slot is not None:
+            slot.interrupt(call)
         else:
             call.end(None)
 
     def _end_by_force(self, run: Run) -> None:
         call = self._calls[run]
-        if call.slot is not None:
-            call.slot.kill(call)
+        slot = self._slot_of(call)
+        if slot is not None:
+            slot.kill(call)
         call.end(None)
+
+    def _slot_of(self, call: Call) -> "WorkerSlot | None":
+        """Where a job runs. None: it waits for a worker, or has ended."""
+        return next((slot for slot in self._slots if slot.has(call)), None)
 
     def _has_become_free(self, slot: "WorkerSlot") -> None:
         while self._waiting and slot.is_free:

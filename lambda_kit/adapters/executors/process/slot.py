@@ -121,7 +121,11 @@ class WorkerSlot:
         except Exception as error:  # noqa: BLE001 - no memory, for example; the slot is as free as before
             call.lose(f"the job could not be sent to it: {type(error).__name__}: {error}")
             return
-        self._call, call.slot = call, self
+        self._call = call
+
+    def has(self, call: Call) -> bool:
+        """Whether the worker runs that job."""
+        return self._call is call
 
     def interrupt(self, call: Call) -> None:
         """Ask a job to stop."""
