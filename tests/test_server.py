@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from lambda_kit import (
     ToolOptions,
     ToolServer,
 )
+from lambda_kit.spi import Event, JobEnd
 from lambda_kit.testing import TestClient
 from tests.core.running_tools import Ask, a_server, a_service
 
@@ -131,7 +133,9 @@ def test_max_workers_is_refused_where_an_executor_was_passed(executor: ThreadExe
 
 
 class NoSink(JobSink):
-    async def deliver(self, job: Job, *_: object, authorization: str | None) -> None: ...
+    async def deliver(
+        self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+    ) -> None: ...
 
 
 class NamedSink(NoSink):

@@ -91,7 +91,9 @@ async def test_a_sink_that_fails_or_hangs_slows_no_tool_and_fails_no_job() -> No
     class Hangs(JobSink):
         name = "hangs"
 
-        async def deliver(self, *_: object, authorization: str | None) -> None:
+        async def deliver(
+            self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+        ) -> None:
             await asyncio.Event().wait()
 
     good = NotedSink("good")

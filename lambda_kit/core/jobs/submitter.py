@@ -177,23 +177,23 @@ class Submitter:
         if waiter is not None:
             self._waiters.add(job.id, waiter)
         permit = self._scheduler.try_acquire(local.lane)
-        created: Created | None = None
+        claim = None if permit is None else self._runner.new_claim()
         try:
-            claim = None if permit is None else self._runner.new_claim()
             created = await self._store.create(job, submission.body, max_unfinished=max_unfinished, claim=claim)
-        except QueueFullError as error:
-            raise self._admission.refused(submission.tool, error) from None
-        except (UnavailableError, asyncio.CancelledError) as error:  # it may have been created all the same
-            local.is_unwanted = local.is_unwanted or isinstance(error, asyncio.CancelledError)
-            self._reconciler.doubt(local)
+        except BaseException as error:
+            if isinstance(error, (UnavailableError, asyncio.CancelledError)):  # it may have been created all the same
+                local.is_unwanted = local.is_unwanted or isinstance(error, asyncio.CancelledError)
+                self._reconciler.doubt(local)
+            self._undo(local, permit, waiter)
+            if isinstance(error, QueueFullError):
+                raise self._admission.refused(submission.tool, error) from None
             raise
-        finally:
-            if created is None or not created.is_new:
-                self._undo(local, permit, waiter)
-        if created.is_new:
-            for relay in self._relays:
-                relay.remember(job.id, submission.authorization)
-            self._hand_over(local, permit, Claim(created.job, submission.body))
+        if not created.is_new:
+            self._undo(local, permit, waiter)
+            return created
+        for relay in self._relays:
+            relay.remember(job.id, submission.authorization)
+        self._hand_over(local, permit, Claim(created.job, submission.body))
         return created
 
     def _undo(self, local: LocalJob, permit: Permit | None, waiter: Waiter | None) -> None:
