@@ -70,7 +70,7 @@ class EventStream:
                 task.cancel()
 
     async def _send_events(self, send: Send) -> None:
-        reader = await self._service.event_reader(self._job.id, after=self._after)
+        reader = self._service.event_reader(self._job, after=self._after)
         with reader.following():
             while not reader.is_over:
                 events = await reader.next_batch(self._heartbeat_seconds)

@@ -1,6 +1,6 @@
 """A POST, read: what is to be run, and for whom."""
 
-from typing import Any
+from typing import Any, cast
 
 from litestar.types import Empty, HTTPScope, Receive
 from litestar.utils.scope.state import ScopeState
@@ -92,7 +92,7 @@ async def _body(receive: Receive, announced: bytes | None, limit: int) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise BadRequestError("the client went away before the end of its request")
-        chunk = message["body"]  # type: ignore[typeddict-item]
+        chunk = cast("bytes", message.get("body", b""))
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
@@ -107,7 +107,7 @@ def _too_large(limit: int) -> PayloadTooLargeError:
 
 
 def _request_info(scope: HTTPScope, raw: list[tuple[bytes, bytes]], host: bytes) -> RequestInfo:
-    url = f"{scope['scheme']}://{host.decode('latin-1')}{scope.get('root_path', '')}{scope['path']}"
+    url = f"{scope.get('scheme', 'http')}://{host.decode('latin-1')}{scope.get('root_path', '')}{scope['path']}"
     query = scope["query_string"]
     return RequestInfo(
         method=scope["method"],

@@ -47,7 +47,13 @@ class ToolApp(Litestar):
         if scope["type"] == _HTTP:
             request = cast("HTTPScope", scope)
             post = self._posts.get(request["path"])
-            if post is not None and request["method"] == "POST" and not request.get("root_path") and _is_plain(request):
+            if (
+                post is not None
+                and not self.before_send
+                and request["method"] == "POST"
+                and not request.get("root_path")
+                and _is_plain(request)
+            ):
                 await self._answer(post, request, cast("Receive", receive), cast("Send", send))
                 return
         await super().__call__(scope, receive, send)
@@ -66,7 +72,9 @@ class ToolApp(Litestar):
 
 
 def _is_plain(scope: HTTPScope) -> bool:
-    """Whether there is nothing odd about the Host, which Litestar would look at closely."""
+    """Whether it is a POST, not mounted anywhere, with nothing odd about its Host, which Litestar would look at."""
+    if scope["method"] != "POST" or scope.get("root_path"):
+        return False
     for name, value in scope["headers"]:
         if name == b"host":
             return _PLAIN_HOST.fullmatch(value) is not None

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from lambda_kit.core.jobs.job_table import LocalJob
@@ -13,6 +13,7 @@ from lambda_kit.core.jobs.scheduler import Scheduler
 if TYPE_CHECKING:
     from lambda_kit.core.jobs.runner import JobRunner
     from lambda_kit.core.jobs.running_job import RunningJob
+    from lambda_kit.core.ports.executor import Run
 
 __all__ = ["Canceller"]
 
@@ -69,7 +70,7 @@ class Canceller:
         executor = permit.lane.pool.executor
         try:
             if run is not None:
-                await executor.cancel(run)
+                await self._ask(executor.cancel, run)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._grace_seconds)
                 return
@@ -77,8 +78,16 @@ class Canceller:
                 return
             run = run or (job.run if job.permit is permit else None)
             if run is not None:
-                await executor.kill(run)
+                await self._ask(executor.kill, run)
+            self._scheduler.release(permit)  # whatever became of the run, and however long its end takes to write
+            if run is not None:
                 await self._runner.end(job, run, None)
-            self._scheduler.release(permit)
         finally:
             self._ending.discard(permit)
+
+    async def _ask(self, method: "Callable[[Run], Awaitable[None]]", run: "RunningJob") -> None:
+        """Call `cancel` or `kill` of an executor, which may be the user's."""
+        try:
+            await method(run)
+        except Exception:
+            logger.exception("job %s: its executor could not end it", run.job_id)

@@ -6,6 +6,7 @@ from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.statistics import JobStatistics
 from lambda_kit.core.jobs.waiting import Followers, Waiters, WaitResult
+from lambda_kit.core.model.job import Job, Payload
 from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.core.runtime.background import Background
 from lambda_kit.core.runtime.retry import Outage
@@ -65,8 +66,12 @@ class ChangeHandler:
         if job is not None and job.run is not None:  # the run itself tells of its end
             if change.cancel_requested and not is_final:
                 self._runner.canceller.begin(job)
+        elif status is None and job is not None and job.state is State.ELSEWHERE:
+            self._background.spawn(self._look_for_the_end(job))
         elif status is None:
             self._waiters.look_again(job_id)
+        elif job is not None and job.state is State.RESERVED:  # it is being created, and unwanted already
+            job.is_unwanted = job.is_unwanted or is_final or change.cancel_requested
         elif is_final:
             self._on_ended(job_id, job)
         elif change.cancel_requested and job is not None:
@@ -75,9 +80,13 @@ class ChangeHandler:
     def _look_at_everything(self) -> None:
         """Changes may have been missed."""
         self._waiters.look_again()
-        for job in self._table:
-            if job.state is State.ELSEWHERE:
-                self._background.spawn(self._look_for_the_end(job))
+        jobs = [job for job in self._table if job.state is State.ELSEWHERE]
+        if jobs:
+            self._background.spawn(self._look_for_ends(jobs))
+
+    async def _look_for_ends(self, jobs: list[LocalJob]) -> None:
+        for job in jobs:
+            await self._look_for_the_end(job)
 
     def _on_ended(self, job_id: str, job: LocalJob | None) -> None:
         """A job has ended that is not run here: in the queue, or by another process."""
@@ -95,10 +104,15 @@ class ChangeHandler:
 
     async def _look_for_the_end(self, job: LocalJob) -> None:
         """Read how a job has ended that was handed off: one read, for all who wait for it here."""
-        record = await self._outage.until_over(f"job {job.id}: its end", lambda: self._store.get(job.id))
+
+        async def look() -> tuple[Job | None, Payload | None]:
+            record = await self._store.get(job.id)
+            is_awaited = record is not None and record.status.is_final and self._waiters.are_there(job.id)
+            return record, await self._store.get_result(job.id) if is_awaited else None
+
+        record, result = await self._outage.until_over(f"job {job.id}: its end", look)
         if record is not None and not record.status.is_final:
             return
-        result = None if record is None else await self._store.get_result(job.id)
         if not self._table.remove(job):
             return
         if record is None:
@@ -109,5 +123,5 @@ class ChangeHandler:
 
     async def _tell_observers(self, job_id: str) -> None:
         record = await self._store.get(job_id)
-        if record is not None and record.status.is_final:
+        if record is not None and record.status.is_final and record.started_at is None:
             self._observers.ended(record)

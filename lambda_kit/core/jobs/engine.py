@@ -179,6 +179,7 @@ class JobEngine:
     async def start(self) -> None:
         """Open store, sinks and executors, and take jobs. What was opened is closed again if one of them fails."""
         self._stop_by = None
+        self._why_starting = "the service is starting"
         async with contextlib.AsyncExitStack() as opened:
             was_away = await self._when_available(self.store.start)
             opened.push_async_callback(self._stop_store)
@@ -192,7 +193,8 @@ class JobEngine:
 
     async def _start_parts(self, opened: contextlib.AsyncExitStack, *, is_store_back: bool) -> None:
         worker_id = new_worker_id()  # one for each life: what was left to others under the last one is theirs
-        self.runner.worker_id = self._semaphore.worker_id = worker_id
+        self.runner.worker_id = worker_id
+        self._semaphore.start(worker_id)
         self.runner.buffers.start()
         self.fetched_results.start()
         self.waiters.is_closed = False

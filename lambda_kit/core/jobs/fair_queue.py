@@ -38,7 +38,7 @@ class Pool:
 class Lane:
     """The jobs of one tool."""
 
-    __slots__ = ("is_held_up", "limit", "look_again", "needs_slot", "pool", "running", "tool", "waiting")
+    __slots__ = ("is_acquiring", "limit", "look_again", "needs_slot", "pool", "running", "tool", "waiting")
 
     def __init__(self, tool: BoundTool, pool: Pool, *, is_shared: bool) -> None:
         self.tool = tool
@@ -46,17 +46,28 @@ class Lane:
         self.limit = tool.options.max_concurrency
         self.needs_slot = is_shared and self.limit is not None
         """Whether a run needs a slot of the store: other processes run jobs of the tool too."""
-        self.is_held_up = False
-        """Whether a slot is being asked for, or was not free when it was last asked for."""
+        self.is_acquiring = False
+        """Whether a slot is being asked for."""
         self.look_again: asyncio.TimerHandle | None = None
+        """Asks again: none was free when it was last asked for."""
         self.running = 0
         self.waiting: OrderedDict[str, LocalJob] = OrderedDict()
 
     def has_room(self) -> bool:
         """Whether the tool and its executor have room for one more run."""
-        if self.is_held_up or (self.limit is not None and self.running >= self.limit):
+        if self.is_acquiring or self.look_again is not None or (self.limit is not None and self.running >= self.limit):
             return False
         return self.pool.has_room()
+
+    def free(self, unbounded: int) -> int:
+        """How many more of its jobs can be run, less those that wait. Returns `unbounded` if it has no limit."""
+        return unbounded if self.limit is None else max(0, self.limit - self.running - len(self.waiting))
+
+    def ask_at_once(self) -> None:
+        """A slot may be free now: do not wait with the next question."""
+        if self.look_again is not None:
+            self.look_again.cancel()
+            self.look_again = None
 
 
 class FairQueue:
@@ -72,6 +83,9 @@ class FairQueue:
     def put(self, job: "LocalJob") -> None:
         """Have a job wait at the end of its lane."""
         lane = job.lane
+        if job.id in lane.waiting:
+            lane.waiting[job.id] = job
+            return
         if not lane.waiting:
             self._ring.append(lane)
         lane.waiting[job.id] = job

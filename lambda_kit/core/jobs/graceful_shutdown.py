@@ -1,6 +1,7 @@
 """The end of a process: its jobs end, are left to other processes, or are cancelled."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Iterable
@@ -39,6 +40,10 @@ class GracefulShutdown:
             deadline: When the time is over, by `time.monotonic`.
         """
         engine, scheduler = self._engine, self._engine.scheduler
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                for job in engine.table:
+                    await job.until_made()
         if engine.store.is_durable:
             scheduler.leave(partial(self._takes_too_long, deadline), self._leave)
         if await scheduler.drain(max(0.0, deadline - time.monotonic())):
@@ -80,6 +85,7 @@ class GracefulShutdown:
         """A job does not end here: tell who waits for it to come back later."""
         self._engine.table.remove(job)
         self._engine.waiters.expire(job.id)
+        self._engine.fetched_results.fetched(job.id)  # elsewhere
 
     async def _cancel(self, jobs: Iterable[LocalJob]) -> None:
         jobs = list(jobs)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
@@ -207,35 +207,40 @@ class Housekeeping:
 
     async def _adopt(self) -> None:
         self._has_more = False
-        while (room := self._room()) > 0:
-            self._reconciler.adoption_begins()  # should the answer be lost
-            jobs = await self._store.adopt(
-                self._runner.worker_id, tools=self._tools, limit=room, spares_silent=self._is_patient()
-            )
-            self._reconciler.adoption_answered()
-            if jobs:
-                logger.log(
-                    logging.DEBUG if self._is_worker else logging.INFO,
-                    "%d jobs are adopted that no living worker had",
-                    len(jobs),
-                )
-                self._take_up(jobs)
-            if len(jobs) < room:
-                return
-            await asyncio.sleep(0)
-        self._has_more = True
+        for tools, room in self._rooms():
+            jobs = await self._adopt_some(tools, room)
+            self._has_more = self._has_more or len(jobs) == room
+        if self._has_more and not self._is_worker:
+            self._may_have_orphans.set()  # the next batch
 
-    def _room(self) -> int:
+    async def _adopt_some(self, tools: Collection[str], room: int) -> list[Job]:
+        try:
+            jobs = await self._store.adopt(
+                self._runner.worker_id, tools=tools, limit=room, spares_silent=self._is_patient()
+            )
+        except BaseException:
+            self._reconciler.need()  # some may be assigned to this process without an answer
+            raise
+        if jobs:
+            level = logging.DEBUG if self._is_worker else logging.INFO
+            logger.log(level, "%d jobs are adopted that no living worker had", len(jobs))
+            self._take_up(jobs)
+        return jobs
+
+    def _rooms(self) -> list[tuple[Collection[str], int]]:
+        """For which tools how many jobs can be adopted."""
         if not self._accepts():
-            return 0
-        if self._is_worker:
-            return min(_BATCH, self._scheduler.free_places(_BATCH), _MOST_ADOPTED - len(self._table))
-        return min(_BATCH, _MOST_ADOPTED - len(self._table))
+            return []
+        most = min(_BATCH, _MOST_ADOPTED - len(self._table))
+        rooms = self._scheduler.rooms(most) if self._is_worker else [(self._tools, most)]
+        return [(tools, room) for tools, room in rooms if room > 0]
 
     def _take_up(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             known = self._table.get(job.id)
-            if known is not None and known.state is not State.ELSEWHERE:
+            if known is not None and known.run is not None:  # it was taken from this process, which did not notice yet
+                self._runner.lose(known)
+            elif known is not None and known.state is not State.ELSEWHERE:
                 continue
             local = LocalJob(job.id, self._scheduler.lane_of(job.tool), State.QUEUED)
             self._table.add(local)

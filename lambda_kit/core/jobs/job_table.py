@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JobTable", "LocalJob", "State"]
 
-_MOST_KEPT_IN_DOUBT = 1000
-"""For how many jobs in doubt the decoded requests, and the authorizations, are kept."""
+_MOST_IN_DOUBT = 1000
+"""How many jobs in doubt are kept, with their decoded requests and authorizations. Others are found by the store."""
 
 
 class State(Enum):
@@ -30,13 +30,15 @@ class State(Enum):
     """It was handed off: another process runs it."""
     IN_DOUBT = "in doubt"
     """The store was away when it was created: it may be there or not."""
+    GONE = "gone"
+    """It is not in the table any more."""
 
 
 class LocalJob:
     """A job of this process, and what is known of it that is never stored."""
 
     __slots__ = (
-        "authorization", "context", "id", "is_left", "is_unwanted", "lane", "made", "permit", "run", "state",
+        "authorization", "context", "id", "is_left", "is_unwanted", "lane", "made", "misses", "permit", "run", "state",
         "transport", "value",
     )  # fmt: skip
 
@@ -67,6 +69,8 @@ class LocalJob:
         self.permit: Permit | None = None
         self.run: RunningJob | None = None
         """Its run, while its lease is held."""
+        self.misses = 0
+        """How often it was not found in the store, while it was in doubt."""
         self.made: asyncio.Future[None] | None = None
         """For those who wait until it is no longer `RESERVED`."""
 
@@ -89,11 +93,11 @@ class JobTable:
 
     def __init__(self) -> None:
         self._jobs: dict[str, LocalJob] = {}
-        self._in_doubt = 0
+        self._in_doubt: set[LocalJob] = set()
 
     def __len__(self) -> int:
         """How many jobs are unfinished here, without those in doubt."""
-        return len(self._jobs) - self._in_doubt
+        return len(self._jobs) - len(self._in_doubt)
 
     def __iter__(self) -> Iterator[LocalJob]:
         return iter(list(self._jobs.values()))
@@ -103,10 +107,12 @@ class JobTable:
         return self._jobs.get(job_id)
 
     def add(self, job: LocalJob) -> None:
-        """Have a job here. One of the same id that was in doubt is replaced."""
+        """Have a job here. One of the same id that was in doubt, or that was handed off, is replaced; no other is."""
         other = self._jobs.get(job.id)
-        if other is not None and other.state is State.IN_DOUBT:
-            self._in_doubt -= 1
+        if other is not None and other.state not in (State.IN_DOUBT, State.ELSEWHERE):
+            raise RuntimeError(f"job '{job.id}' is here already: {other.state.value}")
+        if other is not None:
+            self._in_doubt.discard(other)
         self._jobs[job.id] = job
 
     def remove(self, job: LocalJob) -> bool:
@@ -114,20 +120,22 @@ class JobTable:
         is_here = self._jobs.get(job.id) is job
         if is_here:
             del self._jobs[job.id]
-            if job.state is State.IN_DOUBT:
-                self._in_doubt -= 1
-        job.move_to(State.ELSEWHERE)
+        self._in_doubt.discard(job)
+        job.move_to(State.GONE)
         job.value = job.authorization = job.transport = job.context = job.run = None
         return is_here
 
-    def doubt(self, job: LocalJob) -> None:
-        """Keep a job of which it is not known whether it was created."""
-        self._in_doubt += 1
+    def doubt(self, job: LocalJob) -> bool:
+        """Keep a job of which it is not known whether it was created. False: too many are kept already."""
+        if len(self._in_doubt) >= _MOST_IN_DOUBT:
+            self.remove(job)
+            return False
+        self._jobs[job.id] = job
+        self._in_doubt.add(job)
         job.move_to(State.IN_DOUBT)
-        if self._in_doubt > _MOST_KEPT_IN_DOUBT:
-            job.value = job.authorization = job.transport = None
+        return True
 
     def resume(self, job: LocalJob) -> None:
         """A job that was in doubt is there."""
-        self._in_doubt -= 1
+        self._in_doubt.discard(job)
         job.move_to(State.QUEUED)

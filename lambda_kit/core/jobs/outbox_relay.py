@@ -192,7 +192,8 @@ class OutboxRelay:
         return bool(waiting)
 
     def _on_done(self, job_id: str, task: asyncio.Task[bool]) -> None:
-        self._delivering.pop(job_id, None)
+        if self._delivering.get(job_id) is task:  # else it is of an earlier life
+            del self._delivering[job_id]
         self._woken.set()
         if task.cancelled() and task.cancelling():  # by `stop`; without a request it comes from the sink
             return

@@ -13,6 +13,9 @@ from lambda_kit.core.ports.store import JobStore, Lease
 
 __all__ = ["Reconciler"]
 
+_MISSES = 2
+"""A job in doubt that was not found so often was not created."""
+
 
 class Reconciler:
     """Compares the store with the table of this process: what is assigned here and not tracked is run.
@@ -42,7 +45,6 @@ class Reconciler:
         self._runner = runner
         self._relays = relays
         self._is_needed = False
-        self._expects = False
         self._resuming = asyncio.Lock()
         self.is_due = asyncio.Event()
         """Set when there is reason to reconcile at once."""
@@ -58,24 +60,18 @@ class Reconciler:
         if local.is_unwanted:  # the store is not away, only the caller is: there is no reason to wait
             self.is_due.set()
 
-    def adoption_begins(self) -> None:
-        """Jobs are being assigned to this process, and the answer may be lost until `adoption_answered`."""
-        self._expects = True
-
-    def adoption_answered(self) -> None:
-        """The answer has come."""
-        self._expects = False
+    def need(self) -> None:
+        """Jobs may be assigned to this process that it does not track: an answer was lost, or a job was dropped."""
+        self._is_needed = True
 
     def is_in_doubt(self, job: Job) -> bool:
         """Whether a record says that this process has a job, and it does not track it."""
         local = self._table.get(job.id)
-        if job.status is JobStatus.PENDING:
-            is_ours = self._runner.worker_id == (job.assigned_worker or job.home)
-        else:
-            is_ours = job.assigned_worker == self._runner.worker_id and not job.status.is_final
-        if local is None:
-            return is_ours and job.status is JobStatus.PENDING and job.assigned_worker is not None
-        return is_ours and local.state is State.IN_DOUBT
+        worker_id = job.assigned_worker
+        if worker_id is None and job.status is JobStatus.PENDING and local is not None:
+            worker_id = job.home
+        is_ours = worker_id == self._runner.worker_id and not job.status.is_final
+        return is_ours and (local is None or local.state is State.IN_DOUBT)
 
     async def resume(self, job: Job, local: LocalJob | None = None) -> bool:
         """Have a job in doubt run. False: it is not in doubt, or has become something else meanwhile.
@@ -92,16 +88,17 @@ class Reconciler:
                 return False
             if local is None:
                 local = known or LocalJob(job.id, self._scheduler.lane_of(job.tool), State.QUEUED)
-            if local is known:
-                self._table.resume(local)
-            else:
-                self._table.add(local)
             if local.authorization is not None:
                 for relay in self._relays:
                     relay.remember(job.id, local.authorization)
             if local.is_unwanted:
-                local.is_unwanted = False
                 await self._store.request_cancel(job.id)
+                self._table.remove(local)
+                return True
+            if local is known:
+                self._table.resume(local)
+            else:
+                self._table.add(local)
             if job.assigned_worker is None:
                 local.move_to(State.ELSEWHERE)
             else:
@@ -116,10 +113,10 @@ class Reconciler:
         Raises:
             UnavailableError: if the store is away.
         """
-        if not self._is_needed and not self._expects:
+        if not self._is_needed and not self._runner.has_dropped:
             return
         in_doubt = [local for local in self._table if local.state is State.IN_DOUBT]
-        self._is_needed = self._expects = False
+        self._is_needed = self._runner.has_dropped = False
         try:
             cursor: str | None = None
             while True:
@@ -136,7 +133,12 @@ class Reconciler:
             self._is_needed = True
             raise
         for local in in_doubt:
-            if local.state is State.IN_DOUBT:
+            if local.state is not State.IN_DOUBT:
+                continue
+            local.misses += 1  # what was asked for may still be on its way
+            if local.misses < _MISSES:
+                self._is_needed = True
+            else:
                 self._table.remove(local)
 
     async def _give_back_claim(self, job: Job) -> bool:

@@ -56,6 +56,8 @@ class JobRunner:
     ) -> None:
         self.worker_id = ""
         """This process, unique among those that share the store. Set before the first run."""
+        self.has_dropped = False
+        """Whether a job was dropped that may still be assigned to this process: `Reconciler` looks for it."""
         self.canceller = Canceller(self, scheduler, grace_seconds=settings.cancel_seconds)
         self.buffers = EventBuffers(store, outage, observers)
         self._table = table
@@ -113,6 +115,7 @@ class JobRunner:
             finally:
                 await self.end(job, run, outcome, is_handed_back=job.is_left and not is_begun)
         except Exception:  # of the store's: what a tool raises is an outcome
+            self.has_dropped = True
             logger.exception("job %s: it could not be run, or its end could not be written", job.id)
         finally:
             if run is not None:
@@ -236,6 +239,7 @@ class JobRunner:
         self._table.remove(job)
         # waiters here get the result from the run itself: it may be evicted from the store before they look
         if record is None:
+            self.has_dropped = True
             self._waiters.look_again(job.id)
             return
         self._observers.ended(record)
@@ -265,12 +269,19 @@ class JobRunner:
             if job.run is not run:  # it has ended meanwhile
                 continue
             if renewal.is_lost and not run.is_ending:
-                logger.warning("job %s: its lease was lost, its run here is stopped", run.job_id)
-                run.is_ending = True  # nothing can be written any more
-                self.canceller.begin(job)
-                self._on_ended(job, run, None, None)
+                self.lose(job)
             elif renewal.is_lost or renewal.cancel_requested:
                 self.canceller.begin(job)
+
+    def lose(self, job: LocalJob) -> None:
+        """The lease of a run was lost: it is stopped, and the job is no longer here."""
+        run = job.run
+        if run is None:
+            return
+        logger.warning("job %s: its lease was lost, its run here is stopped", run.job_id)
+        run.is_ending = True  # nothing can be written any more
+        self.canceller.begin(job)
+        self._on_ended(job, run, None, None)
 
     # --- its stop ---
 
@@ -292,6 +303,6 @@ class JobRunner:
         run.is_ending = True
         try:
             record = await self._try_end(run, LOST_AT_STOP, is_handed_back=False)
-        except (LeaseLostError, UnavailableError) as error:
+        except Exception as error:  # noqa: BLE001 - of the store's: the others' ends are worth writing
             logger.warning("job %s: its end could not be written: %s", run.job_id, error)
         self._on_ended(job, run, record, None)

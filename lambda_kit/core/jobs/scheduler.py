@@ -88,6 +88,10 @@ class Scheduler:
         """Take jobs from now on, and start the executors that have tools."""
         self._is_open = True
         self._is_left = None
+        self._queue = FairQueue()  # what waited in the last life is the store's to tell
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+            lane.pool.waiting = 0
         self._drained = None  # it belongs to the event loop on which it was waited for
         if not self._runs_jobs:
             return
@@ -97,7 +101,7 @@ class Scheduler:
             logger.debug("executor '%s' has started", name)
 
     async def stop(self) -> None:
-        """Forget the jobs that wait, and stop the executors."""
+        """Run no more jobs that wait, and stop the executors."""
         self.close()
         for task in self._acquiring:
             task.cancel()
@@ -135,19 +139,25 @@ class Scheduler:
         permit.lane.pool.running -= 1
         if permit.slot is not None:
             self._semaphore.give_back(permit.slot)
-            permit.lane.is_held_up = False
+            permit.lane.ask_at_once()
         if self._queue:
             self.dispatch()
         if self._drained is not None:
             self._look_whether_drained()
         self.on_release()
 
-    def free_places(self, unbounded: int) -> int:
-        """How many more jobs could be run, less those that wait. An executor without a limit counts as `unbounded`."""
-        free = sum(pool.free(unbounded) for pool in self._pools.values())
+    def rooms(self, unbounded: int) -> list[tuple[list[str], int]]:
+        """For which tools how many more jobs could be run, less those that wait. No limit counts as `unbounded`."""
+        most = unbounded
         if self._max_concurrency is not None:
-            free = min(free, self._max_concurrency - len(self._permits) - sum(1 for _ in self._queue.jobs()))
-        return max(0, free)
+            most = min(most, self._max_concurrency - len(self._permits) - sum(1 for _ in self._queue.jobs()))
+        rooms: list[tuple[list[str], int]] = []
+        for pool in self._pools.values():
+            free = min(most, pool.free(unbounded))
+            lanes = [lane for lane in self._lanes.values() if lane.pool is pool]
+            rooms.append(([lane.tool.name for lane in lanes if lane.limit is None], free))
+            rooms += [([lane.tool.name], min(free, lane.free(unbounded))) for lane in lanes if lane.limit is not None]
+        return [(tools, room) for tools, room in rooms if tools]
 
     # --- the queue ---
 
@@ -176,7 +186,7 @@ class Scheduler:
             if self._is_left is not None and self._is_left(lane.tool.name):
                 self._drop_left(list(lane.waiting.values()))
             elif lane.needs_slot:
-                lane.is_held_up = True
+                lane.is_acquiring = True
                 task = asyncio.get_running_loop().create_task(self._acquire_slot(lane))
                 self._acquiring.add(task)
                 task.add_done_callback(self._acquiring.discard)
@@ -209,10 +219,7 @@ class Scheduler:
         """Run no more jobs that wait."""
         self._is_open = False
         for lane in self._lanes.values():
-            if lane.look_again is not None:
-                lane.look_again.cancel()
-                lane.look_again = None
-            lane.is_held_up = False
+            lane.ask_at_once()
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait until no job waits or has a permit; False if the time was up first."""
@@ -289,11 +296,12 @@ class Scheduler:
             pass  # already logged elsewhere
         except Exception:
             logger.exception("tool '%s': the store can't say whether a job may run; asking again", lane.tool.name)
+        finally:
+            lane.is_acquiring = False
         if slot is None:
             if self._is_open:
                 lane.look_again = asyncio.get_running_loop().call_later(self._slot_seconds, self._look_again, lane)
             return
-        lane.is_held_up = False
         if lane.waiting and self._is_open and not self._is_full() and lane.has_room():
             self._run_next(lane, slot)
             self.dispatch()
@@ -302,7 +310,6 @@ class Scheduler:
 
     def _look_again(self, lane: Lane) -> None:
         lane.look_again = None
-        lane.is_held_up = False
         self.dispatch()
 
 

@@ -32,6 +32,12 @@ class DistributedSemaphore:
         self._in_doubt: dict[str, str] = {}  # tools by holder: acquire or release not confirmed, to be released again
         self._giving_back: set[asyncio.Task[None]] = set()
 
+    def start(self, worker_id: str) -> None:
+        """Begin a life under a new name: what was held under the last one is not this process's any more."""
+        self.worker_id = worker_id
+        self._held.clear()
+        self._in_doubt.clear()
+
     @property
     def is_needed(self) -> bool:
         """Whether other processes may run jobs of the same tools."""

@@ -1,5 +1,6 @@
 """`JobService`: the only door to the jobs, for every kind of caller."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -17,7 +18,10 @@ from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["JobService"]
 
+logger = logging.getLogger("lambda_kit.service")
+
 _CANCEL_SECONDS = 30.0
+_MOST_CANCELS = 10_000
 
 
 class JobService:
@@ -222,21 +226,20 @@ class JobService:
             JobNotFoundError: as `get`.
             UnavailableError: as `get`.
         """
-        reader = await self.event_reader(job_id, after=after)
+        reader = self.event_reader(await self.get(job_id), after=after)
         with reader.following():
             while not reader.is_over:
                 for event in await reader.next_batch(60.0):
                     yield event
 
-    async def event_reader(self, job_id: str, *, after: int = 0) -> EventReader:
+    def event_reader(self, job: Job, *, after: int = 0) -> EventReader:
         """As `events`, in batches, for those who have something to do while nothing happens.
 
-        Raises:
-            JobNotFoundError: as `get`.
-            UnavailableError: as `get`.
+        Args:
+            job: What `get` has returned.
+            after: Begin behind the event of this number.
         """
-        await self.get(job_id)
-        return EventReader(self._engine.store, self._engine.followers, job_id, after)
+        return EventReader(self._engine.store, self._engine.followers, job.id, after)
 
     # --- cancelling ---
 
@@ -254,7 +257,8 @@ class JobService:
         engine.check_open()
         local = engine.table.get(job_id)
         if local is not None and local.state is State.RESERVED:  # see to it that its tool is not called
-            local.is_unwanted = True
+            if self._only is None:
+                local.is_unwanted = True
             await local.until_made()
         if self._only is not None:
             await self.get(job_id)
@@ -268,8 +272,12 @@ class JobService:
     def cancel_soon(self, job_id: str) -> None:
         """Ask for a job's end without waiting for an answer: for callers that are being ended themselves.
 
-        It is tried for half a minute while the store is away. No effect where there is no such job.
+        It is tried for half a minute while the store is away. No effect where there is no such job, nor where thousands
+        of such calls are under way: they are dropped, with a warning.
         """
+        if len(self._engine.background) >= _MOST_CANCELS:
+            logger.warning("job %s is not cancelled: too many cancels are under way", job_id)
+            return
         self._engine.background.spawn(self._cancel_patiently(job_id))
 
     async def _cancel_patiently(self, job_id: str) -> None:

@@ -98,6 +98,7 @@ class Submitter:
         is_large = len(body.content) >= _LARGE_BYTES
         digest = await asyncio.to_thread(digest_of, body) if is_large else digest_of(body)
         key: str | None = None
+        known: Job | None = None
         if submission.job_id is not None or submission.idempotency_key is not None:
             key = None if submission.job_id is not None else scoped_key(submission.idempotency_key or "", submission)
             known = await self._known(submission.job_id, key)
@@ -107,16 +108,26 @@ class Submitter:
         value = submission.value
         if value is None:
             value = await asyncio.to_thread(tool.decode, body.content) if is_large else tool.decode(body.content)
+        if known is not None:
+            return await self._resumed(known, submission, digest, value, waiter)
         job = self._new_job(submission, digest, key)
         created = await self._create(job, self._local(job, submission, value), submission, waiter)
         if not created.is_new:
-            check_same(created.job, submission, digest)
-            if not await self._reconciler.resume(created.job, self._local(created.job, submission, value)):
-                return await self._attached(created.job, submission, digest, waiter)
-            if waiter is not None:
-                self._waiters.add(created.job.id, waiter)
+            return await self._resumed(created.job, submission, digest, value, waiter)
         self._observers.submitted(created.job)
         return created.job
+
+    async def _resumed(
+        self, known: Job, submission: Submission, digest: bytes, value: Any, waiter: Waiter | None
+    ) -> Job:
+        """Attach to a known job; one that is in doubt is run by what this request says."""
+        check_same(known, submission, digest)
+        if not await self._reconciler.resume(known, self._local(known, submission, value)):
+            return await self._attached(known, submission, digest, waiter)
+        if waiter is not None:
+            self._waiters.add(known.id, waiter)
+        self._observers.submitted(known)
+        return known
 
     def _local(self, job: Job, submission: Submission, value: Any) -> LocalJob:
         return LocalJob(
@@ -165,6 +176,10 @@ class Submitter:
 
     async def _create(self, job: Job, local: LocalJob, submission: Submission, waiter: Waiter | None) -> Created:
         """Create a job, and have it run if it is new; the waiter waits for its end then."""
+        if submission.job_id is not None:
+            there = await self._live_job(job.id)
+            if there is not None:
+                return Created(there, is_new=False)
         if not self.accepts:
             raise NotServingError("the service is not taking jobs now")
         try:
@@ -173,6 +188,7 @@ class Submitter:
             raise self._admission.refused(submission.tool, error) from None
         # Before there is a job: it may be cancelled before `create` returns. And before it can run: the result of a
         # quick one could be evicted from a small store.
+        doubted = self._table.get(job.id)
         self._table.add(local)
         if waiter is not None:
             self._waiters.add(job.id, waiter)
@@ -190,11 +206,27 @@ class Submitter:
             raise
         if not created.is_new:
             self._undo(local, permit, waiter)
+            if doubted is not None and doubted.state is State.IN_DOUBT:
+                self._reconciler.doubt(doubted)
             return created
         for relay in self._relays:
             relay.remember(job.id, submission.authorization)
         self._hand_over(local, permit, Claim(created.job, submission.body))
         return created
+
+    async def _live_job(self, job_id: str) -> Job | None:
+        """The record of a job of that id that this process has. None: it has none, and one can be created."""
+        while (other := self._table.get(job_id)) is not None and other.state is not State.IN_DOUBT:
+            if other.state is State.RESERVED:  # another request is creating it
+                await other.until_made()
+                continue
+            record = await self._store.get(job_id)
+            if record is not None:
+                return record
+            if other.state is State.ELSEWHERE or self._table.get(job_id) is not other:
+                return None
+            raise UnavailableError(f"job '{job_id}' is just ending: try again")
+        return None
 
     def _undo(self, local: LocalJob, permit: Permit | None, waiter: Waiter | None) -> None:
         if local.state is State.RESERVED:
@@ -213,7 +245,7 @@ class Submitter:
             self._scheduler.enqueue(local)
         else:  # it is any worker's now
             local.move_to(State.ELSEWHERE)
-            local.value = local.transport = None
+            local.value = local.transport = local.authorization = None
 
     # --- attach ---
 

@@ -31,12 +31,13 @@ class WaitResult(msgspec.Struct, frozen=True, gc=False):
 class Waiter:
     """One who waits for one job."""
 
-    __slots__ = ("_future", "_is_expired", "_loop")
+    __slots__ = ("_future", "_is_expired", "_loop", "_poll")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[WaitResult | None] = self._loop.create_future()
         self._is_expired = False
+        self._poll: asyncio.TimerHandle | None = None
 
     def end(self, result: WaitResult) -> None:
         """End the wait: the job has ended."""
@@ -55,7 +56,9 @@ class Waiter:
 
     def look_again_soon(self) -> None:
         """Poll again later, in case the store's recovery is not signalled."""
-        self._loop.call_later(_LOOK_AGAIN_SECONDS, self.look_again)
+        if self._poll is not None:
+            self._poll.cancel()
+        self._poll = self._loop.call_later(_LOOK_AGAIN_SECONDS, self.look_again)
 
     async def wait(self, job: Job, seconds: float, look: Callable[[str], Awaitable[WaitResult | None]]) -> WaitResult:
         """Wait for the end of a job that is not final, at most so long; a store that is away is waited for.
@@ -88,6 +91,8 @@ class Waiter:
                     return found
         finally:
             timer.cancel()
+            if self._poll is not None:
+                self._poll.cancel()
 
 
 class Waiters:
@@ -115,6 +120,10 @@ class Waiters:
             waiters.remove(waiter)
             if not waiters:
                 del self._by_job[job_id]
+
+    def are_there(self, job_id: str) -> bool:
+        """Whether anybody waits for a job."""
+        return job_id in self._by_job
 
     def end(self, job_id: str, result: WaitResult) -> None:
         """End all waits for a job: it has ended."""

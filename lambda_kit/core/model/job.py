@@ -75,7 +75,7 @@ _random = _RandomDigits()
 def new_job_id() -> str:
     """A random UUID (version 4, RFC 9562), with 122 bits of entropy: who knows it may read the job's result."""
     digits = _random.take()  # uuid.uuid4 takes ten times as long, and this is done for each job
-    variant = "89ab"[ord(digits[16]) & 3]
+    variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 

@@ -11,27 +11,25 @@ _SECONDS_TO_END = 5.0
 
 
 class Background:
-    """Runs coroutines in tasks of their own, at most so many at once; what they raise is logged.
+    """Runs coroutines in tasks of their own; what they raise is logged.
 
     Args:
         log: The logger's name.
-        limit: How many run at once; one more is dropped.
     """
 
-    def __init__(self, log: str, *, limit: int = 10_000) -> None:
+    def __init__(self, log: str) -> None:
         self._logger = logging.getLogger(log)
-        self._limit = limit
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, object]) -> bool:
-        """Run a coroutine. False: there are too many, and it is dropped."""
-        if len(self._tasks) >= self._limit:
-            work.close()
-            return False
+    def __len__(self) -> int:
+        """How many run."""
+        return len(self._tasks)
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine."""
         task = asyncio.get_running_loop().create_task(self._run(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return True
 
     async def _run(self, work: Coroutine[Any, Any, object]) -> None:
         try:
