@@ -48,6 +48,9 @@ _STORE_SECONDS = 10.0
 _LEAST_FLUSH_SECONDS = 5.0
 """For how long a stop goes on delivering to sinks, though the grace time is over."""
 
+_LAST_WAITS_SECONDS = 2.0
+"""For how long, after a drain, clients may wait for jobs of other processes: less than a stop gives to requests."""
+
 
 class JobEngine:
     """Takes jobs, has them run, and tells of their ends. `JobService` is the door to it.
@@ -224,7 +227,7 @@ class JobEngine:
 
         That is when the jobs that it has to run have ended (those that take longer than `JobSettings.grace_seconds` are
         cancelled, or left to others) and their results were collected, for which there are 5 s, or what is left of the
-        grace time. Those who wait for jobs that live on elsewhere are told to come again.
+        grace time. Those who wait for jobs that live on elsewhere are told to come again, 2 s after that.
         """
         self.begin_stop()
         if self._open is None:
@@ -233,7 +236,10 @@ class JobEngine:
         linger_seconds = min(self._pauses.linger_seconds, self._left_seconds())
         if self.roles == "both" and not await self.fetched_results.wait(linger_seconds):
             logger.info("going on with the stop, though not all results have been fetched")
-        self.waiters.expire_all()
+        if self._open is not None:  # a job of another process may be about to end, and the port is still to be closed
+            last_waits_seconds = min(_LAST_WAITS_SECONDS, self._left_seconds())
+            expiry = asyncio.get_running_loop().call_later(last_waits_seconds, self.waiters.expire_all)
+            self._open.callback(expiry.cancel)
 
     async def stop(self) -> None:
         """Take no more jobs, let those that were taken end (`grace_seconds`), cancel the rest, close everything."""
