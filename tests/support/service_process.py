@@ -23,13 +23,30 @@ ROOT = Path(__file__).parents[2]
 _UNWANTED = ("HOST", "PORT", "VERSION", "IVCAP_BASE_URL", "IVCAP_SERVICE_ID", "IVCAP_URL", "IVCAP_JWT")
 
 
-# Below the ports that systems give out by themselves, and a range for each process of each run of pytest-xdist: a port
-# that is free now is still free when the service opens it.
+# Below the ports that systems give out by themselves, and a range for each process of each run of the tests: a port
+# that is free now is still free when the service opens it. The first port of a range is held by who has it.
 _PORTS_OF_PROCESS = 500
+_RANGES = 44
 _RUN = zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())).encode())
 _PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-_FIRST_PORT = 10_000 + _PORTS_OF_PROCESS * ((_RUN + _PROCESS) % 44)
-_ports = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + _PORTS_OF_PROCESS))
+
+
+def _hold_range() -> tuple[socket.socket, int]:
+    for n in range(_RANGES):
+        first_port = 10_000 + _PORTS_OF_PROCESS * ((_RUN + _PROCESS + n) % _RANGES)
+        holder = socket.socket()
+        try:
+            holder.bind(("127.0.0.1", first_port))
+            holder.listen()
+        except OSError:
+            holder.close()
+        else:
+            return holder, first_port
+    raise AssertionError("no range of ports is free")
+
+
+_holder, _FIRST_PORT = _hold_range()
+_ports = itertools.cycle(range(_FIRST_PORT + 1, _FIRST_PORT + _PORTS_OF_PROCESS))
 
 
 def free_port() -> int:
