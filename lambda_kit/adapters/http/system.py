@@ -1,6 +1,5 @@
 """Health, and the OpenAPI page."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from lambda_kit.adapters.http.answers import Answer, json_answer
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.problems import VERSION_HEADER
 from lambda_kit.core.errors import NotServingError
+from lambda_kit.core.runtime.threads import off_loop
 from lambda_kit.version import VERSION
 
 __all__ = ["health_handlers", "openapi_config", "openapi_handlers", "service_version", "version_response_header"]
@@ -132,7 +132,7 @@ def openapi_handlers() -> list[Any]:
     async def asset(name: FromPath[str]) -> ASGIResponse:
         if name not in _ASSET_TYPES:
             raise NotFoundException
-        content = await asyncio.to_thread((_ASSETS / name).read_bytes)
+        content = await off_loop((_ASSETS / name).read_bytes)
         return Answer(200, content, _ASSET_TYPES[name], [(b"cache-control", b"max-age=86400")])  # type: ignore[return-value]
 
     return [openapi_json, asset]

@@ -3,13 +3,13 @@
 prometheus_client takes a tenth of a second to import, so that is done at the first scrape, on a thread.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from lambda_kit.core.errors import MissingExtraError
 from lambda_kit.core.jobs.permits import Load
 from lambda_kit.core.jobs.statistics import JobStatistics
+from lambda_kit.core.runtime.threads import off_loop
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.metrics.exposition import Exposition
@@ -56,11 +56,11 @@ class PrometheusMetrics:
             MissingExtraError: if prometheus_client is not installed.
         """
         if self._exposition is None:
-            self._exposition = await asyncio.to_thread(_make_exposition)
+            self._exposition = await off_loop(_make_exposition)
         is_ready = await self._why_not_ready() is None
         # the numbers change on the loop, so they are read there; writing them as text takes longer
         families = self._exposition.families(self._source.statistics, self._source.load(), is_ready=is_ready)
-        return await asyncio.to_thread(self._exposition.encode, families, accept or "")
+        return await off_loop(self._exposition.encode, families, accept or "")
 
 
 def _make_exposition() -> "Exposition":

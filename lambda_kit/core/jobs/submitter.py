@@ -24,6 +24,7 @@ from lambda_kit.core.jobs.submission import Submission, digest_of, scoped_key
 from lambda_kit.core.jobs.waiting import Waiter, Waiters
 from lambda_kit.core.model.job import Job, new_job_id
 from lambda_kit.core.ports.store import Claim, Created, JobStore
+from lambda_kit.core.runtime.threads import off_loop
 
 __all__ = ["Submitter"]
 
@@ -96,7 +97,7 @@ class Submitter:
         tool, body = submission.tool, submission.body
         # large bodies are hashed and decoded on a thread, so that the event loop stays responsive
         is_large = len(body.content) >= _LARGE_BYTES
-        digest = await asyncio.to_thread(digest_of, body) if is_large else digest_of(body)
+        digest = await off_loop(digest_of, body) if is_large else digest_of(body)
         key: str | None = None
         known: Job | None = None
         if submission.job_id is not None or submission.idempotency_key is not None:
@@ -107,7 +108,7 @@ class Submitter:
                 return await self._attached(known, submission, digest, waiter)
         value = submission.value
         if value is None:
-            value = await asyncio.to_thread(tool.decode, body.content) if is_large else tool.decode(body.content)
+            value = await off_loop(tool.decode, body.content) if is_large else tool.decode(body.content)
         if known is not None:
             return await self._resumed(known, submission, digest, value, waiter)
         job = self._new_job(submission, digest, key)

@@ -1,34 +1,39 @@
-"""Threads that don't keep the process alive."""
+"""Threads that don't keep the process alive, and work that is taken off the event loop."""
 
 import asyncio
 import contextvars
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar
 
-__all__ = ["DaemonPool"]
+__all__ = ["DaemonPool", "off_loop", "read_off_loop"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _Call = tuple[contextvars.Context, Callable[[], T], asyncio.AbstractEventLoop, "asyncio.Future[T]"]
 
 
 class DaemonPool(Generic[T]):
-    """Threads that are started when they are needed and reused. The caller bounds how many calls there are at once.
+    """Threads that are started when they are needed and reused.
 
     They are daemons, other than those of `concurrent.futures` and `asyncio.to_thread`, which the interpreter waits for
     when it exits: a tool that never returns must not keep the process alive.
 
     Args:
         name: The start of the threads' names.
+        max_threads: How many there are at most; further calls wait for one. None: the caller bounds how many calls
+            there are at once.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, max_threads: int | None = None) -> None:
         self._name = name
+        self._max_threads = max_threads
         self._calls: queue.SimpleQueue[_Call[T] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._idle = 0
+        self._idle = 0  # negative: so many calls wait for a thread
         self._started = 0
         self._abandoned: set[asyncio.Future[T]] = set()
 
@@ -41,7 +46,7 @@ class DaemonPool(Generic[T]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with self._lock:
-            is_free = self._idle > 0
+            is_free = self._idle > 0 or self._started == self._max_threads
             if is_free:
                 self._idle -= 1
             else:
@@ -116,3 +121,19 @@ def _set(future: "asyncio.Future[Any]", value: Any, error: BaseException | None)
         future.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
     else:
         future.set_exception(error)
+
+
+# Process-wide, as threads without state may be. Not the event loop's default executor, which belongs to tools: one that
+# fills it (`asyncio.to_thread`) must not hold up requests.
+_work: DaemonPool[Any] = DaemonPool("lambda_kit-work", max_threads=8)
+_files: DaemonPool[Any] = DaemonPool("lambda_kit-files", max_threads=32)
+
+
+async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function of the framework on one of 8 threads of its own, in the caller's context; it must not block."""
+    return await _work.call(partial(function, *args, **kwargs))  # type: ignore[no-any-return]
+
+
+async def read_off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for what reads a file of the user's, which may block: on one of 32 other threads."""
+    return await _files.call(partial(function, *args, **kwargs))  # type: ignore[no-any-return]

@@ -17,6 +17,7 @@ from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Failure, FailureKind, Job, Outcome, Payload
 from lambda_kit.core.model.request_info import RequestInfo
 from lambda_kit.core.runtime.running import running_job
+from lambda_kit.core.runtime.threads import read_off_loop
 from lambda_kit.core.tools.context import JobContext, JobControl
 from lambda_kit.core.tools.results import BinaryResult, encodable, encode_result
 from lambda_kit.core.tools.signature import Injected
@@ -148,7 +149,7 @@ class ToolRun:
             with self._observed():
                 value = await self.tool.run(*args, **kwargs)
             if isinstance(value, BinaryResult):  # it may be a file that has to be read
-                return await asyncio.to_thread(self._encoded, value)
+                return await read_off_loop(self._encoded, value)
             return self._encoded(value)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
