@@ -36,6 +36,7 @@ from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.jobs.settings import JobSettings, Roles
 from lambda_kit.core.jobs.tool_binding import assign_executors, bind_tools, check_names
 from lambda_kit.core.model.job import Job
+from lambda_kit.core.model.request_info import KeptFields
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.ports.part import ServerPart
@@ -69,6 +70,8 @@ class ToolServer:
         job_list: Whether ``GET /jobs`` is served. Who knows a job's id can read its result.
         debug: Whether clients are shown tracebacks.
         max_body_bytes: Larger request bodies are refused with 413.
+        keep_headers: Names of header fields that are kept with a job, beside those of docs/wire.md (What is kept of a
+            request).
         try_later_body: Whether "try later" is always a 202 with a body.
         settings: Durations of leases and of the shutdown, and how many jobs are taken and run at once.
         encryption_key: With it the authorization of each job is kept in the store, encrypted, so that a job which is
@@ -93,6 +96,7 @@ class ToolServer:
         job_list: bool = False,
         debug: bool = False,
         max_body_bytes: int = 64 * 1024 * 1024,
+        keep_headers: Sequence[str] = (),
         try_later_body: bool = False,
         settings: JobSettings | None = None,
         encryption_key: str | None = None,
@@ -114,7 +118,11 @@ class ToolServer:
         self.tools: Mapping[str, BoundTool] = {tool.name: tool for tool in bound}
         """The tools by name, in order."""
         self.http_settings = HttpSettings(
-            max_body_bytes=max_body_bytes, try_later_body=try_later_body, job_list=job_list, debug=debug
+            max_body_bytes=max_body_bytes,
+            try_later_body=try_later_body,
+            job_list=job_list,
+            debug=debug,
+            kept_fields=KeptFields(keep_headers),
         )
         if store is None:
             store, self._store_trouble = store_of_environment()

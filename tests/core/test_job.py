@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from lambda_kit import IllegalTransitionError, Job, JobStatus, RequestInfo
+from lambda_kit import IllegalTransitionError, Job, JobStatus
 from lambda_kit.core.model.job import FINAL_STATUSES, FailureKind, new_job_id
 from lambda_kit.core.model.transitions import check_transition
 
@@ -62,10 +62,3 @@ def test_a_record_can_not_be_changed() -> None:
     job = Job(id="a", tool="t", requested_at=0.0)
     with pytest.raises(AttributeError):
         job.status = JobStatus.FAILED  # type: ignore[misc]
-
-
-def test_header_fields_of_one_name_are_joined() -> None:
-    info = RequestInfo(method="POST", url="/", fields=((b"x-a", b"1"), (b"x-b", b"\xe9"), (b"x-a", b"2")))
-    assert info.headers == {"x-a": "1, 2", "x-b": "é"}
-    info.headers["x-c"] = "of the caller's own copy"
-    assert info.headers == {"x-a": "1, 2", "x-b": "é"}

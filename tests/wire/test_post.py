@@ -87,14 +87,20 @@ def test_a_method_that_a_tool_does_not_have_is_refused_with_those_that_it_has(cl
 def test_authorization_reaches_the_tool_and_nothing_else(client, service: ServiceProcess):
     secret = f"secret-{new_id()}"
     job_id = new_id()
-    headers = {"Authorization": f"Bearer {secret}", "Cookie": f"session={secret}", "X-Mine": "yes", "job-id": job_id}
-    answer = client.post("/who-asks", json={"text": "hi"}, headers=headers)
+    headers = {
+        "Authorization": f"Bearer {secret}",
+        "Cookie": f"session={secret}",
+        "Ivcap-Mine": "yes",
+        "job-id": job_id,
+    }
+    headers |= {"X-Unknown": secret}
+    answer = client.post(f"/who-asks?a=1&api_key={secret}", json={"text": "hi"}, headers=headers)
     content = answer.json()
     assert content.pop("authorization") == f"Bearer {secret}"
     assert secret not in json.dumps(content)
     assert content["info"]["method"] == "POST"
-    assert content["info"]["url"] == f"{service.url}/who-asks"
-    assert content["info"]["headers"]["x-mine"] == "yes"
+    assert content["info"]["url"] == f"{service.url}/who-asks?a=1&api_key=***"
+    assert content["info"]["headers"]["ivcap-mine"] == "yes"
     assert (content["job_id"], content["job_urn"]) == (job_id, f"urn:ivcap:job:{job_id}")
     assert (content["tool"], content["attempt"]) == ("who_asks", 1)
     assert secret not in client.get(f"/jobs/{job_id}/status").text

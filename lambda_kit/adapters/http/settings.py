@@ -1,6 +1,8 @@
 """`HttpSettings`: what can be set of the HTTP side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from lambda_kit.core.model.request_info import KeptFields
 
 __all__ = ["HttpSettings"]
 
@@ -17,6 +19,9 @@ class HttpSettings:
 
     job_list: bool = False
     """Whether ``GET /jobs`` is served. Who knows a job's id can read its result."""
+
+    kept_fields: KeptFields = field(default_factory=KeptFields)
+    """Chooses the header fields that are kept with a job."""
 
     heartbeat_seconds: float = 15.0
     """After so long without an event, an event stream sends a comment that keeps proxies awake."""

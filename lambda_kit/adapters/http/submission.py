@@ -16,13 +16,19 @@ from lambda_kit.adapters.http.headers import (
 )
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 from lambda_kit.core.model.job import Payload
-from lambda_kit.core.model.request_info import RequestInfo, kept_fields
+from lambda_kit.core.model.request_info import Fields, KeptFields, RequestInfo, redacted_query
 
 __all__ = ["read_submission"]
 
 
 async def read_submission(
-    scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], *, max_body_bytes: int, is_alone: bool
+    scope: HTTPScope,
+    receive: Receive,
+    fields: dict[bytes, bytes],
+    *,
+    kept_fields: KeptFields,
+    max_body_bytes: int,
+    is_alone: bool,
 ) -> tuple[Payload, dict[str, Any]]:
     """Read what is to be run, and for whom: the body, and the keywords of `JobService.submit`.
 
@@ -30,6 +36,7 @@ async def read_submission(
         scope: The request's.
         receive: Gives the body.
         fields: The header fields; of several of one name the last.
+        kept_fields: Chooses the header fields that are kept with the job.
         max_body_bytes: The limit.
         is_alone: Whether nobody else reads the body.
 
@@ -59,7 +66,7 @@ async def read_submission(
         more["traceparent"] = fields[b"traceparent"].decode("latin-1")
         if b"tracestate" in fields:
             more["tracestate"] = ", ".join(header_values(raw, b"tracestate"))
-    more["request_info"] = _request_info(scope, raw, fields.get(b"host", b""))
+    more["request_info"] = _request_info(scope, kept_fields.of(raw), fields.get(b"host", b""))
     announced = fields.get(b"content-length")
     if is_alone:
         return Payload(await _body(receive, announced, max_body_bytes), media), more
@@ -106,12 +113,12 @@ def _too_large(limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(f"the body is over the limit of {limit} bytes")
 
 
-def _request_info(scope: HTTPScope, raw: list[tuple[bytes, bytes]], host: bytes) -> RequestInfo:
+def _request_info(scope: HTTPScope, kept: Fields, host: bytes) -> RequestInfo:
     url = f"{scope.get('scheme', 'http')}://{host.decode('latin-1')}{scope.get('root_path', '')}{scope['path']}"
     query = scope["query_string"]
     return RequestInfo(
         method=scope["method"],
-        url=f"{url}?{query.decode('latin-1')}" if query else url,
-        fields=kept_fields(raw),
+        url=f"{url}?{redacted_query(query).decode('latin-1')}" if query else url,
+        fields=kept,
         client=scope.get("client"),
     )

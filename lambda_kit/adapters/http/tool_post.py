@@ -47,7 +47,12 @@ class ToolPost:
         if b"prefer" in fields or b"timeout" in fields:
             wants = wait_preference(scope["headers"])
         body, more = await read_submission(
-            scope, receive, fields, max_body_bytes=settings.max_body_bytes, is_alone=transport is None
+            scope,
+            receive,
+            fields,
+            kept_fields=settings.kept_fields,
+            max_body_bytes=settings.max_body_bytes,
+            is_alone=transport is None,
         )
         if tool.signature.wants_transport_request:
             more["transport"] = transport
