@@ -13,6 +13,7 @@ class BootstrapRequest(BaseModel):
     x: list[float]
     y: list[float]
     rounds: int = Field(1000, ge=10, description="How many samples to draw.")
+    seed: int = Field(0, description="The same seed draws the same samples.")
 
 
 class BootstrapResult(BaseModel):
@@ -21,17 +22,12 @@ class BootstrapResult(BaseModel):
     high: float = Field(description="The 97.5 % quantile of the slope.")
 
 
-# --8<-- [start:event]
 class SlopeEvent(BaseEvent):
     SCHEMA: ClassVar[str] = "urn:example:schema:slope.event.1"
 
     slope: float
 
 
-# --8<-- [end:event]
-
-
-# --8<-- [start:tool]
 class Bootstrap(LambdaTool):
     """Fit a straight line, with a confidence interval of its slope
 
@@ -45,10 +41,11 @@ class Bootstrap(LambdaTool):
             step.finished(f"The slope is {slope:.4g}")
 
         points = list(zip(req.x, req.y, strict=True))
+        draw = random.Random(req.seed)
         slopes: list[float] = []
         with ctx.report.step("resample", "Drawing samples") as step:
             while len(slopes) < req.rounds:
-                x, y = zip(*random.choices(points, k=len(points)), strict=True)
+                x, y = zip(*draw.choices(points, k=len(points)), strict=True)
                 if len(set(x)) == 1:
                     continue  # no line goes through one place
                 slopes.append(statistics.linear_regression(x, y).slope)
@@ -60,8 +57,6 @@ class Bootstrap(LambdaTool):
         quantiles = statistics.quantiles(slopes, n=40)
         return BootstrapResult(slope=slope, low=quantiles[0], high=quantiles[-1])
 
-
-# --8<-- [end:tool]
 
 server = ToolServer(service, tools=[Bootstrap])
 

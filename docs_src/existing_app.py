@@ -1,6 +1,6 @@
 from litestar import Litestar, get
 
-from docs_src.fit_line import server
+from fit_line import server
 
 
 @get("/")

@@ -32,6 +32,8 @@ class FitLine(LambdaTool):
     """
 
     def run(self, req: FitRequest) -> FitResult:
+        if len(req.x) != len(req.y) or len(set(req.x)) < 2:
+            raise ValueError("a line needs as many y as x, and at least two different x")
         slope, intercept = statistics.linear_regression(req.x, req.y)
         return FitResult(slope=slope, intercept=intercept)
 

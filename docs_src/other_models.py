@@ -6,7 +6,6 @@ import msgspec
 from lambda_kit import LambdaTool, Service, ToolServer, with_schema
 
 
-# --8<-- [start:struct]
 @with_schema("urn:example:schema:scale.request.1")
 class ScaleRequest(msgspec.Struct):
     values: list[float]
@@ -24,10 +23,6 @@ class Scale(LambdaTool):
         return ScaleResult([value * req.factor for value in req.values])
 
 
-# --8<-- [end:struct]
-
-
-# --8<-- [start:dataclass]
 @with_schema("urn:example:schema:shift.request.1")
 @dataclass
 class ShiftRequest:
@@ -41,8 +36,6 @@ class Shift(LambdaTool):
     def run(self, req: ShiftRequest) -> list[float]:
         return [value + req.by for value in req.values]
 
-
-# --8<-- [end:dataclass]
 
 server = ToolServer(
     Service(name="Vectors", contact={"name": "Alice", "email": "alice@example.com"}),

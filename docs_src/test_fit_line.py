@@ -1,6 +1,6 @@
 import pytest
 
-from docs_src.fit_line import FitLine, FitRequest, FitResult, server
+from fit_line import FitLine, FitRequest, FitResult, server
 from lambda_kit import JobFailedError
 from lambda_kit.testing import TestClient
 
@@ -14,7 +14,7 @@ async def test_it_runs_as_a_job():
 
 
 async def test_one_point_makes_no_line():
-    with pytest.raises(JobFailedError, match="at least two data points"):
+    with pytest.raises(JobFailedError, match="at least two different x"):
         await server.run_tool(FitLine, FitRequest(x=[0], y=[1]))
 
 
