@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,8 @@ def test_the_moved_greeter_greets() -> None:
     with TestClient(greet.server) as client:
         answer = client.post("/greet", json={"name": "Ada", "count": 2})
     assert answer.json() == {"$schema": "urn:example:schema:my-tool.1", "greeting": "Hello, Ada! Hello, Ada!"}
+
+
+def test_the_home_page_names_the_version_that_is_built() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"| Version | {version}," in (ROOT / "docs" / "index.md").read_text()
