@@ -12,6 +12,7 @@
      ├─ JobNotFoundError           no job of that id, or it has expired
      ├─ JobConflictError           the id or key belongs to another request
      ├─ JobFailedError             a job that was awaited did not succeed
+     ├─ ToolError                  raised by a tool, which chooses the HTTP status
      ├─ QueueFullError             admission refused, come back later
      ├─ UnavailableError           the store, or the service, is away
      │   └─ NotServingError        the service starts, drains, or is not ready
@@ -21,9 +22,11 @@
 
     JobCancelledError (BaseException)  raised inside a cancelled tool
 
-Core knows no status code: the HTTP adapter maps these in one table.
+Core gives none of its own errors a status code: the HTTP adapter maps these in one table. It only carries the status
+that a tool has chosen.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,6 +47,7 @@ __all__ = [
     "RequestValidationError",
     "StoreError",
     "ToolDefinitionError",
+    "ToolError",
     "ToolNotFoundError",
     "UnavailableError",
     "UnsupportedMediaTypeError",
@@ -124,19 +128,100 @@ class JobConflictError(LambdaKitError):
 class JobFailedError(LambdaKitError):
     """A job that was awaited in-process ended without a result.
 
+    Where the tool ran in this process, ``__cause__`` is what it raised. Else its traceback is a note of this error
+    (`BaseException.add_note`), as text.
+
     Args:
         job_id: The bare id of the job.
         status: Its final status, for example ``"failed"`` or ``"cancelled"``.
         error_type: The class name of what the tool raised, or a type such as ``"no-result-error"``.
         message: What went wrong.
+        error_status: The HTTP status that the tool chose (`ToolError`). None: it chose none.
+        retry_after_seconds: When to try again, as the tool said. None: it did not say.
     """
 
-    def __init__(self, job_id: str, status: str, error_type: str, message: str) -> None:
+    def __init__(
+        self,
+        job_id: str,
+        status: str,
+        error_type: str,
+        message: str,
+        *,
+        error_status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         super().__init__(f"job '{job_id}' {status}: {error_type}: {message}")
         self.job_id = job_id
         self.status = status
         self.error_type = error_type
         self.message = message
+        self.error_status = error_status
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ToolError(LambdaKitError):
+    """Raised by a tool that can't do what it is asked for: the tool chooses how that is answered over HTTP.
+
+        raise ToolError("there is no model 'tiny'", status=404, type="no-such-model")
+
+    A subclass can say in its class what all of its errors have in common:
+
+        class NoSuchModelError(ToolError):
+            status = 404
+            type = "no-such-model"
+
+    Args:
+        message: What went wrong, for the client.
+        status: The HTTP status of the answer, 400 to 599. None: that of the class, 500.
+        type: The ``type`` of the error body: a word or a URI (RFC 9457, 3.1.1). None: that of the class, its name.
+        retry_after: Seconds after which the client should try again, sent as ``Retry-After``. None: that of the class,
+            nothing.
+
+    Raises:
+        ToolDefinitionError: if the status, the type or `retry_after` can't be sent.
+    """
+
+    status: int = 500
+    type: str | None = None
+    retry_after: float | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        type: str | None = None,  # noqa: A002 - the member's name in RFC 9457
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        owner = self.__class__.__name__
+        self.status = self.status if status is None else status
+        self.type = (self.type if type is None else type) or owner
+        self.retry_after = self.retry_after if retry_after is None else retry_after
+        for name, is_good, allowed in (
+            ("status", is_error_status(self.status), "an HTTP status of an error, a whole number from 400 to 599"),
+            ("type", is_error_type(self.type), "a word such as 'no-such-model', or a URI"),
+            ("retry_after", is_delay(self.retry_after), "a number of seconds, at least 0, or None"),
+        ):
+            if not is_good:
+                raise ToolDefinitionError(f"{owner}({name}={getattr(self, name)!r}): must be {allowed}")
+
+
+def is_error_status(value: object) -> bool:
+    """Whether an answer with this status can tell of an error."""
+    return isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599
+
+
+def is_error_type(value: object) -> bool:
+    """Whether this can be the ``type`` of an error body."""
+    return isinstance(value, str) and value != "" and value.isprintable()
+
+
+def is_delay(value: object) -> bool:
+    """Whether this is a number of seconds to wait, or None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value is None
+    return 0 <= value < math.inf
 
 
 class QueueFullError(LambdaKitError):

@@ -1,11 +1,14 @@
 """Whatever a tool raises or returns, its job ends, and says why."""
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
-from lambda_kit import JobFailedError, JobStatus, LambdaTool, MemoryJobStore
+from lambda_kit import JobFailedError, JobStatus, LambdaTool, MemoryJobStore, ToolError
+from lambda_kit.core.model.job import Payload
 from tests.core.running_tools import LONG_SECONDS, Ask, a_server, the_job
 
 
@@ -48,7 +51,9 @@ RAISED: list[tuple[BaseException, str, str]] = [
     (GeneratorExit(), "GeneratorExit", "GeneratorExit"),
     (asyncio.CancelledError("own"), "CancelledError", "own"),
     (TimeoutError(), "TimeoutError", "TimeoutError"),
-    (ExceptionGroup("several", [ValueError("x")]), "ExceptionGroup", "several (1 sub-exception)"),
+    (ExceptionGroup("several", [ValueError("x"), KeyError("y")]), "ExceptionGroup", "several (2 sub-exceptions)"),
+    (ExceptionGroup("one", [ExceptionGroup("in one", [KeyError("y")])]), "KeyError", "'y'"),
+    (BaseExceptionGroup("one", [SystemExit(4)]), "SystemExit", "4"),
     (SyntaxError("s", ("f", 1, "bad", "text")), "SyntaxError", "s (f, line 1)"),  # type: ignore[arg-type]
     (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"), "UnicodeDecodeError", "'utf-8' codec"),
     (a_cycle(), "ValueError", "one"),
@@ -105,3 +110,65 @@ async def test_none_against_the_annotation_is_a_failed_job() -> None:
 
     with pytest.raises(JobFailedError, match="no-result-error: service did not return a result"):
         await a_server(Nothing).run_tool(Nothing, Ask())
+
+
+class Weighty:
+    """Something that a failing tool holds."""
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
+async def test_the_error_of_a_failed_job_is_chained_to_what_the_tool_raised(is_grouped: bool) -> None:
+    raised = ToolError("no", status=404, retry_after=3)
+
+    class Raises(LambdaTool):
+        def run(self, req: Ask) -> str:
+            raise ExceptionGroup("one", [raised]) if is_grouped else raised
+
+    with pytest.raises(JobFailedError) as caught:
+        await a_server(Raises).run_tool(Raises, Ask())
+    assert caught.value.__cause__ is raised
+    assert (caught.value.error_status, caught.value.retry_after_seconds) == (404, 3)
+    assert not hasattr(caught.value, "__notes__")
+
+
+async def test_a_job_that_failed_by_itself_has_no_cause() -> None:
+    class Nothing(LambdaTool):
+        def run(self, req: Ask) -> str:
+            return None  # type: ignore[return-value]
+
+    with pytest.raises(JobFailedError) as caught:
+        await a_server(Nothing).run_tool(Nothing, Ask())
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_nothing_of_a_failed_job_is_held_once_its_caller_knows(is_async: bool) -> None:
+    freed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def fail() -> None:
+        weighty = Weighty()
+        weakref.finalize(weighty, loop.call_soon_threadsafe, freed.set)
+        raise RuntimeError("boom")
+
+    class Raises(LambdaTool):
+        def run(self, req: Ask) -> None:
+            fail()
+
+    class RaisesAsync(LambdaTool):
+        async def run(self, req: Ask) -> None:
+            fail()
+
+    tool = RaisesAsync if is_async else Raises
+    async with a_server(tool) as server:
+        gc.disable()
+        try:
+            name = next(iter(server.tools))
+            ended = await server.jobs.submit_and_wait(name, Payload(b"{}", "application/json"), wait_seconds=20)
+            assert repr(ended.cause) == "RuntimeError('boom')"
+            assert not freed.is_set()
+            del ended
+            async with asyncio.timeout(LONG_SECONDS):
+                await freed.wait()
+        finally:
+            gc.enable()

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lambda_kit import BinaryResult, JobContext, LambdaTool, RequestInfo
+from lambda_kit import BinaryResult, JobContext, LambdaTool, RequestInfo, ToolError
 from tests.support.gate import pass_gate, pass_gate_async
 
 logger = logging.getLogger("tests.process_tools")
@@ -110,6 +110,7 @@ ENDS: dict[str, Callable[[Order], Any]] = {
     "ZeroDivisionError": lambda _: 1 / 0,
     "SystemExit": lambda _: sys.exit(5),
     "KeyboardInterrupt": lambda _: _raise(KeyboardInterrupt()),
+    "ToolError": lambda _: _raise(ToolError("busy", status=503, type="busy", retry_after=2.5)),
     "unencodable": lambda _: object(),
     "text": lambda _: "text",
     "number": lambda _: 42,

@@ -82,7 +82,7 @@ async def test_events_come_while_the_job_runs_and_in_order(server: ToolServer, w
 @pytest.mark.parametrize(
     "how",
     [
-        *("ValueError", "ZeroDivisionError", "SystemExit", "KeyboardInterrupt", "unencodable"),
+        *("ValueError", "ZeroDivisionError", "SystemExit", "KeyboardInterrupt", "unencodable", "ToolError"),
         *("text", "number", "model", "bytes", "SIGTERM"),
     ],
 )
@@ -95,11 +95,21 @@ async def test_a_job_ends_as_it_would_in_the_server(server: ToolServer, tool: ty
         try:
             outcomes.append(await where.run_tool(tool, Order(how=how) if where is server else order))
         except JobFailedError as error:
-            outcomes.append((error.status, error.error_type, error.message))
+            chosen = (error.error_status, error.retry_after_seconds)
+            outcomes.append((error.status, error.error_type, error.message, chosen))
     if how == "SIGTERM":
         assert outcomes == [42, None]
     else:
         assert outcomes[0] == outcomes[1]
+
+
+async def test_the_error_of_a_failed_job_tells_where_it_was_raised_in_the_other_process(server: ToolServer) -> None:
+    with pytest.raises(JobFailedError) as caught:
+        await server.run_tool(End, Order(how="ToolError"))
+    assert caught.value.__cause__ is None
+    (note,) = caught.value.__notes__
+    assert note.startswith("in the process that ran the job:\nTraceback")
+    assert "process_tools.py" in note
 
 
 async def test_large_requests_and_results_cross(server: ToolServer) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -166,7 +167,9 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "StopIteration": lambda: StopIteration("boom"),
     "StopAsyncIteration": lambda: StopAsyncIteration("boom"),
     "TimeoutError": lambda: TimeoutError("boom"),
-    "ExceptionGroup": lambda: ExceptionGroup("boom", [ValueError("inner")]),
+    "JSONDecodeError": lambda: json.JSONDecodeError("boom", "{", 1),
+    "ExceptionGroup": lambda: ExceptionGroup("boom", [ValueError("one"), ValueError("two")]),
+    "group of one": lambda: ExceptionGroup("task group", [BaseExceptionGroup("inner", [ValueError("boom")])]),
     "ValidationError": _validate,
     "UnprintableError": UnprintableError,
     "silent": OwnError,

@@ -14,6 +14,7 @@ from lambda_kit.adapters.http.problems import (
     VERSION_HEADER,
     problem_body,
     problem_of_job,
+    retry_after,
 )
 from lambda_kit.core.jobs.waiting import WaitResult
 from lambda_kit.core.model.job import Job
@@ -101,6 +102,8 @@ def job_answer(
         return _try_later(job, tool, location, fields, with_body=try_later_body or wants.representation)
     if result is not None:
         return Answer(200, result.content, result.content_type, fields)
+    if job.failure is not None and job.failure.retry_after_seconds is not None:
+        fields.append((b"retry-after", retry_after(job.failure.retry_after_seconds).encode()))
     problem = problem_of_job(job, debug=debug)
     return Answer(problem.status, problem_body(problem), PROBLEM_MEDIA_TYPE, fields)
 

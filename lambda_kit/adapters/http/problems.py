@@ -1,6 +1,7 @@
 """The one table of errors: what goes wrong inside, as an answer of RFC 9457 (docs/wire.md, Errors)."""
 
 import logging
+import math
 import time
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from lambda_kit.core.errors import (
     PayloadTooLargeError,
     QueueFullError,
     RequestValidationError,
+    ToolError,
     ToolNotFoundError,
     UnavailableError,
     UnsupportedMediaTypeError,
@@ -36,6 +38,7 @@ __all__ = [
     "on_exception",
     "problem_body",
     "problem_of_job",
+    "retry_after",
 ]
 
 logger = logging.getLogger("lambda_kit.http")
@@ -75,6 +78,9 @@ _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 _UNKNOWN = "Unknown"
 """The title of a status that is nobody's, such as the 460 of a guard."""
+
+_LONGEST_SECONDS = 2**31 - 1
+"""More than that a client may not be able to read."""
 
 _INTERNAL = (500, "internal-error")
 
@@ -156,8 +162,13 @@ def problem_of_job(job: Job, *, debug: bool) -> Problem:
     failure = job.failure
     if failure is None:
         return Problem(410, CANCELLED_TYPE, cancelled_text(job), job.urn)
-    status = _STATUS_OF_FAILURE[failure.kind]
+    status = failure.status or _STATUS_OF_FAILURE[failure.kind]
     return Problem(status, failure.type, failure.message, job.urn, traceback=failure.traceback if debug else None)
+
+
+def retry_after(seconds: float) -> str:
+    """A time to wait as ``Retry-After`` says it: whole seconds, at least one (RFC 9110, 10.2.3)."""
+    return str(min(max(1, math.ceil(seconds)), _LONGEST_SECONDS))
 
 
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -199,12 +210,15 @@ def _problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         kind = f"status-{error.status_code}" if words == _UNKNOWN else words.lower().replace(" ", "-")
         problem = Problem(error.status_code, kind, error.detail or words)
         return problem, dict(error.headers or {})
+    if isinstance(error, ToolError):  # of a guard, say; what a tool raises is the failure of its job
+        said = {} if error.retry_after is None else {"Retry-After": retry_after(error.retry_after)}
+        return Problem(error.status, error.type or "", str(error)), said
     if not isinstance(error, LambdaKitError):
         return Problem(*_INTERNAL, "the service failed inside; its log has the details"), {}
     status, kind = next((_OF_ERROR[cls] for cls in type(error).__mro__ if cls in _OF_ERROR), _INTERNAL)
     headers: dict[str, str] = {}
     if isinstance(error, (QueueFullError, UnavailableError)):
-        headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))
+        headers["Retry-After"] = retry_after(error.retry_after_seconds)
     errors = error.errors if isinstance(error, RequestValidationError) else None
     detail = _detail_of(error, status)
     return Problem(status, kind, detail, errors=errors), headers

@@ -46,7 +46,8 @@ def not_kept(job_id: str, error: Exception) -> Failure:
 
 def log(job: Job, failure: Failure, now: float) -> None:
     """Log that a job has failed, with the traceback; `now` is the store's time."""
-    level = logging.WARNING if failure.kind is FailureKind.INVALID_VALUE else logging.ERROR
+    is_callers = failure.kind is FailureKind.INVALID_VALUE or (failure.status is not None and failure.status < 500)
+    level = logging.WARNING if is_callers else logging.ERROR
     seconds = now - (job.started_at or job.requested_at)
     logger.log(
         level,

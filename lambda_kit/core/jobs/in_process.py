@@ -56,7 +56,7 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
             await jobs.cancel(job_id)
         raise
     if ended.result is None:
-        raise _failed(ended.job)
+        raise _failed(ended.job, ended.cause) from ended.cause
     return decode_result(ended.result, tool.signature.result_type)
 
 
@@ -68,8 +68,18 @@ def _as_json(request: Any) -> bytes:
         raise RequestValidationError(message, [{"loc": ["body"], "msg": str(error), "type": "json_type"}]) from None
 
 
-def _failed(job: Job) -> JobFailedError:
+def _failed(job: Job, cause: BaseException | None) -> JobFailedError:
     failure = job.failure
     if failure is None:
         return JobFailedError(job.id, job.status, CANCELLED_TYPE, "it was cancelled")
-    return JobFailedError(job.id, job.status, failure.type, failure.message)
+    error = JobFailedError(
+        job.id,
+        job.status,
+        failure.type,
+        failure.message,
+        error_status=failure.status,
+        retry_after_seconds=failure.retry_after_seconds,
+    )
+    if cause is None and failure.traceback is not None:
+        error.add_note(f"in the process that ran the job:\n{failure.traceback}")
+    return error

@@ -243,7 +243,10 @@ class JobRunner:
             self._waiters.look_again(job.id)
             return
         self._observers.ended(record)
-        self._waiters.end(job.id, WaitResult(record, result if record.status is JobStatus.SUCCEEDED else None))
+        if record.status is not JobStatus.SUCCEEDED:
+            result = None
+        cause = run.raised if record.failure is not None else None
+        self._waiters.end(job.id, WaitResult(record, result, cause))
 
     def _run_again(self, job: LocalJob) -> None:
         """A job was handed back: it waits for another attempt, here or, where this process stops, elsewhere."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from lambda_kit.core.jobs.event_buffer import EventBuffer, EventBuffers
 from lambda_kit.core.model.events import NewEvent
+from lambda_kit.core.model.job import Outcome
 from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.ports.store import Claim, Lease
+from lambda_kit.core.tools.failure import single_error
 from lambda_kit.core.tools.run import JobSpec, ToolRun
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class RunningJob(ToolRun):
         observers: Those with a `JobObserver.around_run`.
     """
 
-    __slots__ = ("_buffers", "buffer", "is_ending", "is_left_to_others", "lease", "timer")
+    __slots__ = ("_buffers", "buffer", "is_ending", "is_left_to_others", "lease", "raised", "timer")
 
     def __init__(
         self,
@@ -48,11 +50,23 @@ class RunningJob(ToolRun):
         self.buffer: EventBuffer | None = None
         self.is_ending = False
         """True once its end is being written. Only the code that set it may write it."""
+        self.raised: BaseException | None = None
+        """What the tool has raised, for callers in this process; let go of once it has ended."""
         self.is_left_to_others = False
         """Whether, if it is cancelled, another process is to run the job again: this one stops."""
         self.timer: asyncio.TimerHandle | None = None
         """Ends it when its time is over."""
         self._buffers = buffers
+
+    def close(self) -> None:
+        """Let go of all that belongs to the run: it has ended."""
+        super().close()
+        self.raised = None  # its traceback holds this run
+
+    def _outcome_of(self, error: BaseException) -> Outcome:
+        if not self.is_ending:
+            self.raised = single_error(error)
+        return super()._outcome_of(error)
 
     def emit(self, event: NewEvent) -> None:
         """Put an event into the job's log, soon. From any thread; in order."""

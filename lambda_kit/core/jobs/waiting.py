@@ -26,6 +26,8 @@ class WaitResult(msgspec.Struct, frozen=True, gc=False):
 
     job: Job
     result: Payload | None
+    cause: BaseException | None = None
+    """What the tool raised, where it ran in this process while this wait lasted."""
 
 
 class Waiter:

@@ -114,14 +114,18 @@ class FailureKind(StrEnum):
 class Failure(msgspec.Struct, frozen=True, gc=False):
     """What went wrong in a job.
 
-    `type` is the class name of the exception, or a type such as ``no-result-error``. The traceback is for the log and
-    for debug mode, never for a client otherwise.
+    `type` is the class name of the exception, a type such as ``no-result-error``, or what the tool chose. The traceback
+    is for the log and for debug mode, never for a client otherwise.
     """
 
     kind: FailureKind
     type: str
     message: str
     traceback: str | None = None
+    status: int | None = None
+    """The HTTP status that the tool chose, 400 to 599. None: it chose none."""
+    retry_after_seconds: float | None = None
+    """When to try again, as the tool said. None: it did not say."""
 
 
 Outcome = Payload | Failure | None

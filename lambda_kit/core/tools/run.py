@@ -4,22 +4,20 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import traceback
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import msgspec
-import pydantic
 
-from lambda_kit.core.errors import JobCancelledError
 from lambda_kit.core.model.events import NewEvent
-from lambda_kit.core.model.job import Failure, FailureKind, Job, Outcome, Payload
+from lambda_kit.core.model.job import Job, Outcome, Payload
 from lambda_kit.core.model.request_info import RequestInfo
 from lambda_kit.core.runtime.running import running_job
 from lambda_kit.core.runtime.threads import read_off_loop
 from lambda_kit.core.tools.context import JobContext, JobControl
-from lambda_kit.core.tools.results import BinaryResult, encodable, encode_result
+from lambda_kit.core.tools.failure import failure_of, is_cancel
+from lambda_kit.core.tools.results import BinaryResult, encode_result
 from lambda_kit.core.tools.signature import Injected
 from lambda_kit.core.tools.tool import BoundTool
 
@@ -203,16 +201,7 @@ class ToolRun:
         return self._transport
 
     def _outcome_of(self, error: BaseException) -> Outcome:
-        if isinstance(error, (JobCancelledError, asyncio.CancelledError)) and self.control.is_cancelled:
-            return None
-        # A tool's own models that don't validate are the tool's fault, not the caller's, though a ValueError.
-        is_callers = isinstance(error, ValueError) and not isinstance(error, pydantic.ValidationError)
-        return Failure(
-            FailureKind.INVALID_VALUE if is_callers else FailureKind.TOOL,
-            type(error).__name__,
-            _text_of(error),
-            _traceback_of(error),
-        )
+        return None if self.control.is_cancelled and is_cancel(error) else failure_of(error)
 
 
 @contextlib.contextmanager
@@ -245,17 +234,3 @@ def _guarded(observer: Observer, job: Job) -> Iterator[None]:
         except Exception as error:
             if error is not raised:
                 logger.exception("job %s: %s.around_run failed", job.id, type(observer).__name__)
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return encodable(str(error)) or type(error).__name__
-    except BaseException:  # noqa: BLE001 - a tool's exception can have a broken __str__
-        return type(error).__name__
-
-
-def _traceback_of(error: BaseException) -> str | None:
-    try:
-        return encodable("".join(traceback.format_exception(error)))
-    except BaseException:  # noqa: BLE001 - it can have other broken members, such as those of a SyntaxError
-        return None

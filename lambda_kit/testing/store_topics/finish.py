@@ -46,6 +46,12 @@ class FinishPromises(StorePromises):
         assert job.result_content_type is None
         assert await store.get_result("job-1") is None
 
+    async def test_what_the_tool_chose_for_its_failure_is_kept(self, store: JobStore) -> None:
+        failure = Failure(FailureKind.TOOL, "busy", "come back later", status=503, retry_after_seconds=2.5)
+        job = await store.finish(await self.claimed(store), failure)
+        assert job.failure == failure
+        assert job == await store.get("job-1")
+
     async def test_no_outcome_makes_it_cancelled(self, store: JobStore) -> None:
         job = await store.finish(await self.claimed(store), None)
         assert (job.status, job.failure) == (JobStatus.CANCELLED, None)

@@ -30,6 +30,7 @@ from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Failure, FailureKind, Outcome
 from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.runtime.threads import DaemonPool
+from lambda_kit.core.tools.failure import single_error
 from lambda_kit.core.tools.lifecycle import ToolLifecycle
 from lambda_kit.core.tools.results import encodable
 from lambda_kit.core.tools.run import JobSpec, ToolRun
@@ -80,7 +81,7 @@ class _WorkerRun(ToolRun):
         self._memory_limit_bytes = memory_limit_bytes
 
     def _outcome_of(self, error: BaseException) -> Outcome:
-        if isinstance(error, MemoryError) and self._memory_limit_bytes is not None:
+        if isinstance(single_error(error), MemoryError) and self._memory_limit_bytes is not None:
             return memory_failure(self._memory_limit_bytes)
         return super()._outcome_of(error)
 
