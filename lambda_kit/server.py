@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from litestar.plugins import InitPlugin
 
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
 from lambda_kit.adapters.http.components import with_shared_schemas
+from lambda_kit.adapters.http.document import ServedDocument
 from lambda_kit.adapters.http.routes import (
     EXCEPTION_HANDLERS,
     check_paths,
@@ -22,6 +24,7 @@ from lambda_kit.adapters.http.routes import (
     job_routes,
     metrics_routes,
 )
+from lambda_kit.adapters.http.service_version import service_version
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_app import ToolApp, has_short_way
@@ -115,6 +118,7 @@ class ToolServer:
         if roles not in get_args(Roles):
             raise ConfigurationError(f"ToolServer(roles={roles!r}): must be one of {', '.join(get_args(Roles))}")
         self.service = service
+        self._file: str | None = sys._getframe(1).f_globals.get("__file__")  # the service file
         self.tools: Mapping[str, BoundTool] = {tool.name: tool for tool in bound}
         """The tools by name, in order."""
         self.http_settings = HttpSettings(
@@ -167,6 +171,14 @@ class ToolServer:
 
     # --- over HTTP ---
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The ASGI app, as `app`: ``uvicorn my_service:server``, or ``Mount("/tools", server)`` in another app.
+
+        An app that does not pass its lifespan on to what is mounted in it, as Starlette and FastAPI don't, has to run
+        the server itself: ``async with server:`` in its own lifespan.
+        """
+        await self.app(scope, receive, send)
+
     @cached_property
     def app(self) -> Litestar:
         """The Litestar app, for any ASGI server. It is made once, on first use."""
@@ -175,11 +187,12 @@ class ToolServer:
             for tool in self.tools.values()
             if has_short_way(tool)
         }
+        document = ServedDocument()
         return ToolApp(
             posts=posts,
-            route_handlers=openapi_handlers(),
+            route_handlers=openapi_handlers(document),
             plugins=[self.plugin()],
-            openapi_config=openapi_config(self.service),
+            openapi_config=openapi_config(self.service, self.version, document),
             exception_handlers=EXCEPTION_HANDLERS,
             debug=self.http_settings.debug,
             logging_config=None,
@@ -283,6 +296,11 @@ class ToolServer:
         return await self.jobs.cancel(job_id)
 
     @property
+    def version(self) -> str:
+        """The version of the service: ``$VERSION``, else `Service`'s, else that of the distribution it belongs to."""
+        return service_version(self.service, self._file)
+
+    @property
     def settings(self) -> JobSettings:
         """How jobs are looked after."""
         return self._engine.settings
@@ -345,6 +363,7 @@ class ToolServer:
             self._loop, self._changing, self._users = loop, asyncio.Lock(), 0
         async with self._changing:
             if self._users == 0:
+                self._engine.begin_start()
                 async with contextlib.AsyncExitStack() as opened:
                     opened.enter_context(guard_tasks())
                     await self._lifecycle.set_up()
@@ -394,7 +413,9 @@ class _ToolPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         server = self._server
-        app_config.route_handlers.append(job_routes(server.jobs, server.http_settings, server.why_not_ready))
+        app_config.route_handlers.append(
+            job_routes(server.jobs, server.http_settings, server.why_not_ready, lambda: server.version)
+        )
         if self._metrics:
             render = PrometheusMetrics(server._engine, server.why_not_ready).render
             app_config.route_handlers.append(metrics_routes(render, server.http_settings))

@@ -1,9 +1,11 @@
 """A server within an app of one's own: under a path, behind a proxy's prefix, with hooks and options of routes."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import textwrap
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
 from litestar.testing import TestClient as AppClient
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
-from lambda_kit import ConfigurationError, LambdaTool, ToolDefinitionError, ToolOptions
+from lambda_kit import ConfigurationError, LambdaTool, ToolDefinitionError, ToolOptions, ToolServer
 from lambda_kit.testing import TestClient
 from tests.core.running_tools import Ask, a_server
 
@@ -84,6 +88,55 @@ def test_the_body_of_a_202_and_a_poll_have_the_prefix_too() -> None:
             assert client.get(path).headers["location"] == "/v1/waits/jobs/mine"
         assert client.get("/v1/_healtz").status_code == 200
         assert client.get("/v1/jobs/mine", headers={"prefer": "wait=20"}).text == "hi"
+
+
+def lifespan_of(server: ToolServer) -> Any:
+    """The lifespan of an app that does not pass its own on to what is mounted in it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        async with server:
+            yield
+
+    return lifespan
+
+
+def test_a_server_is_an_asgi_app_itself() -> None:
+    with AppClient(a_server(Echo)) as client:
+        assert client.post("/echo", json={"text": "hi"}).text == "hi"
+
+
+@pytest.mark.parametrize("what", ["server", "app"])
+def test_a_server_can_be_mounted_in_a_starlette_app(what: str) -> None:
+    server = a_server(Echo)
+    mounted = server if what == "server" else server.app
+    app = Starlette(routes=[Mount("/tools", mounted)], lifespan=lifespan_of(server))
+    with AppClient(app) as client:
+        later = client.post("/tools/echo", json={"text": "hi"}, headers={"job-id": "mine", **LATER})
+        assert (later.status_code, later.headers["location"]) == (204, "/tools/echo/jobs/mine")
+        assert client.get(later.headers["location"], headers={"prefer": "wait=20"}).text == "hi"
+        assert client.get("/tools/jobs/mine/status").json()["links"]["self"] == "/tools/jobs/mine/status"
+        assert client.get("/tools/openapi.json").json()["servers"] == [{"url": "/tools"}]
+
+
+def test_without_the_lifespan_the_log_says_once_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    with AppClient(Starlette(routes=[Mount("/tools", a_server(Echo))])) as client:
+        answers = [client.post("/tools/echo", json={"text": "hi"}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [503] * 3
+        assert client.get("/tools/_healtz").json()["detail"] == "the service has not been started"
+    [line] = [record.getMessage() for record in caplog.records if "has not been started" in record.getMessage()]
+    assert "'async with server: yield'" in line
+
+
+def test_a_server_that_is_starting_or_has_stopped_is_not_called_one_without_lifespan(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = a_server(Echo)
+    with TestClient(server):
+        pass
+    answer = AppClient(server).post("/echo", json={"text": "hi"})
+    assert answer.status_code == 503
+    assert "has not been started" not in caplog.text
 
 
 # --- hooks and options ---

@@ -25,6 +25,11 @@ class Served(Protocol):
         ...
 
     @property
+    def version(self) -> str:
+        """The version of the service."""
+        ...
+
+    @property
     def settings(self) -> JobSettings:
         """How jobs are looked after."""
         ...

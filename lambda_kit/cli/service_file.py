@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from lambda_kit.adapters.executors.process.main_guard import refuse_unguarded_main
-from lambda_kit.adapters.http.system import service_version
 from lambda_kit.cli.arguments import CustomArgs, parse_arguments
 from lambda_kit.cli.served import Served
 from lambda_kit.cli.serving import configure_logging, serve_app
@@ -99,8 +98,7 @@ def _serve(
         supervise(options, args.workers, grace_seconds=server.settings.grace_seconds, bounds=bounds)
         return
     tools = ", ".join(f"{tool.name} at {tool.path}" for tool in server.tools.values())
-    version = server.service.version or service_version()
-    logger.info("%s %s, lambda_kit %s, tools: %s", server.service.name, version, VERSION, tools)
+    logger.info("%s %s, lambda_kit %s, tools: %s", server.service.name, server.version, VERSION, tools)
     serve_app(server, options, bonds, bounds=bounds)
 
 

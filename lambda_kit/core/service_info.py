@@ -12,7 +12,7 @@ __all__ = ["Service"]
 class Service(ivcap_service.Service):
     """What a server tells about itself: `ivcap_service.Service` plus a description.
 
-    `version` defaults to `$VERSION` as it was when ivcap-service was imported, else `"???"`.
+    Without a `version` the service shows ``$VERSION``, else the version of the distribution that its file belongs to.
 
     Raises:
         pydantic.ValidationError: A member is missing or of the wrong type.

@@ -10,7 +10,19 @@ from pydantic import BaseModel
 from lambda_kit import LambdaTool, Service, ToolDefinitionError, ToolServer
 from tests.support.service_process import ServiceProcess
 
-RESERVED = ["/jobs", "/api", "/openapi.json", "/_healtz", "/_livez", "/_readyz", "/mcp", "/metrics", "/console"]
+RESERVED = [
+    "/jobs",
+    "/api",
+    "/openapi.json",
+    "/_healtz",
+    "/_livez",
+    "/_readyz",
+    "/mcp",
+    "/metrics",
+    "/console",
+    "/1",
+    "/.well-known",
+]
 
 service = Service(name="Test", contact={"name": "Alice", "email": "alice@example.com"})
 
@@ -40,7 +52,10 @@ def test_a_reserved_path_is_refused_when_the_server_is_made(path):
     assert "reserved" in text
 
 
-@pytest.mark.parametrize("path", ["/jobs/", "/api/", "/jobs/{id}", "/jobs/latest", "/api/assets/x", "/mcp/x"])
+@pytest.mark.parametrize(
+    "path",
+    ["/jobs/", "/api/", "/jobs/{id}", "/jobs/latest", "/api/assets/x", "/mcp/x", "/1/jobs", "/.well-known/x"],
+)
 def test_a_path_that_would_hide_a_reserved_one_is_refused(path):
     with pytest.raises(ToolDefinitionError):
         ToolServer(service, [tool_at(path)])
@@ -54,7 +69,8 @@ def test_what_is_no_path_is_refused(path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/job", "/jobs2", "/apis", "/healtz", "/x/jobs2", "/a.b/c-d_e~f", "/tools/api", "/x/metrics"]
+    "path",
+    ["/", "/job", "/jobs2", "/apis", "/healtz", "/x/jobs2", "/a.b/c-d_e~f", "/tools/api", "/x/metrics", "/12", "/v/1"],
 )
 def test_a_path_beside_the_reserved_ones_is_fine(path):
     assert isinstance(ToolServer(service, [tool_at(path)]).app, Litestar)

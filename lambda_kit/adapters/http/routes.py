@@ -18,11 +18,12 @@ from lambda_kit.core.jobs.service import JobService
 __all__ = ["EXCEPTION_HANDLERS", "check_paths", "job_list_routes", "job_routes", "metrics_routes"]
 
 _RESERVED = (
-    "/jobs", "/api", "/openapi.json", "/_healtz", "/_livez", "/_readyz", "/mcp", "/metrics", "/console",
+    "/jobs", "/api", "/openapi.json", "/_healtz", "/_livez", "/_readyz", "/mcp", "/metrics", "/console", "/1",
+    "/.well-known",
 )  # fmt: skip
 
 # under these are routes with a path parameter, or files, that a tool would hide or be hidden by
-_RESERVED_BELOW = ("/jobs/", "/api/assets/", "/mcp/")
+_RESERVED_BELOW = ("/jobs/", "/api/assets/", "/mcp/", "/1/", "/.well-known/")
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
     HTTPException: on_exception,
@@ -50,11 +51,16 @@ def check_paths(paths: dict[str, str]) -> None:
 
 
 def job_routes(
-    service: JobService, settings: HttpSettings, why_not_ready: Callable[[], Awaitable[str | None]]
+    service: JobService,
+    settings: HttpSettings,
+    why_not_ready: Callable[[], Awaitable[str | None]],
+    version: Callable[[], str],
 ) -> Router:
     """A router with the controllers of all tools and jobs, and health; without the list of jobs."""
     controllers = [tool_controller(tool, service, settings) for tool in service.tools.values()]
-    return _router([*controllers, job_controller(service, settings), *health_handlers(why_not_ready)], settings)
+    return _router(
+        [*controllers, job_controller(service, settings), *health_handlers(why_not_ready, version)], settings
+    )
 
 
 def job_list_routes(service: JobService, settings: HttpSettings) -> Router:

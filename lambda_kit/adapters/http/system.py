@@ -1,33 +1,30 @@
 """Health, and the OpenAPI page."""
 
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import ivcap_service
 import litestar_offline_docs
-import msgspec
 from litestar import HttpMethod, Request, Router, get
 from litestar.datastructures import ResponseHeader
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Contact, License
 from litestar.params import FromPath
-from litestar.response import Redirect
 from litestar.response.base import ASGIResponse
 
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, json_answer
+from lambda_kit.adapters.http.document import DocumentPlugin, PagePlugin, ServedDocument
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.problems import VERSION_HEADER
 from lambda_kit.core.errors import NotServingError
 from lambda_kit.core.runtime.threads import off_loop
 from lambda_kit.version import VERSION
 
-__all__ = ["health_handlers", "openapi_config", "openapi_handlers", "service_version", "version_response_header"]
+__all__ = ["health_handlers", "openapi_config", "openapi_handlers", "version_response_header"]
 
 _ASSETS = Path(litestar_offline_docs.__file__).parent / "static"
 _ASSETS_PATH = "/api/assets"
@@ -38,28 +35,24 @@ _ASSET_TYPES = {
 }
 
 
-def service_version() -> str:
-    """The version of the service that is run: ``$VERSION``, or ``"???"``."""
-    return os.environ.get("VERSION", "???")
-
-
 def version_response_header() -> ResponseHeader:
     """The header that every response carries, for the responses that Litestar makes."""
     return ResponseHeader(name=VERSION_HEADER, value=VERSION)
 
 
-def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]]) -> list[Any]:
+def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]], version: Callable[[], str]) -> list[Any]:
     """The handlers of readiness and liveness.
 
     Args:
         why_not_ready: Says why no job can be taken now; None: the service is ready.
+        version: Says the version of the service.
     """
 
     async def readiness() -> ASGIResponse:
         reason = await why_not_ready()
         if reason is not None:
             raise NotServingError(reason)
-        return json_answer({"version": service_version()})  # type: ignore[return-value]
+        return json_answer({"version": version()})  # type: ignore[return-value]
 
     async def liveness() -> ASGIResponse:
         return json_answer({"status": "alive"})  # type: ignore[return-value]
@@ -82,12 +75,18 @@ def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]]) -> list[
     return handlers
 
 
-def openapi_config(service: ivcap_service.Service) -> OpenAPIConfig:
-    """What Litestar makes ``/api`` of. The page needs nothing from the internet."""
+def openapi_config(service: ivcap_service.Service, version: str, document: ServedDocument) -> OpenAPIConfig:
+    """What Litestar makes ``/api`` of. The page needs nothing from the internet.
+
+    Args:
+        service: Who offers the tools.
+        version: The version of the service.
+        document: What is shown.
+    """
     contact, licence = service.contact, service.license
     return OpenAPIConfig(
         title=service.name,
-        version=service.version or service_version(),
+        version=version,
         description=getattr(service, "description", None),
         contact=Contact(name=contact.name, email=contact.email, url=contact.url),
         license=None if licence is None else License(name=licence.name, url=licence.url),
@@ -97,36 +96,17 @@ def openapi_config(service: ivcap_service.Service) -> OpenAPIConfig:
             route_handlers=[],
             include_in_schema=False,
             response_headers=[version_response_header()],
-            before_request=_without_slash,
         ),
-        render_plugins=[
-            SwaggerRenderPlugin(
-                path="/",
-                # relative to /api, so that they are found behind a proxy's prefix too
-                js_url="." + _ASSETS_PATH + "/swagger-ui-bundle.js",
-                css_url="." + _ASSETS_PATH + "/swagger-ui.css",
-                standalone_preset_js_url="." + _ASSETS_PATH + "/swagger-ui-standalone-preset.js",
-                favicon="<link rel='icon' href='data:,'>",
-                style="<style>body { margin: 0; padding: 0 }</style>",
-            )
-        ],
+        render_plugins=[PagePlugin(document), DocumentPlugin(document)],
     )
 
 
-async def _without_slash(request: Request[Any, Any, Any]) -> Redirect | None:
-    # the page's relative links would lead astray
-    return Redirect("../api") if request.scope["raw_path"].endswith(b"/") else None
-
-
-def openapi_handlers() -> list[Any]:
+def openapi_handlers(document: ServedDocument) -> list[Any]:
     """The handlers of the OpenAPI document and of the page's assets."""
-    document: list[bytes] = []
 
     @get("/openapi.json", include_in_schema=False)
     async def openapi_json(request: Request[Any, Any, Any]) -> ASGIResponse:
-        if not document:
-            document.append(msgspec.json.encode(request.app.openapi_schema.to_schema()))
-        return Answer(200, document[0], "application/vnd.oai.openapi+json")  # type: ignore[return-value]
+        return Answer(200, document.encoded(request), "application/vnd.oai.openapi+json")  # type: ignore[return-value]
 
     @get(_ASSETS_PATH + "/{name:str}", include_in_schema=False)
     async def asset(name: FromPath[str]) -> ASGIResponse:

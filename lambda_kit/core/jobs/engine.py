@@ -52,6 +52,12 @@ _LAST_WAITS_SECONDS = 2.0
 """For how long, after a drain, clients may wait for jobs of other processes: less than a stop gives to requests."""
 
 
+_NOT_STARTED = (
+    "jobs are refused by 503: the server has not been started. An app that does not pass its lifespan on to what is "
+    "mounted in it (Starlette, FastAPI) has to start the server in its own: 'async with server: yield'"
+)
+
+
 class JobEngine:
     """Takes jobs, has them run, and tells of their ends. `JobService` is the door to it.
 
@@ -94,7 +100,8 @@ class JobEngine:
         self._sinks = list(sinks)
         self._sealer = sealer or Sealer(None)
         self._stop_by: float | None = None
-        self._why_starting = "the service is starting"
+        self._why_starting = "the service has not been started"
+        self._is_absence_known = False
         self._open: contextlib.AsyncExitStack | None = None
         self.use_store(store)
 
@@ -179,10 +186,15 @@ class JobEngine:
 
     # --- its life ---
 
+    def begin_start(self) -> None:
+        """Say that the start has begun: who is refused before its end only has to wait."""
+        self._is_absence_known = True
+        self._why_starting = "the service is starting"
+
     async def start(self) -> None:
         """Open store, sinks and executors, and take jobs. What was opened is closed again if one of them fails."""
         self._stop_by = None
-        self._why_starting = "the service is starting"
+        self.begin_start()
         async with contextlib.AsyncExitStack() as opened:
             was_away = await self._when_available(self.store.start)
             opened.push_async_callback(self._stop_store)
@@ -260,6 +272,9 @@ class JobEngine:
             UnavailableError: if it is not open.
         """
         if self._open is None:
+            if not self._is_absence_known:
+                self._is_absence_known = True
+                logger.warning(_NOT_STARTED)
             raise NotServingError("the service is starting or stopping")
 
     async def why_not_ready(self) -> str | None:

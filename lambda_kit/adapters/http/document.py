@@ -1,0 +1,89 @@
+"""The OpenAPI document as it is served: in the order in which people read, and for the URL by which they came."""
+
+import functools
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+
+from lambda_kit.adapters.http.answers import base_path
+
+__all__ = ["DocumentPlugin", "PagePlugin", "ServedDocument"]
+
+_METHODS = ("post", "get", "delete")
+
+
+class ServedDocument:
+    """The OpenAPI document of an app, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, Any] = {}
+        # of as many prefixes as a service may have; anybody could ask with one more
+        self._encode = functools.lru_cache(maxsize=8)(lambda prefix: msgspec.json.encode(self._with_server(prefix)))
+
+    def members(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
+        """The document, with the prefix of the request in ``servers``."""
+        if not self._members:
+            self._members = _in_order(request.app.openapi_schema.to_schema())
+        return self._with_server(base_path(request.scope))
+
+    def encoded(self, request: Request[Any, Any, Any]) -> bytes:
+        """The document as JSON."""
+        self.members(request)
+        return self._encode(base_path(request.scope))
+
+    def _with_server(self, prefix: str) -> dict[str, Any]:
+        return {**self._members, "servers": [{"url": prefix or "/"}]}
+
+
+def _in_order(document: dict[str, Any]) -> dict[str, Any]:
+    """The same document: each path before those below it, and in each the operation that does something first."""
+    paths: dict[str, Any] = document.get("paths", {})
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        head = min((other for other in paths if path == other or path.startswith(f"{other}/")), key=len)
+        groups.setdefault(head, []).append(path)
+    ordered = [path for head, group in groups.items() for path in sorted(group, key=lambda path: path != head)]
+    return {**document, "paths": {path: _post_first(paths[path]) for path in ordered}}
+
+
+def _post_first(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: item[name] for name in (*_METHODS, *item) if name in item}
+
+
+class DocumentPlugin(JsonRenderPlugin):
+    """The document beside the page."""
+
+    def __init__(self, document: ServedDocument) -> None:
+        super().__init__()
+        self._document = document
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The document."""
+        return self._document.encoded(request)
+
+
+class PagePlugin(SwaggerRenderPlugin):
+    """Swagger UI, which finds its assets below ``api/assets``: behind any prefix, with a slash at its end or not."""
+
+    def __init__(self, document: ServedDocument) -> None:
+        super().__init__(path="/")
+        self._document = document
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The page."""
+        path: bytes = request.scope["raw_path"]
+        slashes = len(path) - len(path.rstrip(b"/"))
+        return _swagger("../" * slashes or "./").render(request, self._document.members(request))
+
+
+def _swagger(base: str) -> SwaggerRenderPlugin:
+    assets = f"{base}api/assets"
+    return SwaggerRenderPlugin(
+        js_url=f"{assets}/swagger-ui-bundle.js",
+        css_url=f"{assets}/swagger-ui.css",
+        standalone_preset_js_url=f"{assets}/swagger-ui-standalone-preset.js",
+        favicon="<link rel='icon' href='data:,'>",
+        style="<style>body { margin: 0; padding: 0 }</style>",
+    )
