@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lambda_kit.core.ports.sink import JobSink
     from lambda_kit.core.ports.store import JobStore
     from lambda_kit.core.service_info import Service
+    from lambda_kit.core.tools.binary_request import BinaryRequest
     from lambda_kit.core.tools.context import JobContext
     from lambda_kit.core.tools.options import ExecutorOpts, ToolOptions
     from lambda_kit.core.tools.results import BinaryResult
@@ -59,6 +60,7 @@ __all__ = [
     "AsyncioExecutor",
     "BadRequestError",
     "BaseEvent",
+    "BinaryRequest",
     "BinaryResult",
     "ConfigurationError",
     "Executor",
@@ -116,6 +118,7 @@ _HOMES = {
     "lambda_kit.adapters.executors.thread": ("ThreadExecutor",),
     "lambda_kit.adapters.stores.memory.store": ("MemoryJobStore",),
     "lambda_kit.adapters.stores.sqlite.store": ("SqliteJobStore",),
+    "lambda_kit.core.tools.binary_request": ("BinaryRequest",),
     "lambda_kit.core.tools.context": ("JobContext",),
     "lambda_kit.core.ports.executor": ("Executor",),
     "lambda_kit.core.model.job": ("Job", "JobStatus"),

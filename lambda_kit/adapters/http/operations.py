@@ -7,6 +7,7 @@ import ivcap_service
 
 from lambda_kit.adapters.http.components import JOB_RECORD, PROBLEM
 from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE
+from lambda_kit.adapters.http.upload_operations import request_content
 from lambda_kit.core.tools.schema import json_schema
 from lambda_kit.core.tools.tool import BoundTool
 
@@ -97,8 +98,7 @@ def _at(content: dict[str, Any], *keys: str) -> dict[str, Any]:
 def run_tool(tool: BoundTool) -> dict[str, Any]:
     """``POST {path}``."""
     operation = ("paths", tool.path, "post")
-    request = {_JSON: json_schema(tool.signature.request_type)}
-    request = _at(request, *operation, "requestBody", "content")
+    request = _at(request_content(tool), *operation, "requestBody", "content")
     result = _at(_result_content(tool.signature.result_type), *operation, "responses", "200", "content")
     return {
         "parameters": [
@@ -119,7 +119,7 @@ def run_tool(tool: BoundTool) -> dict[str, Any]:
             "400": _problem("The tool refused the request, or a header is malformed."),
             "409": _problem("The id or key belongs to another request."),
             "413": _problem("The body is too large."),
-            "415": _problem("The body is not JSON."),
+            "415": _problem("The body is of a type that the tool does not take."),
             "422": _problem("The body does not fit the request model."),
             "429": _problem("The queue is full.", _RETRY_AFTER),
             "500": _problem("The tool failed."),

@@ -1,20 +1,16 @@
 """A POST, read: what is to be run, and for whom."""
 
-from typing import Any, cast
+from typing import Any
 
-from litestar.types import Empty, HTTPScope, Receive
-from litestar.utils.scope.state import ScopeState
+from litestar.types import HTTPScope, Receive
 
 from lambda_kit.adapters.http.headers import (
-    JSON_MEDIA_TYPE,
     header_values,
-    is_json_content_type,
-    media_type,
     parse_idempotency_key,
     parse_job_id,
     parse_time_limit,
 )
-from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
+from lambda_kit.adapters.http.request_body import RequestBody
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.model.request_info import Fields, KeptFields, RequestInfo, redacted_query
 
@@ -27,7 +23,7 @@ async def read_submission(
     fields: dict[bytes, bytes],
     *,
     kept_fields: KeptFields,
-    max_body_bytes: int,
+    body: RequestBody,
     is_alone: bool,
 ) -> tuple[Payload, dict[str, Any]]:
     """Read what is to be run, and for whom: the body, and the keywords of `JobService.submit`.
@@ -37,22 +33,16 @@ async def read_submission(
         receive: Gives the body.
         fields: The header fields; of several of one name the last.
         kept_fields: Chooses the header fields that are kept with the job.
-        max_body_bytes: The limit.
+        body: Reads the body, as the tool takes it.
         is_alone: Whether nobody else reads the body.
 
     Raises:
         HeaderError: if a header is malformed.
-        UnsupportedMediaTypeError: if the body is not announced as JSON.
+        UnsupportedMediaTypeError: if the tool does not take bodies of this type.
         PayloadTooLargeError: if the body is over the limit; it is not read to its end.
     """
     raw: list[tuple[bytes, bytes]] = scope["headers"]  # type: ignore[assignment]
-    content_type = fields.get(b"content-type")
-    media = JSON_MEDIA_TYPE
-    if content_type is not None and content_type != b"application/json":
-        text = content_type.decode("latin-1")
-        if not is_json_content_type(text):
-            raise UnsupportedMediaTypeError(f"Content-Type {text[:80]!r}: send JSON in UTF-8 as 'application/json'")
-        media = media_type(text)
+    media = body.media(fields)
     more: dict[str, Any] = {}
     if b"job-id" in fields:
         more["job_id"] = parse_job_id(_only(raw, b"job-id"))
@@ -67,50 +57,12 @@ async def read_submission(
         if b"tracestate" in fields:
             more["tracestate"] = ", ".join(header_values(raw, b"tracestate"))
     more["request_info"] = _request_info(scope, kept_fields.of(raw), fields.get(b"host", b""))
-    announced = fields.get(b"content-length")
-    if is_alone:
-        return Payload(await _body(receive, announced, max_body_bytes), media), more
-    return Payload(await _shared_body(scope, receive, announced, max_body_bytes), media), more
+    return await body.read(scope, receive, fields, media, is_alone=is_alone), more
 
 
 def _only(raw: list[tuple[bytes, bytes]], name: bytes) -> str:
     """The value of a field that may stand once; several of it are joined, and so malformed (RFC 9110, 5.3)."""
     return ", ".join(header_values(raw, name))
-
-
-async def _shared_body(scope: HTTPScope, receive: Receive, announced: bytes | None, limit: int) -> bytes:
-    """The request's body, which a guard or middleware may have read, left where `litestar.Request.body` finds it."""
-    state = ScopeState.from_scope(scope)
-    if state.body is Empty:
-        state.body = await _body(receive, announced, limit)
-    return state.body
-
-
-async def _body(receive: Receive, announced: bytes | None, limit: int) -> bytes:
-    """The request's body.
-
-    Litestar's own reading takes a tenth of the time of a short request, most of it for parsing headers again.
-    """
-    if announced is not None and announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BadRequestError("the client went away before the end of its request")
-        chunk = cast("bytes", message.get("body", b""))
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            break
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(limit: int) -> PayloadTooLargeError:
-    return PayloadTooLargeError(f"the body is over the limit of {limit} bytes")
 
 
 def _request_info(scope: HTTPScope, kept: Fields, host: bytes) -> RequestInfo:

@@ -7,6 +7,7 @@ from litestar.types import HTTPScope, Receive
 from lambda_kit.adapters.http.answers import Answer, job_answer
 from lambda_kit.adapters.http.callers import jobs_for
 from lambda_kit.adapters.http.prefer import NO_PREFERENCE, wait_preference
+from lambda_kit.adapters.http.request_body import request_body
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.submission import read_submission
 from lambda_kit.adapters.http.waiting import QUICK_SECONDS, wait_while_connected
@@ -29,6 +30,7 @@ class ToolPost:
         self._tool = tool
         self._service = service
         self._settings = settings
+        self._body = request_body(tool, settings)
 
     async def answer(self, scope: HTTPScope, receive: Receive, *, transport: Any = None) -> Answer:
         """Run the tool as the request asks.
@@ -51,7 +53,7 @@ class ToolPost:
             receive,
             fields,
             kept_fields=settings.kept_fields,
-            max_body_bytes=settings.max_body_bytes,
+            body=self._body,
             is_alone=transport is None,
         )
         if tool.signature.wants_transport_request:

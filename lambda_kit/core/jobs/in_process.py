@@ -14,7 +14,8 @@ from lambda_kit.core.errors import (
 from lambda_kit.core.jobs.failures import CANCELLED_TYPE
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.model.job import Job, Payload, new_job_id
-from lambda_kit.core.tools.results import JSON, decode_result, encode_json
+from lambda_kit.core.tools.binary_request import BinaryRequest, binary_payload, is_binary_request
+from lambda_kit.core.tools.results import decode_result, encode_json
 from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["run_in_process"]
@@ -28,7 +29,8 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
     Args:
         jobs: A service that has started.
         tool: One of its tools.
-        request: An instance of the request model, or a dict with its fields.
+        request: An instance of the request model, or a dict with its fields; for a binary request a `BinaryRequest`,
+            bytes, or a dict with ``content`` in base64.
 
     Raises:
         RequestValidationError: if the request does not fit the tool's model.
@@ -45,7 +47,7 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
     try:
         ended = await jobs.submit_and_wait(
             tool.name,
-            Payload(_as_json(request), JSON),
+            _payload(tool, request),
             wait_seconds=float("inf"),
             value=request if isinstance(request, tool.signature.request_type) else None,
             job_id=job_id,
@@ -58,6 +60,12 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
     if ended.result is None:
         raise _failed(ended.job, ended.cause) from ended.cause
     return decode_result(ended.result, tool.signature.result_type)
+
+
+def _payload(tool: BoundTool, request: Any) -> Payload:
+    if is_binary_request(tool.signature.request_type) and isinstance(request, (bytes, BinaryRequest)):
+        return binary_payload(request)
+    return tool.json_payload(_as_json(request))
 
 
 def _as_json(request: Any) -> bytes:

@@ -108,7 +108,7 @@ class Submitter:
                 return await self._attached(known, submission, digest, waiter)
         value = submission.value
         if value is None:
-            value = await off_loop(tool.decode, body.content) if is_large else tool.decode(body.content)
+            value = await off_loop(tool.read, body) if is_large else tool.read(body)
         if known is not None:
             return await self._resumed(known, submission, digest, value, waiter)
         job = self._new_job(submission, digest, key)
@@ -158,6 +158,7 @@ class Submitter:
             tool=tool.name,
             requested_at=self._store.now(),
             request_content_type=submission.body.content_type,
+            request_filename=submission.body.filename,
             request_digest=digest,
             idempotency_key=key,
             principal=submission.principal,

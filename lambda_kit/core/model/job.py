@@ -84,6 +84,8 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
 
     content: bytes
     content_type: str
+    filename: str | None = None
+    """The name of the file that a request's body is, where its sender gave one."""
 
 
 class FailureKind(StrEnum):
@@ -150,6 +152,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tool: str
     status: JobStatus = JobStatus.PENDING
     request_content_type: str = "application/json"
+    request_filename: str | None = None
+    """The name of the file that the body is. None: it has none."""
     request_digest: bytes = b""
     """Digest of media type and body: equal for equal requests."""
     idempotency_key: str | None = None

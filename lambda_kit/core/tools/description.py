@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.tools.decoding import is_class
-from lambda_kit.core.tools.schema import is_request_model, json_schema
+from lambda_kit.core.tools.schema import is_request_model, json_schema, request_schema
 from lambda_kit.core.tools.signature_text import signature_text
 
 __all__ = [
@@ -58,7 +58,7 @@ def tool_description(
         "service-id": _printed_service_id(service_id),
         "description": clean_description(description.strip()),
         "fn_signature": text.signature,
-        "fn_schema": json_schema(request_type),
+        "fn_schema": request_schema(request_type),
     }
 
 
@@ -114,7 +114,7 @@ def service_definition(
             "policy": os.environ.get("IVCAP_POLICY_URN", DEF_POLICY),
             "controller-schema": REST_CONTROLLER_SCHEMA,
             "controller": controller,
-            "request-schema": json_schema(request_type),
+            "request-schema": request_schema(request_type),
             "result-schema": json_schema(result_type) if _is_model(result_type) else None,
         }
     )

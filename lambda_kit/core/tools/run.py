@@ -187,7 +187,7 @@ class ToolRun:
 
     def _supply(self, kind: Injected) -> Any:
         if kind is Injected.REQUEST_MODEL:
-            return self.tool.decode(self._spec.request) if self._value is None else self._value
+            return self._request() if self._value is None else self._value
         if kind is Injected.JOB_CONTEXT:
             return self.context()
         if kind is Injected.REQUEST_INFO:
@@ -199,6 +199,10 @@ class ToolRun:
                 "by HTTP, or was taken up again; annotate the parameter with RequestInfo instead"
             )
         return self._transport
+
+    def _request(self) -> Any:
+        job = self._spec.job
+        return self.tool.read(Payload(self._spec.request, job.request_content_type, job.request_filename))
 
     def _outcome_of(self, error: BaseException) -> Outcome:
         return None if self.control.is_cancelled and is_cancel(error) else failure_of(error)

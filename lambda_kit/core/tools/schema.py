@@ -1,5 +1,6 @@
 """JSON Schemas of requests and results, whatever library describes them (JSON Schema 2020-12)."""
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -11,10 +12,11 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnot
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import to_json
 
+from lambda_kit.core.tools.binary_request import BINARY_SCHEMA, is_binary_request
 from lambda_kit.core.tools.decoding import is_class, needs_pydantic, request_decoder
 from lambda_kit.core.tools.schema_field import with_schema
 
-__all__ = ["is_request_model", "json_schema", "request_decoder", "with_schema"]
+__all__ = ["is_request_model", "json_schema", "request_decoder", "request_schema", "with_schema"]
 
 _FRAMEWORK_TYPES = (
     ivcap_service.BinaryResult,
@@ -57,6 +59,11 @@ def json_schema(tp: Any) -> dict[str, Any]:
     except (PydanticUserError, PydanticUndefinedAnnotation):
         # Structs, and TypedDicts before Python 3.12, are unknown to pydantic, not to msgspec.
         return _msgspec_schema(tp)
+
+
+def request_schema(tp: Any) -> dict[str, Any]:
+    """The JSON Schema of a tool's request, as callers send it in JSON: for a file the object that stands for it."""
+    return copy.deepcopy(BINARY_SCHEMA) if is_binary_request(tp) else json_schema(tp)
 
 
 class _LenientSchema(GenerateJsonSchema):

@@ -12,6 +12,7 @@ import ivcap_service
 
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.tools.binary_request import is_binary_request
 from lambda_kit.core.tools.context import JobContext
 from lambda_kit.core.tools.schema import is_request_model
 
@@ -150,7 +151,7 @@ def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str,
     kind = _injected(annotation)
     if kind is not None:
         return kind, annotation
-    if isinstance(annotation, type) and is_request_model(annotation):
+    if is_binary_request(annotation) or (isinstance(annotation, type) and is_request_model(annotation)):
         return Injected.REQUEST_MODEL, annotation
     shown = getattr(annotation, "__name__", None) or str(annotation)
     module = str(getattr(annotation, "__module__", "")).partition(".")[0]
@@ -159,7 +160,8 @@ def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str,
     else:
         remedy = (
             "make it a field of the request model; what is injected by type is JobContext, RequestInfo and "
-            "litestar.Request, and a request is a pydantic model, a msgspec Struct or a dataclass"
+            "litestar.Request, and a request is a pydantic model, a msgspec Struct, a dataclass, or BinaryRequest (or "
+            "bytes) for a file"
         )
     raise ToolDefinitionError(f"{where} is annotated with {shown}, which nothing can supply: {remedy}")
 

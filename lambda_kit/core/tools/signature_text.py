@@ -13,7 +13,7 @@ from typing import Any, Union, cast, get_type_hints
 
 from pydantic import BaseModel
 
-from lambda_kit.core.tools.schema import json_schema
+from lambda_kit.core.tools.schema import request_schema
 
 __all__ = ["SignatureText", "signature_text"]
 
@@ -46,7 +46,7 @@ _Render = Callable[[_Field, bool], tuple[str, bool]]
 
 def signature_text(name: str, request_type: Any, result_type: Any) -> SignatureText:
     """Render the fields of `request_type` as if they were the arguments of a function called `name`."""
-    schema = json_schema(request_type)
+    schema = request_schema(request_type)
     definitions = schema.get("$defs", {})
     fields = _fields(_resolved(schema, definitions))
     if isinstance(request_type, type) and issubclass(request_type, BaseModel):

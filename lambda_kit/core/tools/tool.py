@@ -10,10 +10,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
 from lambda_kit.core.errors import ToolDefinitionError
+from lambda_kit.core.model.job import Payload
 from lambda_kit.core.tools.options import ToolOptions
 from lambda_kit.core.tools.path_title import path_title
+from lambda_kit.core.tools.request_reader import json_decoder, json_payload, request_reader
 from lambda_kit.core.tools.result_check import ResultCheck
-from lambda_kit.core.tools.schema import request_decoder
 from lambda_kit.core.tools.signature import RunSignature, UnresolvedAnnotationError, read_signature
 
 __all__ = ["BoundTool", "LambdaTool", "concrete_tools", "tool_instance"]
@@ -199,7 +200,9 @@ class BoundTool:
     signature: RunSignature
     run: Callable[..., Any]
     decode: Callable[[bytes], Any]
-    """JSON bytes to the request model; raises `RequestValidationError`."""
+    """JSON bytes to the request; raises `RequestValidationError`."""
+    read: Callable[[Payload], Any]
+    """What is kept of a request to the request; raises `RequestValidationError`."""
     result_check: ResultCheck
     executor: str
 
@@ -223,6 +226,7 @@ class BoundTool:
         name = _checked(owner, "name", tool.name, _NAME, "ASCII letters, digits, '_', '-' and '.', not a digit first")
         path = _checked(owner, "path", tool.path, _PATH, "'/', or segments such as '/greet' without a '/' at the end")
         label, tag = path_title(path)
+        decode = _decoder(owner, signature)
         return cls(
             tool=tool,
             name=name,
@@ -233,15 +237,25 @@ class BoundTool:
             options=options,
             signature=signature,
             run=run,
-            decode=_decoder(owner, signature),
+            decode=decode,
+            read=request_reader(signature.request_type, decode),
             result_check=ResultCheck(tool.name, signature.result_type),
             executor=options.executor or ("asyncio" if signature.is_async else "thread"),
         )
 
+    def json_payload(self, body: bytes) -> Payload:
+        """What is kept of a request that came as JSON by a door that takes nothing else, such as MCP or batch.
+
+        Raises:
+            RequestValidationError: if the request is to be a file, and the body is no object with ``content`` in base64
+                and ``content_type``.
+        """
+        return json_payload(self.signature.request_type, body)
+
 
 def _decoder(owner: type[LambdaTool], signature: RunSignature) -> Callable[[bytes], Any]:
     try:
-        return request_decoder(signature.request_type)
+        return json_decoder(signature.request_type)
     except Exception as error:
         raise ToolDefinitionError(
             f"{owner.__name__}.run: requests can't be read as {signature.request_type.__name__}: {error}"
