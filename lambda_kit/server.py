@@ -15,7 +15,8 @@ from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
 
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
-from lambda_kit.adapters.http.components import with_shared_schemas
+from lambda_kit.adapters.http.bodies import models_of
+from lambda_kit.adapters.http.components import with_components
 from lambda_kit.adapters.http.document import ServedDocument
 from lambda_kit.adapters.http.routes import (
     EXCEPTION_HANDLERS,
@@ -413,8 +414,9 @@ class _ToolPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         server = self._server
+        models = models_of(server.tools.values())
         app_config.route_handlers.append(
-            job_routes(server.jobs, server.http_settings, server.why_not_ready, lambda: server.version)
+            job_routes(server.jobs, server.http_settings, models, server.why_not_ready, lambda: server.version)
         )
         if self._metrics:
             render = PrometheusMetrics(server._engine, server.why_not_ready).render
@@ -422,7 +424,7 @@ class _ToolPlugin(InitPlugin):
         if server.http_settings.job_list:
             app_config.route_handlers.append(job_list_routes(server.jobs, server.http_settings))
         if app_config.openapi_config is not None:
-            app_config.openapi_config = with_shared_schemas(app_config.openapi_config)
+            app_config.openapi_config = with_components(app_config.openapi_config, models)
         app_config.lifespan.append(self._lifespan)
         return app_config
 

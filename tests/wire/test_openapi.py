@@ -2,22 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote, urljoin
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.openapi.documents import Document, operations, references, resolve
 from tests.wire.service import server
 
 TOOL_PATHS = [tool.path for tool in server.tools.values()]
 KINDS = ["/", "/greet", "/struct-tool", "/data-tool", "/brief"]
-POST_STATUSES = {"200", "202", "204", "400", "409", "413", "415", "422", "429", "500", "503", "504"}
+POST_STATUSES = {"200", "202", "204", "400", "403", "409", "413", "415", "422", "429", "500", "503", "504"}
 LATER_HEADERS = {"Location", "Retry-Later", "Retry-After", "job-id", "Ivcap-Self-Report-Result"}
-
-Document = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -29,32 +27,8 @@ def document(client: httpx.Client) -> Document:
     return content
 
 
-def references(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        reference = node.get("$ref")
-        if isinstance(reference, str):
-            yield reference
-        for value in node.values():
-            yield from references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from references(value)
-
-
-def resolve(document: Document, reference: str) -> Any:
-    node: Any = document
-    assert reference.startswith("#/"), f"{reference} leads out of the document"
-    for part in reference[2:].split("/"):
-        key = unquote(part).replace("~1", "/").replace("~0", "~")
-        node = node[int(key)] if isinstance(node, list) else node[key]
-    return node
-
-
-def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
-    for path, item in document["paths"].items():
-        for method in ("get", "post", "put", "patch", "delete"):
-            if method in item:
-                yield path, method, item[method]
+def resolved(document: Document, schema: Document) -> Any:
+    return resolve(document, schema["$ref"]) if "$ref" in schema else schema
 
 
 def test_the_document_is_valid_openapi_3_1(document):
@@ -118,13 +92,42 @@ def test_a_tool_is_documented_with_all_its_answers(document, path):
     for status in ("202", "204"):
         assert set(responses[status]["headers"]) >= LATER_HEADERS
     assert "content" not in responses["204"]
-    assert set(responses["202"]["content"]["application/json"]["schema"]["properties"]) == {
-        "job-id", "status", "location", "retry-later",
-    }  # fmt: skip
+    later = resolved(document, responses["202"]["content"]["application/json"]["schema"])
+    assert set(later["properties"]) == {"job-id", "status", "location", "retry-later"}
     for status in POST_STATUSES - {"200", "202", "204"}:
         assert list(responses[status]["content"]) == ["application/problem+json"]
     for status in ("429", "503"):
         assert "Retry-After" in responses[status]["headers"]
+
+
+def test_a_path_with_a_job_says_what_an_id_looks_like(document):
+    ids = [
+        parameter["schema"]["pattern"]
+        for path, _, operation in operations(document)
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] in ("job_id", "job-id")
+    ]
+    assert ids
+    for pattern in ids:
+        for job_id in ("a", "urn:ivcap:job:a.b:c-1_", "x" * 128, "..."):
+            assert re.search(pattern, job_id), job_id
+        for no_id in ("", ".", "..", "a b", "a/b", "x" * 129, "urn:ivcap:job:"):
+            assert not re.search(pattern, no_id), no_id
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "statuses"),
+    [
+        ("/greet/jobs/{job_id}", "get", {"200", "202", "204", "400", "403", "404", "410", "500", "503", "504"}),
+        ("/jobs/{job_id}", "get", {"200", "202", "204", "400", "403", "404", "410", "500", "503", "504"}),
+        ("/jobs/{job_id}/status", "get", {"200", "400", "403", "404", "503"}),
+        ("/jobs/{job_id}/events", "get", {"200", "204", "400", "403", "404", "503"}),
+        ("/jobs/{job_id}", "delete", {"200", "202", "400", "403", "404", "409", "503"}),
+        ("/_healtz", "get", {"200", "503"}),
+    ],
+)
+def test_a_route_is_documented_with_all_its_answers(document, path, method, statuses):
+    assert set(document["paths"][path][method]["responses"]) >= statuses
 
 
 @pytest.mark.parametrize("path", TOOL_PATHS)
@@ -132,7 +135,7 @@ def test_the_request_headers_of_a_tool_are_documented(document, path):
     parameters = document["paths"][path]["post"]["parameters"]
     headers = {parameter["name"] for parameter in parameters if parameter["in"] == "header"}
     # Authorization and Content-Type are no parameters in OpenAPI
-    assert headers >= {"job-id", "Idempotency-Key", "Timeout", "Prefer", "traceparent"}
+    assert headers >= {"job-id", "Idempotency-Key", "Timeout", "Prefer", "Job-Time-Limit", "traceparent"}
 
 
 def test_every_answer_is_documented_with_the_version(document):
@@ -143,12 +146,12 @@ def test_every_answer_is_documented_with_the_version(document):
 
 def test_request_and_result_schemas_are_those_of_the_models(document):
     operation = document["paths"]["/greet"]["post"]
-    request = operation["requestBody"]["content"]["application/json"]["schema"]
+    request = resolved(document, operation["requestBody"]["content"]["application/json"]["schema"])
     assert request["required"] == ["name"]
     assert request["properties"]["count"]["minimum"] == 1
     assert request["properties"]["$schema"]["default"] == "urn:example:schema:greet.request.1"
     assert operation["requestBody"]["required"] is True
-    result = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    result = resolved(document, operation["responses"]["200"]["content"]["application/json"]["schema"])
     assert "greeting" in result["properties"]
     assert result["properties"]["$schema"]["default"] == "urn:example:schema:greet.1"
 
@@ -163,16 +166,17 @@ def test_the_media_type_of_a_result_is_documented(document, path, media_type):
 
 def test_schemas_of_msgspec_and_dataclasses_have_their_fields(document):
     for path in ("/struct-tool", "/data-tool"):
-        schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
-        for reference in references(schema):
-            schema = resolve(document, reference)
+        schema = resolved(
+            document, document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        )
         assert {"text", "count"} <= set(schema["properties"])
 
 
 def test_the_result_of_a_struct_has_its_names_on_the_wire(document):
-    operation = json.dumps(document["paths"]["/struct-tool"]["post"]["responses"]["200"])
-    assert "plusOne" in operation
-    assert "plus_one" not in operation
+    result = document["paths"]["/struct-tool"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    names = json.dumps(resolved(document, result))
+    assert "plusOne" in names
+    assert "plus_one" not in names
 
 
 def test_a_tool_at_the_root_leaves_the_page_and_the_document_alone(client):

@@ -1,5 +1,6 @@
 """The controller of the jobs of all tools: result, record, list."""
 
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, delete, get
@@ -10,6 +11,7 @@ from litestar.types import Scope
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import base_path, job_record, json_answer
 from lambda_kit.adapters.http.callers import jobs_for
+from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.event_stream import EventStream
 from lambda_kit.adapters.http.headers import parse_job_id, shown
 from lambda_kit.adapters.http.openapi import describe_operation
@@ -27,7 +29,7 @@ _WINDING_DOWN_SECONDS = 0.2
 """For so long a cancel waits for the tool's end, before it answers that it winds down."""
 
 
-def job_controller(service: JobService, settings: HttpSettings) -> type[Controller]:
+def job_controller(service: JobService, settings: HttpSettings, models: Models) -> type[Controller]:
     """Make the Litestar controller of the single jobs."""
 
     async def result(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
@@ -65,26 +67,26 @@ def job_controller(service: JobService, settings: HttpSettings) -> type[Controll
             "/{job_id:str}/events",
             summary="Follow the events of a job",
             operation_id="job_events",
-            operation_class=describe_operation(operations.events()),
+            operation_class=describe_operation(operations.events),
         )(events),
         "cancel": delete(
             "/{job_id:str}",
             status_code=200,
             summary="Cancel a job",
             operation_id="cancel_job",
-            operation_class=describe_operation(operations.cancel()),
+            operation_class=describe_operation(operations.cancel),
         )(cancel),
         "result": get(
             "/{job_id:str}",
             summary="Collect the result of a job",
             operation_id="collect",
-            operation_class=describe_operation(operations.collect(None)),
+            operation_class=describe_operation(partial(operations.collect, None, models)),
         )(result),
         "status": get(
             "/{job_id:str}/status",
             summary="Show the record of a job",
             operation_id="job_status",
-            operation_class=describe_operation(operations.status()),
+            operation_class=describe_operation(operations.status),
         )(status),
     }
     return type("JobController", (Controller,), members)
@@ -118,7 +120,7 @@ def job_list_controller(service: JobService) -> type[Controller]:
         "list_jobs": get(
             summary="List jobs, newest first",
             operation_id="list_jobs",
-            operation_class=describe_operation(operations.list_jobs()),
+            operation_class=describe_operation(operations.list_jobs),
         )(list_jobs),
     }
     return type("JobListController", (Controller,), members)

@@ -32,6 +32,6 @@ def metrics_handler(render: RenderMetrics) -> Any:
         tags=["System"],
         summary="The numbers of the service, for Prometheus",
         operation_id="metrics",
-        operation_class=describe_operation(operations.metrics()),
+        operation_class=describe_operation(operations.metrics),
     )
     return described(metrics)

@@ -6,6 +6,7 @@ from typing import Any
 from litestar import Router
 from litestar.exceptions import HTTPException
 
+from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.job_controller import job_controller, job_list_controller
 from lambda_kit.adapters.http.metrics_route import RenderMetrics, metrics_handler
 from lambda_kit.adapters.http.problems import on_exception
@@ -53,14 +54,14 @@ def check_paths(paths: dict[str, str]) -> None:
 def job_routes(
     service: JobService,
     settings: HttpSettings,
+    models: Models,
     why_not_ready: Callable[[], Awaitable[str | None]],
     version: Callable[[], str],
 ) -> Router:
     """A router with the controllers of all tools and jobs, and health; without the list of jobs."""
-    controllers = [tool_controller(tool, service, settings) for tool in service.tools.values()]
-    return _router(
-        [*controllers, job_controller(service, settings), *health_handlers(why_not_ready, version)], settings
-    )
+    controllers = [tool_controller(tool, service, settings, models) for tool in service.tools.values()]
+    health = health_handlers(why_not_ready, version)
+    return _router([*controllers, job_controller(service, settings, models), *health], settings)
 
 
 def job_list_routes(service: JobService, settings: HttpSettings) -> Router:

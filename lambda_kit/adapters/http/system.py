@@ -59,8 +59,8 @@ def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]], version:
 
     handlers: list[Any] = []
     for path, summary, handler, operation in (
-        ("/_healtz", "Whether jobs are taken", readiness, operations.readiness()),
-        ("/_livez", "Whether the event loop turns", liveness, operations.liveness()),
+        ("/_healtz", "Whether jobs are taken", readiness, operations.readiness),
+        ("/_livez", "Whether the event loop turns", liveness, operations.liveness),
     ):
         described = get(
             path,

@@ -1,6 +1,7 @@
 """The controller of one tool: run it, describe it, collect a result."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, get, post
@@ -10,6 +11,7 @@ from litestar.response.base import ASGIResponse
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, job_answer, json_answer
 from lambda_kit.adapters.http.callers import jobs_for
+from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.headers import parse_job_id
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.prefer import wait_preference
@@ -63,7 +65,7 @@ async def poll(
     )
 
 
-def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings) -> type[Controller]:
+def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings, models: Models) -> type[Controller]:
     """Make the Litestar controller that serves one tool."""
     summary, _, text = (tool.doc or tool.label).partition("\n")
 
@@ -92,14 +94,14 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
                 "summary": tool.options.name or summary,
                 "description": text.strip() or summary,
                 "operation_id": f"run_{tool.name}",
-                "operation_class": describe_operation(operations.run_tool(tool)),
+                "operation_class": describe_operation(partial(operations.run_tool, tool, models)),
                 **_route_options(tool),
             }
         )(run),
         "describe": get(
             summary=f"Describe {tool.name}, for agents",
             operation_id=f"describe_{tool.name}",
-            operation_class=describe_operation(operations.describe_tool()),
+            operation_class=describe_operation(operations.describe_tool),
         )(describe),
     }
     if tool.path != "/":  # for a tool at / this is GET /jobs/{id}, which is there anyway
@@ -107,7 +109,7 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
             "/jobs/{job_id:str}",
             summary=f"Collect a result of {tool.name}",
             operation_id=f"collect_{tool.name}",
-            operation_class=describe_operation(operations.collect(tool)),
+            operation_class=describe_operation(partial(operations.collect, tool, models)),
         )(collect)
     return type(f"{type(tool.tool).__name__}Controller", (Controller,), members)
 

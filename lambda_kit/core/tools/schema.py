@@ -16,7 +16,15 @@ from lambda_kit.core.tools.binary_request import BINARY_SCHEMA, is_binary_reques
 from lambda_kit.core.tools.decoding import is_class, needs_pydantic, request_decoder
 from lambda_kit.core.tools.schema_field import with_schema
 
-__all__ = ["is_request_model", "json_schema", "request_decoder", "request_schema", "with_schema"]
+__all__ = [
+    "LenientSchema",
+    "is_model",
+    "is_request_model",
+    "json_schema",
+    "request_decoder",
+    "request_schema",
+    "with_schema",
+]
 
 _FRAMEWORK_TYPES = (
     ivcap_service.BinaryResult,
@@ -38,7 +46,7 @@ def is_request_model(tp: Any) -> bool:
         return False
     if is_class(tp) and tp.__module__.startswith("lambda_kit.core."):
         return False
-    return _is_model(tp)
+    return is_model(tp)
 
 
 def json_schema(tp: Any) -> dict[str, Any]:
@@ -52,10 +60,10 @@ def json_schema(tp: Any) -> dict[str, Any]:
         return {}
     if is_class(tp, BaseModel):
         return _model_schema(tp)
-    if _is_model(tp) and not needs_pydantic(tp):
+    if is_model(tp) and not needs_pydantic(tp):
         return _msgspec_schema(tp)
     try:
-        return _top_level_inlined(TypeAdapter(tp).json_schema(schema_generator=_LenientSchema))
+        return _top_level_inlined(TypeAdapter(tp).json_schema(schema_generator=LenientSchema))
     except (PydanticUserError, PydanticUndefinedAnnotation):
         # Structs, and TypedDicts before Python 3.12, are unknown to pydantic, not to msgspec.
         return _msgspec_schema(tp)
@@ -66,14 +74,16 @@ def request_schema(tp: Any) -> dict[str, Any]:
     return copy.deepcopy(BINARY_SCHEMA) if is_binary_request(tp) else json_schema(tp)
 
 
-class _LenientSchema(GenerateJsonSchema):
+class LenientSchema(GenerateJsonSchema):
     """Pydantic's generator, with `{}` for a field that JSON Schema has no words for, such as a callable."""
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
+        """Any value."""
         return {}
 
 
-def _is_model(tp: Any) -> bool:
+def is_model(tp: Any) -> bool:
+    """Whether it is a class whose JSON is an object with the class's fields."""
     return is_class(tp, BaseModel) or is_class(tp, msgspec.Struct) or _is_dataclass(tp)
 
 
@@ -85,7 +95,7 @@ def _model_schema(tp: type[BaseModel]) -> dict[str, Any]:
     try:
         return tp.model_json_schema()
     except PydanticInvalidForJsonSchema:
-        return tp.model_json_schema(schema_generator=_LenientSchema)
+        return tp.model_json_schema(schema_generator=LenientSchema)
 
 
 def _msgspec_schema(tp: Any) -> dict[str, Any]:
