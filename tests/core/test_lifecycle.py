@@ -271,7 +271,7 @@ async def test_an_async_is_ready_is_awaited() -> None:
 
 async def test_a_server_that_does_not_run_is_not_ready() -> None:
     server = a_server(Says(True))
-    assert await server.why_not_ready() == "the service is starting"
+    assert await server.why_not_ready() == "the service has not been started"
     async with server:
         assert await server.why_not_ready() is None
     assert await server.why_not_ready() == "the service is stopping"
