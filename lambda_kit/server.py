@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self, get_args
+from typing import Any, Self, TypeVar, get_args, overload
 
 import ivcap_service
 from litestar import Litestar
@@ -49,9 +49,12 @@ from lambda_kit.core.ports.store import JobStore
 from lambda_kit.core.runtime.bounded import bounded
 from lambda_kit.core.runtime.task_guard import guard_tasks
 from lambda_kit.core.tools.lifecycle import ToolLifecycle
+from lambda_kit.core.tools.run_types import Runs, RunsAsync
 from lambda_kit.core.tools.tool import BoundTool, LambdaTool, concrete_tools
 
 __all__ = ["ToolServer"]
+
+R = TypeVar("R")
 
 
 class ToolServer:
@@ -267,19 +270,29 @@ class ToolServer:
 
     # --- without HTTP ---
 
-    async def run_tool(self, tool: type[LambdaTool] | LambdaTool | str, request: Any) -> Any:
-        """Run a tool as a job, in this process, and return what its `run` returned.
+    @overload
+    async def run_tool(self, tool: type[RunsAsync[R]] | RunsAsync[R], request: Any) -> R: ...
+    @overload
+    async def run_tool(self, tool: type[Runs[R]] | Runs[R], request: Any) -> R: ...
+    @overload
+    async def run_tool(self, tool: type[LambdaTool] | LambdaTool | str, request: Any) -> Any: ...
+    async def run_tool(self, tool: Any, request: Any) -> Any:
+        """Run a tool as a job, and return what its `run` returned.
+
+        The type of the result is that of `run`'s return annotation; by name it is not known. A model reaches the tool
+        as it is. Where the tool runs in another process, or the store is durable, the request travels as JSON; a model
+        that would not come back from it as it was is refused.
 
         A server that is not running is started for the time of the call; for several calls write ``async with server:``
         around them. If the awaiting task is cancelled, so is the job.
 
         Args:
             tool: The class, the instance or the name of a tool of this server.
-            request: An instance of its request model, or a dict with its fields.
+            request: An instance of its request model, or plain data, as JSON has it, that fits it.
 
         Raises:
             ToolNotFoundError: if this server has no such tool.
-            RequestValidationError: if the request does not fit the tool's model.
+            RequestValidationError: if the request does not fit the tool's model, or would reach the tool as another.
             ConfigurationError: if the tool wants a `litestar.Request`, or several tools are instances of the class.
             QueueFullError: if there is no room for it.
             JobFailedError: if the job ended without a result.

@@ -66,7 +66,7 @@ async def test_run_tool_returns_what_the_tool_returned(annotation: Any, value: A
 
     run = not_plain if is_async else plain
     run.__annotations__["return"] = annotation
-    tool = type("Returns", (LambdaTool,), {"run": run})
+    tool: type[LambdaTool] = type("Returns", (LambdaTool,), {"run": run})
     result = await a_server(tool).run_tool(tool, Ask())
     assert result == value
     assert type(result) is type(value)

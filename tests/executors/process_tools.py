@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from lambda_kit import BinaryResult, JobContext, LambdaTool, RequestInfo, ToolError
 from tests.support.gate import pass_gate, pass_gate_async
@@ -62,6 +62,18 @@ class Look(LambdaTool):
             authorization=ctx.job_authorization,
             url=info.url,
         )
+
+
+class Login(BaseModel):
+    user: str
+    password: SecretStr
+
+
+class SignIn(LambdaTool):
+    """Knows the password."""
+
+    def run(self, req: Login) -> str:
+        return f"{req.user}: {req.password.get_secret_value()}"
 
 
 class Labelled(LambdaTool):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
-from lambda_kit import JobFailedError, ProcessExecutor, ToolServer
+from lambda_kit import JobFailedError, LambdaTool, ProcessExecutor, RequestValidationError, ToolServer
 from lambda_kit.core.ports.executor import ExecutorStats
 from tests.executors.process_tools import (
     Deaf,
@@ -17,11 +18,13 @@ from tests.executors.process_tools import (
     EndAsync,
     Forks,
     Labelled,
+    Login,
     Look,
     Order,
     Polite,
     PoliteAsync,
     Seen,
+    SignIn,
     Speaks,
 )
 from tests.executors.processes import LONG_SECONDS, Watcher, a_server, is_alive, until
@@ -37,7 +40,7 @@ async def watcher():
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(watcher):
-    tools = [Look, Labelled(label="red"), End, EndAsync, Polite, PoliteAsync, Deaf, Forks, Speaks]
+    tools = [Look, Labelled(label="red"), End, EndAsync, Polite, PoliteAsync, Deaf, Forks, Speaks, SignIn]
     async with a_server(*tools, workers=2, sinks=[watcher]) as server:
         yield server
 
@@ -86,7 +89,7 @@ async def test_events_come_while_the_job_runs_and_in_order(server: ToolServer, w
         *("text", "number", "model", "bytes", "SIGTERM"),
     ],
 )
-async def test_a_job_ends_as_it_would_in_the_server(server: ToolServer, tool: type, how: str) -> None:
+async def test_a_job_ends_as_it_would_in_the_server(server: ToolServer, tool: type[LambdaTool], how: str) -> None:
     """Or not at all by a SIGTERM, which is meant for the server."""
     order = Order(how="number" if how == "SIGTERM" else how)
     local = ToolServer(server.service, tools=[End, EndAsync])
@@ -112,6 +115,12 @@ async def test_the_error_of_a_failed_job_tells_where_it_was_raised_in_the_other_
     assert "process_tools.py" in note
 
 
+async def test_a_request_crosses_as_it_is_or_is_refused(server: ToolServer) -> None:
+    with pytest.raises(RequestValidationError, match=r"Login\.password is another value"):
+        await server.run_tool(SignIn, Login(user="ada", password=SecretStr("s3cret")))
+    assert await server.run_tool(SignIn, {"user": "ada", "password": "s3cret"}) == "ada: s3cret"
+
+
 async def test_large_requests_and_results_cross(server: ToolServer) -> None:
     size = 20 * 1024 * 1024
     assert await server.run_tool(End, Order(how="length", text="x" * size)) == size
@@ -125,7 +134,7 @@ async def test_an_async_tool_is_run_on_the_loop_on_which_it_was_set_up(server: T
 
 @pytest.mark.parametrize("tool", [Polite, PoliteAsync])
 async def test_a_cancelled_tool_cleans_up_and_its_worker_lives_on(
-    server: ToolServer, watcher: Watcher, tool: type, tmp_path: Path
+    server: ToolServer, watcher: Watcher, tool: type[LambdaTool], tmp_path: Path
 ) -> None:
     note = tmp_path / "note"
     known = {job.id for job, _ in watcher.events}

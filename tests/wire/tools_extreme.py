@@ -169,7 +169,7 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "TimeoutError": lambda: TimeoutError("boom"),
     "JSONDecodeError": lambda: json.JSONDecodeError("boom", "{", 1),
     "ExceptionGroup": lambda: ExceptionGroup("boom", [ValueError("one"), ValueError("two")]),
-    "group of one": lambda: ExceptionGroup("task group", [BaseExceptionGroup("inner", [ValueError("boom")])]),
+    "group of one": lambda: BaseExceptionGroup("task group", [BaseExceptionGroup("inner", [ValueError("boom")])]),
     "ValidationError": _validate,
     "UnprintableError": UnprintableError,
     "silent": OwnError,

@@ -191,6 +191,11 @@ class JobEngine:
         self._is_absence_known = True
         self._why_starting = "the service is starting"
 
+    def runs_only_here(self, tool: BoundTool) -> bool:
+        """Whether jobs of a tool never leave this process: their requests need not be read from the stored bytes."""
+        is_kept = self.store.is_durable or self.store.is_shared
+        return self.roles == "both" and not is_kept and self._executors[tool.executor].runs_in_server
+
     async def start(self) -> None:
         """Open store, sinks and executors, and take jobs. What was opened is closed again if one of them fails."""
         self._stop_by = None

@@ -8,14 +8,13 @@ from lambda_kit.core.errors import (
     ConfigurationError,
     JobFailedError,
     JobNotFoundError,
-    RequestValidationError,
     UnavailableError,
 )
 from lambda_kit.core.jobs.failures import CANCELLED_TYPE
+from lambda_kit.core.jobs.handover import hand_over
 from lambda_kit.core.jobs.service import JobService
-from lambda_kit.core.model.job import Job, Payload, new_job_id
-from lambda_kit.core.tools.binary_request import BinaryRequest, binary_payload, is_binary_request
-from lambda_kit.core.tools.results import decode_result, encode_json
+from lambda_kit.core.model.job import Job, new_job_id
+from lambda_kit.core.tools.results import decode_result
 from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["run_in_process"]
@@ -26,14 +25,17 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
 
     If the awaiting task is cancelled, so is the job.
 
+    The tool gets a model as it is. Where the job may leave this process, its request travels as JSON: then a model that
+    does not come back from its own JSON as it was is refused.
+
     Args:
         jobs: A service that has started.
         tool: One of its tools.
-        request: An instance of the request model, or a dict with its fields; for a binary request a `BinaryRequest`,
-            bytes, or a dict with ``content`` in base64.
+        request: An instance of the request model, or plain data, as JSON has it, that fits it; for a binary request a
+            `BinaryRequest`, bytes, or a dict with ``content`` in base64.
 
     Raises:
-        RequestValidationError: if the request does not fit the tool's model.
+        RequestValidationError: if the request does not fit the tool's model, or would reach the tool as another one.
         ConfigurationError: if the tool wants a `litestar.Request`.
         QueueFullError: if there is no room for it.
         JobFailedError: if the job ended without a result.
@@ -43,13 +45,14 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
             f"{type(tool.tool).__name__}.run wants a litestar.Request, which there is only over HTTP: annotate "
             "the parameter with RequestInfo instead"
         )
+    body, value = hand_over(request, tool, is_read_again=not jobs.runs_only_here(tool))
     job_id = new_job_id()
     try:
         ended = await jobs.submit_and_wait(
             tool.name,
-            _payload(tool, request),
+            body,
             wait_seconds=float("inf"),
-            value=request if isinstance(request, tool.signature.request_type) else None,
+            value=value,
             job_id=job_id,
         )
     except asyncio.CancelledError:
@@ -60,20 +63,6 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
     if ended.result is None:
         raise _failed(ended.job, ended.cause) from ended.cause
     return decode_result(ended.result, tool.signature.result_type)
-
-
-def _payload(tool: BoundTool, request: Any) -> Payload:
-    if is_binary_request(tool.signature.request_type) and isinstance(request, (bytes, BinaryRequest)):
-        return binary_payload(request)
-    return tool.json_payload(_as_json(request))
-
-
-def _as_json(request: Any) -> bytes:
-    try:
-        return encode_json(request)
-    except (TypeError, ValueError) as error:
-        message = f"the request, a {type(request).__name__}, can't be encoded as JSON: {error}"
-        raise RequestValidationError(message, [{"loc": ["body"], "msg": str(error), "type": "json_type"}]) from None
 
 
 def _failed(job: Job, cause: BaseException | None) -> JobFailedError:

@@ -59,6 +59,10 @@ class JobService:
         """Whether jobs live on when this process ends."""
         return self._engine.store.is_durable
 
+    def runs_only_here(self, tool: BoundTool) -> bool:
+        """Whether jobs of a tool never leave this process: their requests need not be read from the stored bytes."""
+        return self._engine.runs_only_here(tool)
+
     # --- submitting ---
 
     async def submit(self, tool: str, body: Payload, **more: Any) -> Job:
