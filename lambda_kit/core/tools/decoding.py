@@ -1,7 +1,7 @@
-"""From a request's bytes to its model: decoded and validated once, refused without repeating its values."""
+"""From a request's bytes to its model: decoded and validated once."""
 
 import dataclasses
-import re
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -9,27 +9,35 @@ import msgspec
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic.fields import FieldInfo
-from pydantic_core import from_json
+from pydantic_core import SchemaValidator
 
 from lambda_kit.core.errors import RequestValidationError
-from lambda_kit.core.tools.schema_field import SCHEMA_MEMBER
+from lambda_kit.core.tools.guarded_schema import Guards, guarded, traits_of
+from lambda_kit.core.tools.msgspec_traits import MsgspecTraits
+from lambda_kit.core.tools.refusals import not_json, refused, refused_by_msgspec, refused_by_pydantic
+from lambda_kit.core.tools.value_checks import (
+    NotFiniteError,
+    TooManyError,
+    check_finite,
+    check_keys,
+    counter,
+    may_be_infinite,
+)
 
 __all__ = ["is_class", "needs_pydantic", "request_decoder"]
 
-_BODY = "body"
-_REPORTED_ERRORS = 100
-_PATH = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
-_LOCATED = re.compile(r"(?P<text>.*) - at (?:`key` in )?`\$(?P<path>.*)`", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
-_ECHOING = re.compile(r"(?P<text>Invalid (?:enum )?value) .*", re.DOTALL)
+_SMALL_BYTES = 65536
+_SOUGHT_FAULTS = 5000
+"""All faults are looked for in a body that can't have more. In others each list and dict stops at its first one."""
+_LISTED_FAULTS = 1000
+"""To make a list of more would cost more than to find them."""
 
 
 def request_decoder(tp: Any) -> Callable[[bytes], Any]:
     """Make the function that turns a request's JSON into an instance of `tp`.
 
     Pydantic models and dataclasses that use pydantic are validated by pydantic, Structs and other dataclasses
-    by msgspec; either way in one pass over the bytes.
+    by msgspec; either way in one pass over the bytes, and a body that does not fit costs no more than one that does.
 
     Returns:
         A function of the body. It raises `RequestValidationError` when the body is empty, is not JSON, or
@@ -43,13 +51,7 @@ def request_decoder(tp: Any) -> Callable[[bytes], Any]:
     name = getattr(tp, "__name__", str(tp))
     if is_class(tp, BaseModel):
         tp.model_rebuild()
-        return _pydantic_decoder(tp.__pydantic_validator__.validate_json, name)
-    if needs_pydantic(tp):
-        return _pydantic_decoder(TypeAdapter(tp).validate_json, name)
-    decode = msgspec.json.Decoder(tp, dec_hook=_nested_model).decode
-    if is_class(tp, msgspec.Struct):
-        return _msgspec_decoder(decode, name)
-    return _msgspec_decoder(lambda body: _with_own_defaults(decode(body)), name)
+    return _PydanticDecoder(tp, name) if needs_pydantic(tp) else _MsgspecDecoder(tp, name)
 
 
 def is_class(tp: Any, base: type = object) -> bool:
@@ -100,44 +102,83 @@ def _is_pydantic_metadata(item: Any) -> bool:
     return package in {"annotated_types", "pydantic"} or hasattr(item, "__get_pydantic_core_schema__")
 
 
-def _pydantic_decoder(validate: Callable[[bytes], Any], name: str) -> Callable[[bytes], Any]:
-    def decode(body: bytes) -> Any:
+class _PydanticDecoder:
+    """Validates by pydantic's schema of a type, with the guards that a body calls for."""
+
+    def __init__(self, tp: Any, name: str) -> None:
+        self._schema = TypeAdapter(tp).core_schema
+        self._name = name
+        self._traits = traits_of(self._schema)
+        self._validators: dict[Guards, SchemaValidator] = {}
+        self._validator(Guards())
+
+    def __call__(self, body: bytes) -> Any:
+        traits = self._traits
+        is_small = len(body) < _SMALL_BYTES and body.count(b",") * traits.parts < _SOUGHT_FAULTS
+        guards = Guards(fail_fast=not is_small, finite_anything=traits.has_any and may_be_infinite(body))
+        return self._validated(SchemaValidator.validate_json, body, guards)
+
+    def nested(self, value: Any) -> Any:
+        """Validate what has been parsed already."""
+        guards = Guards(fail_fast=True, finite_anything=self._traits.has_any)
+        return self._validated(SchemaValidator.validate_python, value, guards)
+
+    def _validated(self, validate: Callable[[SchemaValidator, Any], Any], given: Any, guards: Guards) -> Any:
+        refusal: RequestValidationError | None
+        if guards.fail_fast:
+            counter.start()
         try:
-            if b"NaN" in body or b"Infinity" in body:  # pydantic takes them for numbers, JSON has no such (RFC 8259)
-                from_json(body, allow_inf_nan=False)
-            return validate(body)
+            return validate(self._validator(guards), given)
         except ValidationError as error:
-            refusal = _refused_by_pydantic(error, body, name)
-        except ValueError as error:
-            refusal = _not_json(error, body, name)
+            if error.error_count() > _LISTED_FAULTS and not guards.fail_fast:
+                refusal = None
+            elif error.error_count() > _LISTED_FAULTS:
+                refusal = refused(self._name, f"More than {_LISTED_FAULTS} faults", "too_many_errors")
+            elif isinstance(given, bytes) and not given.strip():
+                refusal = not_json(error, given, self._name)
+            else:
+                refusal = refused_by_pydantic(error, self._name)
+        except TooManyError as error:
+            refusal = refused(self._name, str(error))
         # Outside the handler, so that no traceback carries pydantic's text, which repeats the input.
+        if refusal is None:
+            return self._validated(validate, given, guards._replace(fail_fast=True))
         raise refusal
 
-    return decode
+    def _validator(self, guards: Guards) -> SchemaValidator:
+        validator = self._validators.get(guards)
+        if validator is None:
+            # Without the validators that the models have already: these have no guards.
+            schema = guarded(self._schema, guards, self._traits)
+            validator = self._validators[guards] = SchemaValidator(schema, _use_prebuilt=False)
+        return validator
 
 
-def _refused_by_pydantic(error: ValidationError, body: bytes, name: str) -> RequestValidationError:
-    if not body.strip():
-        return _empty_body(name)
-    errors = [
-        _error([_BODY, *detail["loc"]], detail["msg"], detail["type"])
-        for detail in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    return _refusal(name, errors)
+class _MsgspecDecoder:
+    """Decodes by msgspec, which stops at the first fault by itself."""
 
+    def __init__(self, tp: Any, name: str) -> None:
+        decode = msgspec.json.Decoder(tp, dec_hook=_nested_model).decode
+        self._decode = decode if is_class(tp, msgspec.Struct) else lambda body: _with_own_defaults(decode(body))
+        self._name = name
+        self._traits = MsgspecTraits(tp)
 
-def _msgspec_decoder(decode_json: Callable[[bytes], Any], name: str) -> Callable[[bytes], Any]:
-    def decode(body: bytes) -> Any:
+    def __call__(self, body: bytes) -> Any:
         try:
-            return decode_json(body)
+            if self._traits.has_unkeyed_hashes and len(body) >= _SMALL_BYTES:
+                check_keys(body)
+            value = self._decode(body)
+            if self._traits.has_infinite and may_be_infinite(body):
+                check_finite(value)
+            return value
         except msgspec.ValidationError as error:
-            refusal = _refusal(name, [_located_error(str(error))])
+            refusal = refused_by_msgspec(error, self._name)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            refusal = _not_json(error, body, name)
+            refusal = not_json(error, body, self._name)
+        except (TooManyError, NotFiniteError) as error:
+            refusal = refused(self._name, str(error))
         # Outside the handler, so that no traceback carries msgspec's text, which may repeat the input.
         raise refusal
-
-    return decode
 
 
 def _with_own_defaults(value: Any) -> Any:
@@ -159,59 +200,17 @@ def _with_own_defaults(value: Any) -> Any:
     return value
 
 
+@functools.lru_cache(maxsize=1024)
+def _nested_decoder(tp: type[BaseModel]) -> _PydanticDecoder:
+    return _PydanticDecoder(tp, tp.__name__)
+
+
 def _nested_model(tp: Any, value: Any) -> Any:
     """Decode a pydantic model inside a Struct (msgspec calls this for types that it doesn't know)."""
     if not is_class(tp, BaseModel):
         raise NotImplementedError(f"{tp!r} can't be made from JSON")
     try:
-        return tp.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-
-
-def _not_json(error: Exception, body: bytes, name: str) -> RequestValidationError:
-    if not bytes(body).strip():
-        return _empty_body(name)
-    if isinstance(error, UnicodeDecodeError):
-        reason = "JSON must be UTF-8"
-    elif isinstance(error, RecursionError):
-        reason = "nested too deeply"
-    else:
-        reason = str(error)
-    return _refusal(name, [_error([_BODY], f"Invalid JSON: {reason}", "json_invalid")])
-
-
-def _located_error(message: str) -> dict[str, Any]:
-    """One error from msgspec's text, such as ``Expected `int`, got `str` - at `$.a.b[0]` ``."""
-    loc: list[str | int] = [_BODY]
-    if located := _LOCATED.fullmatch(message):
-        message = located["text"]
-        for name, index, anywhere in _PATH.findall(located["path"]):
-            loc.append(int(index) if index else name or anywhere)
-    if missing := _MISSING.fullmatch(message):
-        return _error([*loc, missing["field"]], "Field required", "missing")
-    if unknown := _UNKNOWN.fullmatch(message):
-        return _error([*loc, unknown["field"]], "Extra inputs are not permitted", "extra_forbidden")
-    if echoing := _ECHOING.fullmatch(message):
-        return _error(loc, echoing["text"], "enum")
-    if message.startswith(f"{SCHEMA_MEMBER} must be "):
-        return _error([*loc, SCHEMA_MEMBER], message, "value_error")
-    return _error(loc, message, "type_error" if ", got `" in message else "value_error")
-
-
-def _error(loc: list[str | int], message: str, kind: str) -> dict[str, Any]:
-    return {"loc": loc, "msg": message, "type": kind}
-
-
-def _empty_body(name: str) -> RequestValidationError:
-    return _refusal(name, [_error([_BODY], "Field required", "missing")])
-
-
-def _refusal(name: str, errors: list[dict[str, Any]]) -> RequestValidationError:
-    first = errors[0]
-    where = ".".join(map(str, first["loc"]))
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    message = f"The request does not fit {name}: {where}: {first['msg']}{more}"
-    # A body can be wrong in a million places; an answer that lists them all would help nobody.
-    return RequestValidationError(message, errors[:_REPORTED_ERRORS])
+        return _nested_decoder(tp).nested(value)
+    except RequestValidationError as error:
+        first = error.errors[0]
+    raise ValueError(f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}")
