@@ -1,7 +1,9 @@
 """The service that the tests of recovery kill, pause and double. `Site` says by its environment what it is to be."""
 
+import ctypes
 import os
 import signal
+import socket
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,7 +12,12 @@ from lambda_kit import JobContext, JobSettings, JobStore, LambdaTool, Service, T
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
 from lambda_kit.adapters.stores.redis import RedisJobStore
 from lambda_kit.adapters.stores.urls import store_from_url
+from lambda_kit.core.runtime import worker_id
 from tests.support.gate import pass_gate, pass_gate_async
+
+MACHINE = os.environ["RECOVERY_MACHINE"]
+if MACHINE:  # as if this process were on another machine: then nobody sees whether it lives
+    worker_id._machine = lambda: MACHINE
 
 GATE = int(os.environ.get("RECOVERY_GATE", "0"))
 
@@ -107,6 +114,32 @@ class Sturdy(Free):
     options = ToolOptions(max_wait_time=0.0, max_attempts=9)
 
 
+class Blocks(LambdaTool):
+    """Wait at the gate, and hold up the event loop"""
+
+    options = ToolOptions(max_wait_time=0.0)
+
+    async def run(self, req: Ask, ctx: JobContext) -> Answer:
+        note("start", ctx)
+        pass_gate(GATE)
+        note("end", ctx)
+        return answer(req, ctx)
+
+
+class Grabs(LambdaTool):
+    """Wait at the gate, and hold the interpreter's lock: no other Python code runs in this process"""
+
+    options = ToolOptions(max_wait_time=0.0)
+
+    def run(self, req: Ask, ctx: JobContext) -> Answer:
+        note("start", ctx)
+        with socket.create_connection(("127.0.0.1", GATE)) as sock:
+            sock.setblocking(True)
+            ctypes.PyDLL(None).read(sock.fileno(), ctypes.create_string_buffer(1), 1)
+        note("end", ctx)
+        return answer(req, ctx)
+
+
 class Poison(LambdaTool):
     """Kill the process"""
 
@@ -120,7 +153,7 @@ class Poison(LambdaTool):
 
 server = ToolServer(
     Service(name="Recovery", contact={"name": "Alice", "email": "alice@example.com"}),
-    [Once, Twice, Five, Deaf, Free, Sturdy, Poison],
+    [Once, Twice, Five, Deaf, Free, Sturdy, Blocks, Grabs, Poison],
     store=the_store(),
     job_list=True,
     settings=JobSettings(

@@ -64,6 +64,7 @@ class Site:
         heartbeat_seconds: float = 0.3,
         exit_code: int | None = 0,
         ready_path: str = "/_healtz",
+        machine: str = "",
     ) -> ServiceProcess:
         """Start one more service; it answers already.
 
@@ -74,10 +75,12 @@ class Site:
             heartbeat_seconds: `JobSettings.heartbeat_seconds`.
             exit_code: What it must end with. None: anything, since it is killed.
             ready_path: What must be answered.
+            machine: The machine on which it seems to run. Empty: this one.
         """
         env = {
             **self.environment,
             "RECOVERY_LEASE": str(lease_seconds),
+            "RECOVERY_MACHINE": machine,
             "RECOVERY_HEARTBEAT": str(heartbeat_seconds),
             "RECOVERY_GATE": "0" if gate is None else str(gate.port),
         }

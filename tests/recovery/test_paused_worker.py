@@ -1,4 +1,4 @@
-"""A process that is paused for longer than its lease: it can't overwrite what its successor wrote."""
+"""A process of another machine that is paused for longer than its lease can't overwrite what its successor wrote."""
 
 import signal
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(180)
 
 @pytest.mark.parametrize("wakes_up", ["while its successor works", "when its successor has ended"])
 def test_a_paused_process_does_not_overwrite_its_successors_result(site: Site, gate: Gate, wakes_up: str) -> None:
-    paused = site.start(gate=gate, lease_seconds=1.0)
+    paused = site.start(gate=gate, lease_seconds=1.0, machine="far away")
     with Caller(paused) as there, Gate() as second_gate:
         [job] = there.submit("/deaf")
         first = gate.wait_for_arrival()

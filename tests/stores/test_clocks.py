@@ -9,6 +9,7 @@ import pytest
 from lambda_kit import Job, JobStatus
 from lambda_kit.core.ports.store import Lease
 from lambda_kit.core.ports.store_clock import StoreClock
+from lambda_kit.core.runtime.steady_clock import boot_seconds
 from tests.support.redis_jobs import REQUEST, RESULT
 from tests.support.store_opener import Opener, opener
 
@@ -55,15 +56,15 @@ async def test_machines_whose_clocks_differ_by_minutes_leave_each_other_their_jo
 
 def test_the_time_of_the_server_goes_on_from_what_it_said_last() -> None:
     clock = StoreClock()
-    clock.sample(1000.0, asked_at=time.monotonic())
+    clock.sample(1000.0, asked_at=boot_seconds())
     assert clock() == pytest.approx(1000.0, abs=10.0)
-    clock.sample(5000.0, asked_at=time.monotonic() - 10.0)  # it took too long to be sure
+    clock.sample(5000.0, asked_at=boot_seconds() - 10.0)  # it took too long to be sure
     assert clock() == pytest.approx(1000.0, abs=10.0)
-    clock.sample(2000.0, asked_at=time.monotonic())
+    clock.sample(2000.0, asked_at=boot_seconds())
     assert clock() == pytest.approx(2000.0, abs=10.0)
 
 
 def test_a_clock_that_is_given_is_the_clock() -> None:
     clock = StoreClock(lambda: 7.0)
-    clock.sample(1000.0, asked_at=time.monotonic())
+    clock.sample(1000.0, asked_at=boot_seconds())
     assert clock() == 7.0

@@ -15,6 +15,7 @@ from lambda_kit.core.jobs.fetched_results import FetchedResults
 from lambda_kit.core.jobs.graceful_shutdown import GracefulShutdown
 from lambda_kit.core.jobs.housekeeping import Housekeeping
 from lambda_kit.core.jobs.job_table import JobTable, State
+from lambda_kit.core.jobs.lease_keeper import LeaseKeeper
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.outbox_relay import OutboxRelay
 from lambda_kit.core.jobs.permits import Load
@@ -164,6 +165,13 @@ class JobEngine:
             self.runner,
             self._semaphore,
             self._reconciler,
+            LeaseKeeper(
+                store,
+                self.runner,
+                self._semaphore,
+                every_seconds=settings.heartbeat_seconds,
+                lease_seconds=settings.lease_seconds,
+            ),
             settings,
             tools=list(self.tools) if runs_jobs else [],
             is_worker=self.roles == "run",

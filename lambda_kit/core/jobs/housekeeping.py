@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
+from lambda_kit.core.jobs.lease_keeper import LeaseKeeper
 from lambda_kit.core.jobs.reconciler import Reconciler
 from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
@@ -16,7 +17,7 @@ from lambda_kit.core.jobs.settings import JobSettings
 from lambda_kit.core.model.job import Job, JobStatus
 from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.core.runtime.retry import Outage
-from lambda_kit.core.runtime.worker_id import is_certainly_dead
+from lambda_kit.core.runtime.worker_id import is_certainly_dead, is_living_neighbour
 
 __all__ = ["Housekeeping"]
 
@@ -40,6 +41,7 @@ class Housekeeping:
         runner: Renews the leases of the runs.
         semaphore: Has slots to renew.
         reconciler: Finds jobs in doubt.
+        keeper: Renews in place of this while the event loop is blocked.
         settings: Durations.
         tools: The names of the tools whose jobs can be run here. Empty: this process runs no jobs, and adopts none.
         is_worker: Whether this process takes no requests: it adopts as many jobs as it can run, as they come.
@@ -54,6 +56,7 @@ class Housekeeping:
         runner: JobRunner,
         semaphore: DistributedSemaphore,
         reconciler: Reconciler,
+        keeper: LeaseKeeper,
         settings: JobSettings,
         *,
         tools: Sequence[str],
@@ -66,6 +69,7 @@ class Housekeeping:
         self._runner = runner
         self._semaphore = semaphore
         self._reconciler = reconciler
+        self._keeper = keeper
         self._every_seconds = settings.heartbeat_seconds
         self._lease_seconds = settings.lease_seconds
         self._tools = tools
@@ -97,6 +101,7 @@ class Housekeeping:
         self._has_named_unknown_tools = False
         self._patient_until = time.monotonic() + 2 * self._every_seconds if is_store_back else 0.0
         await self._send_heartbeat()
+        self._keeper.start()
         # events of this loop
         self._may_have_missed_changes, self._may_have_orphans = asyncio.Event(), asyncio.Event()
         works = [
@@ -117,6 +122,7 @@ class Housekeeping:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._tasks = []
+        await self._keeper.stop()
         try:
             await self._store.expire_worker(self._runner.worker_id)
         except UnavailableError as error:
@@ -164,10 +170,12 @@ class Housekeeping:
         is_due.clear()
 
     async def _send_heartbeat(self) -> None:
+        self._keeper.seen()
         await self._store.heartbeat(self._runner.worker_id, lease_seconds=self._lease_seconds)
         now = time.monotonic()
-        if self._seen_at is not None and now - self._seen_at >= self._lease_seconds:
-            logger.warning("no heartbeat of this process reached the store for %.1f s", now - self._seen_at)
+        seen_at = max((at for at in (self._seen_at, self._keeper.kept_at) if at is not None), default=now)
+        if now - seen_at >= self._lease_seconds:
+            logger.warning("no heartbeat of this process reached the store for %.1f s", now - seen_at)
             # Maybe nobody's did: so the others have time for theirs, before anything is taken from them.
             self._patient_until = now + 2 * self._every_seconds
         self._seen_at = now
@@ -182,13 +190,15 @@ class Housekeeping:
 
     async def _clean_up(self) -> None:
         await self._renew()  # after a hold-up of the loop own leases have run out, but their jobs are not lost
-        for worker_id in await self._store.workers():
+        workers = await self._store.workers()
+        for worker_id in workers:
             if worker_id != self._runner.worker_id and is_certainly_dead(worker_id):
                 logger.info("worker %s is dead: its jobs are taken from it", worker_id)
                 await self._store.expire_worker(worker_id)
                 self._may_have_orphans.set()
         if not self._is_patient():
-            for job in await self._store.reap():
+            # a neighbour that is held up, or stopped for a while, still has its jobs
+            for job in await self._store.reap(spares={other for other in workers if is_living_neighbour(other)}):
                 logger.warning("job %s lost its worker%s and is now %s", job.id, _named(job), job.status)
                 if job.status is JobStatus.PENDING:
                     self._may_have_orphans.set()

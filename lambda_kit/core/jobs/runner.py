@@ -18,7 +18,7 @@ from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.settings import JobSettings
 from lambda_kit.core.jobs.waiting import Waiters, WaitResult
 from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
-from lambda_kit.core.ports.store import Claim, ClaimRequest, JobStore
+from lambda_kit.core.ports.store import Claim, ClaimRequest, JobStore, Lease
 from lambda_kit.core.runtime.retry import Outage
 
 __all__ = ["JobRunner"]
@@ -260,6 +260,10 @@ class JobRunner:
             self._waiters.expire(job.id)
 
     # --- leases ---
+
+    def leases(self) -> list[Lease]:
+        """The leases of all runs. On any thread."""
+        return [run.lease for job in self._table if (run := job.run) is not None]
 
     async def renew_leases(self) -> None:
         """Renew the leases of all runs. Those whose lease is lost, or whose end was asked for, are ended."""

@@ -62,6 +62,7 @@ class RunningJob(ToolRun):
         """Let go of all that belongs to the run: it has ended."""
         super().close()
         self.raised = None  # its traceback holds this run
+        self.buffer = None  # its task has this run in its context variables
 
     def _outcome_of(self, error: BaseException) -> Outcome:
         if not self.is_ending:

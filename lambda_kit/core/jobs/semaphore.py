@@ -84,6 +84,14 @@ class DistributedSemaphore:
         await asyncio.gather(*(self._give_back(tool, holder) for holder, tool in in_doubt.items()))
         await asyncio.gather(*(self._renew(holder, *held) for holder, held in list(self._held.items())))
 
+    async def renew_in(self, store: JobStore) -> None:
+        """Keep the slots that are held, through another store of the same jobs. On any thread.
+
+        One that is given back meanwhile may be taken again: then it is free when its lease has run out.
+        """
+        for holder, (tool, limit) in list(self._held.items()):
+            await store.acquire_slot(_name(tool), holder, limit=limit, lease_seconds=self._lease_seconds)
+
     async def stop(self) -> None:
         """Wait until all that was given back has reached the store."""
         if self._giving_back:

@@ -87,6 +87,14 @@ class JobStore(ABC):
         """The time by the store's clock, in seconds since the epoch: what leases and the times of a job go by."""
         return time.time()
 
+    def another(self) -> "JobStore | None":
+        """A second store of the same jobs, not started, to be used on another event loop. None: there can't be one.
+
+        While the event loop of this one is blocked, leases and heartbeats are renewed through the other, on a thread.
+        None too for a store that no other process uses: nobody takes its jobs.
+        """
+        return None
+
     # --- the life of a job ---
 
     @abstractmethod
@@ -173,8 +181,8 @@ class JobStore(ABC):
         """
 
     @abstractmethod
-    async def reap(self) -> list[Job]:
-        """Take jobs from workers whose lease has run out; returns the jobs that changed.
+    async def reap(self, *, spares: Collection[str] = ()) -> list[Job]:
+        """Take jobs from workers whose lease has run out, but not from those in `spares`; returns what changed.
 
         With attempts left a job becomes pending again, assigned to no worker (see `adopt`); with a cancel requested it
         becomes cancelled; else it ends as error (`FailureKind.WORKER_LOST`).

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -203,19 +203,22 @@ class JobStoreBase(JobStore, Generic[S]):
         stored = await self._change(job_id, decide)
         return None if stored is None else stored.job
 
-    async def reap(self) -> list[Job]:
+    async def reap(self, *, spares: Collection[str] = ()) -> list[Job]:
         reaped: list[Job] = []
+        limit = _REAP_BATCH
         while True:
-            job_ids = await self._overdue(_REAP_BATCH)
-            jobs = await asyncio.gather(*(self._reap(job_id) for job_id in job_ids))
+            job_ids = await self._overdue(limit)
+            jobs = await asyncio.gather(*(self._reap(job_id, spares) for job_id in job_ids))
             changed = [job for job in jobs if job is not None]
             reaped += changed
-            if len(job_ids) < _REAP_BATCH or not changed:
+            if len(job_ids) < limit:
                 return reaped
+            if not changed:
+                limit *= 2  # those that are spared, and are still there
 
-    async def _reap(self, job_id: str) -> Job | None:
+    async def _reap(self, job_id: str, spares: Collection[str]) -> Job | None:
         def decide(stored: S, now: float) -> Step:
-            job = reap_job(stored.job, now=now)
+            job = None if stored.job.assigned_worker in spares else reap_job(stored.job, now=now)
             if job is None:
                 raise LeaseLostError(f"job '{job_id}' is in time")  # it was renewed, or has ended
             return Step(job)

@@ -7,7 +7,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-__all__ = ["is_certainly_dead", "new_worker_id"]
+__all__ = ["is_certainly_dead", "is_living_neighbour", "machine_boot", "new_worker_id"]
 
 
 def new_worker_id() -> str:
@@ -25,13 +25,37 @@ def new_worker_id() -> str:
 
 def is_certainly_dead(worker_id: str) -> bool:
     """Whether that process ran on this machine and does no more. False where that can't be known."""
+    return _is_there(worker_id) is False
+
+
+def is_living_neighbour(worker_id: str) -> bool:
+    """Whether that is another process on this machine that still runs. False where that can't be known.
+
+    One that is stopped (SIGSTOP) counts as running: it may go on. Another worker of this very process does not count:
+    its event loop may have ended.
+    """
+    return _is_there(worker_id) is True and worker_id.split("/")[2] != str(os.getpid())
+
+
+def machine_boot() -> str:
+    """Names this boot of this machine. Empty where that can't be known.
+
+    Raises:
+        OSError: if it can't be known now.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return boot.read_text("ascii").strip() if sys.platform == "linux" and boot.exists() else ""
+
+
+def _is_there(worker_id: str) -> bool | None:
+    """Whether that process runs on this machine. None where that can't be known."""
     match worker_id.split("/"):
         case [_, machine, pid, start, _] if machine and start and pid.isascii() and pid.isdigit():
             try:
-                return machine == _machine() and _is_gone(int(pid), start)
+                return not _is_gone(int(pid), start) if machine == _machine() else None
             except (OSError, OverflowError):  # such as too many open files, or a /proc that hides others
-                return False
-    return False
+                return None
+    return None
 
 
 def _is_gone(pid: int, start: str) -> bool:
@@ -59,11 +83,9 @@ def _machine() -> str:
     Raises:
         OSError: if it can't be known now.
     """
-    if sys.platform != "linux":
-        return ""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    is_ours = boot.exists() and Path("/proc/self").readlink().name == str(os.getpid())  # and no outer namespace's
-    return f"{boot.read_text('ascii').strip()}:{Path('/proc/self/ns/pid').stat().st_ino}" if is_ours else ""
+    boot = machine_boot()
+    is_ours = boot and Path("/proc/self").readlink().name == str(os.getpid())  # and no outer namespace's
+    return f"{boot}:{Path('/proc/self/ns/pid').stat().st_ino}" if is_ours else ""
 
 
 def _start_of(pid: int) -> tuple[str, bool]:

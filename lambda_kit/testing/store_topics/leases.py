@@ -79,6 +79,14 @@ class LeasePromises(StorePromises):
         await self.pass_time(clock, 0.5)
         assert await store.reap() == []
 
+    async def test_workers_that_are_spared_keep_their_jobs(self, store: JobStore, clock: ManualClock) -> None:
+        spared, _ = await self.claimed(store, "theirs"), await self.claimed(store, "lost", max_attempts=2)
+        worker_id = (await self.existing(store, "theirs")).assigned_worker or ""
+        await self.pass_time(clock, 1.1)
+        assert await store.reap(spares={worker_id}) == []
+        assert (await store.finish(spared, RESULT)).status is JobStatus.SUCCEEDED
+        assert [job.id for job in await store.reap(spares={"another"})] == ["lost"]
+
     async def test_without_attempts_left_a_lost_job_ends_as_error(self, store: JobStore, clock: ManualClock) -> None:
         lease = await self.claimed(store)
         await self.pass_time(clock, 1.1)

@@ -1,6 +1,5 @@
 """The part of `PostgresJobStore` that looks at many jobs, and what is kept beside the jobs."""
 
-import time
 from abc import ABC
 from collections.abc import Callable, Collection
 from operator import attrgetter
@@ -15,6 +14,7 @@ from lambda_kit.core.ports.store import Change, Delivery, JobPage, OnChange
 from lambda_kit.core.ports.store_base import JobStoreBase
 from lambda_kit.core.ports.store_clock import StoreClock
 from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, decode_event, new_cursor
+from lambda_kit.core.runtime.steady_clock import boot_seconds
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.postgres.database import Database
@@ -69,7 +69,7 @@ class PostgresShared(JobStoreBase[Known], ABC):
         await self._ask_time(self._sql.heartbeat, worker_id, self._clock() + lease_seconds)
 
     async def _ask_time(self, sql: str, *args: object) -> None:
-        asked_at = time.monotonic()
+        asked_at = boot_seconds()
         row = await self._database.row(sql, *args)
         if row is not None:
             self._store_clock.sample(row[0], asked_at=asked_at)

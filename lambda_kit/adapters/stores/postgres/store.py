@@ -74,6 +74,9 @@ class PostgresJobStore(PostgresShared):
             url, schema=schema, max_connections=max_connections, statement_cache_size=statement_cache_size
         )
         super().__init__(database, schema=schema, event_log_size=event_log_size, clock=clock)
+        self._another: Callable[[], PostgresJobStore] = lambda: PostgresJobStore(
+            url, schema=schema, max_connections=1, statement_cache_size=statement_cache_size, clock=clock
+        )
         self._turns: dict[str, asyncio.Lock] = {}
 
     async def stop(self) -> None:
@@ -82,6 +85,9 @@ class PostgresJobStore(PostgresShared):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database.where!r})"
+
+    def another(self) -> "PostgresJobStore":
+        return self._another()
 
     # --- the life of a job ---
 

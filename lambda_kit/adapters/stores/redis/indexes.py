@@ -1,7 +1,6 @@
 """What a `RedisJobStore` keeps beside the single job: indexes, queues, slots and the outbox."""
 
 import importlib
-import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from lambda_kit.core.ports.store import Delivery, JobPage, OnChange
 from lambda_kit.core.ports.store_base import JobStoreBase
 from lambda_kit.core.ports.store_clock import StoreClock
 from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
+from lambda_kit.core.runtime.steady_clock import boot_seconds
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.redis.session import RedisSession
@@ -40,6 +40,12 @@ class RedisIndexes(JobStoreBase[Known]):
             raise ValueError(f"max_connections={max_connections}: must be at least 1")
         if not prefix or any(character in prefix for character in "{} \r\n"):
             raise ConfigurationError(f"prefix={prefix!r}: must not be empty, nor have braces or white space")
+        self._arguments: dict[str, Any] = {
+            "url": url,
+            "prefix": prefix,
+            "timeout_seconds": timeout_seconds,
+            "clock": clock,
+        }
         self._store_clock = StoreClock(clock)
         super().__init__(event_log_size=event_log_size, clock=self._store_clock)
         self._session: RedisSession = _session_class()(
@@ -76,7 +82,7 @@ class RedisIndexes(JobStoreBase[Known]):
         await self._ask_time(self._run(scripts.HEARTBEAT, worker_id, self._clock() + lease_seconds))
 
     async def _ask_time(self, question: Awaitable[Any]) -> None:
-        asked_at = time.monotonic()
+        asked_at = boot_seconds()
         seconds, microseconds = await question
         self._store_clock.sample(int(seconds) + int(microseconds) / 1e6, asked_at=asked_at)
 

@@ -62,6 +62,9 @@ class RedisJobStore(RedisIndexes):
         ConfigurationError: if the URL or the prefix is malformed.
     """
 
+    def another(self) -> "RedisJobStore":
+        return RedisJobStore(**self._arguments, max_connections=1)
+
     # --- the life of a job ---
 
     async def _change(self, job_id: str, decide: Decide[Known], *, size_bytes: int = 0) -> Known | None:

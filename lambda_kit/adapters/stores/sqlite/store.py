@@ -2,13 +2,13 @@
 
 import secrets
 import sqlite3
-import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from lambda_kit.adapters.stores.sqlite import queries
+from lambda_kit.adapters.stores.sqlite.clock import FileClock
 from lambda_kit.adapters.stores.sqlite.file import DatabaseFile
 from lambda_kit.adapters.stores.sqlite.jobs import Row
 from lambda_kit.adapters.stores.sqlite.queries import Body
@@ -48,11 +48,15 @@ class SqliteJobStore(JobStoreBase[Row]):
     second or so. Finished jobs are kept until their time is up (`Job.keep_finished` has no effect). The space of
     forgotten jobs is used again; the file does not get smaller.
 
+    **Time.** On Linux leases, and the times of a job, go by the clock since the machine's boot, which no step of the
+    wall clock changes. The first process that opens the file sets it by the wall clock, the others follow. Elsewhere
+    they go by the wall clock.
+
     Args:
         path: The file. It is made if it is not there; its directory must be.
         event_log_size: How many events are kept of each job. Where there are more, the oldest go.
         busy_timeout_seconds: For how long a write waits for that of another process, from when it was asked for.
-        clock: Gives the time in seconds since the epoch. It is called on several threads. For tests.
+        clock: Gives the time in seconds since the epoch. It is called on several threads. For tests. None: as above.
 
     Raises:
         ConfigurationError: if the path does not name a file.
@@ -65,7 +69,7 @@ class SqliteJobStore(JobStoreBase[Row]):
         *,
         event_log_size: int = 10_000,
         busy_timeout_seconds: float = 10.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         if str(path) in ("", ".", ":memory:"):
             raise ConfigurationError(
@@ -73,11 +77,15 @@ class SqliteJobStore(JobStoreBase[Row]):
             )
         if busy_timeout_seconds < 0:
             raise ValueError(f"busy_timeout_seconds={busy_timeout_seconds}: must be at least 0")
-        super().__init__(event_log_size=event_log_size, clock=clock)
+        self._file_clock = FileClock(clock)
+        super().__init__(event_log_size=event_log_size, clock=self._file_clock)
+        self._another: Callable[[], SqliteJobStore] = lambda: SqliteJobStore(
+            path, event_log_size=event_log_size, busy_timeout_seconds=busy_timeout_seconds, clock=clock
+        )
         # absolute now: the working directory may be another one when a connection is opened again
         self._file = DatabaseFile(Path(path).absolute(), busy_timeout_seconds)
         origin = secrets.randbits(62)
-        make_operations = partial(Operations, origin=origin, event_log_size=event_log_size, clock=clock)
+        make_operations = partial(Operations, origin=origin, event_log_size=event_log_size, clock=self._clock)
         self._writer = Writer("lambda_kit sqlite writer", self._file, make_operations, self._notify)
         self._reader = Reader("lambda_kit sqlite reader", self._file, origin, self._notify)
         self._quick: sqlite3.Connection | None = None
@@ -92,6 +100,7 @@ class SqliteJobStore(JobStoreBase[Row]):
         self._file.renew()
         await self._writer.start()  # first: it makes the schema
         try:
+            await self._writer.submit(lambda operations: self._file_clock.agree(operations.connection))
             await self._reader.start()
             self._quick = await self._reader.submit(lambda _: self._file.open_without_waiting())
         except BaseException:
@@ -106,6 +115,9 @@ class SqliteJobStore(JobStoreBase[Row]):
             quick.close()
         await self._reader.stop()
         await self._writer.stop()
+
+    def another(self) -> "SqliteJobStore":
+        return self._another()
 
     # --- the life of a job ---
 
