@@ -143,7 +143,10 @@ class _PydanticDecoder:
         # Outside the handler, so that no traceback carries pydantic's text, which repeats the input.
         if refusal is None:
             return self._validated(validate, given, guards._replace(fail_fast=True))
-        raise refusal
+        try:
+            raise refusal
+        finally:
+            del refusal  # its traceback holds this frame, and with it the body
 
     def _validator(self, guards: Guards) -> SchemaValidator:
         validator = self._validators.get(guards)
@@ -178,7 +181,10 @@ class _MsgspecDecoder:
         except (TooManyError, NotFiniteError) as error:
             refusal = refused(self._name, str(error))
         # Outside the handler, so that no traceback carries msgspec's text, which may repeat the input.
-        raise refusal
+        try:
+            raise refusal
+        finally:
+            del refusal  # its traceback holds this frame, and with it the body
 
 
 def _with_own_defaults(value: Any) -> Any:
