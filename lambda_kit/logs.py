@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.runtime.credentials import redacted
 
 __all__ = [
     "ConsoleFormatter",
@@ -122,7 +123,7 @@ class ConsoleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and the traceback behind it."""
-        return _without_credentials(super().format(record))
+        return _without_credentials(redacted(super().format(record)))
 
 
 class JsonFormatter(logging.Formatter):
@@ -155,7 +156,10 @@ class JsonFormatter(logging.Formatter):
         for name, value in vars(record).items():
             if name not in _RECORD_ATTRIBUTES:
                 line[f"extra_{name}" if name in line else name] = value
-        return _without_credentials(_encoded(line))
+        text = _encoded(line)
+        if redacted(text) != text:  # of each text by itself: the line must stay JSON
+            text = json.dumps(redacted(json.loads(text)))
+        return _without_credentials(text)
 
 
 def logging_init(

@@ -47,6 +47,7 @@ from lambda_kit.core.ports.part import ServerPart
 from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.ports.store import JobStore
 from lambda_kit.core.runtime.bounded import bounded
+from lambda_kit.core.runtime.credentials import guard_logs
 from lambda_kit.core.runtime.task_guard import guard_tasks
 from lambda_kit.core.tools.lifecycle import ToolLifecycle
 from lambda_kit.core.tools.run_types import Runs, RunsAsync
@@ -380,6 +381,7 @@ class ToolServer:
                 self._engine.begin_start()
                 async with contextlib.AsyncExitStack() as opened:
                     opened.enter_context(guard_tasks())
+                    opened.enter_context(guard_logs())
                     await self._lifecycle.set_up()
                     opened.push_async_callback(self._lifecycle.tear_down)
                     await self._engine.start()

@@ -1,8 +1,7 @@
 """What a durable store keeps of a request's authorization: nothing, or, with a key, what nobody else can read."""
 
-import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,10 @@ from lambda_kit import ConfigurationError, LambdaTool, Service, ToolServer
 from lambda_kit.core.jobs.authorization_sealer import Sealer
 from lambda_kit.core.model.job import Job
 from tests.support.gate import Gate
-from tests.support.postgres_schema import database
-from tests.support.postgres_server import PostgresServer
-from tests.support.redis_server import RedisServer
 from tests.support.service_command import ROOT, run_to_end
 from tests.support.service_process import ServiceProcess
 from tests.support.shouting_service import service_file
-from tests.support.store_dump import all_of_postgres, all_of_redis
+from tests.support.store_dump import Dump, dump_of
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -49,37 +45,10 @@ class Who(LambdaTool):
 _SETTINGS = "settings=JobSettings(lease_seconds=1.5, heartbeat_seconds=0.3)"
 
 
-class Dump:
-    """A store's URL, and all bytes that are in it."""
-
-    def __init__(self, url: str, read: Callable[[], bytes]) -> None:
-        self.url = url
-        self.read = read
-
-
 @pytest.fixture(params=["sqlite", "redis", "postgres"])
 def dump(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dump]:
-    if request.param == "sqlite":
-        yield Dump(
-            f"sqlite:///{tmp_path}/jobs.db",
-            lambda: b"".join(path.read_bytes() for path in sorted(tmp_path.glob("jobs.db*"))),
-        )
-    elif request.param == "redis":
-        with RedisServer(tmp_path) as server:
-            yield Dump(server.url, lambda: _all_of_redis(server))
-    else:
-        with PostgresServer() as cluster:
-            yield Dump(cluster.url, lambda: asyncio.run(_all_of_postgres(cluster.url)))
-
-
-def _all_of_redis(server: RedisServer) -> bytes:
-    with server.client as client:
-        return all_of_redis(client).encode()
-
-
-async def _all_of_postgres(url: str) -> bytes:
-    async with database(url) as connection:
-        return (await all_of_postgres(connection, "lambda_kit")).encode()
+    with dump_of(request.param, tmp_path) as found:
+        yield found
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from lambda_kit.core.model.job import Job
 from lambda_kit.core.ports.sink import DeliveryError, DeliveryRefusedError, JobEnd, JobSink
 from lambda_kit.core.ports.store import Delivery, JobStore
 from lambda_kit.core.runtime.bounded import bounded
+from lambda_kit.core.runtime.credentials import credentials_in_use
 from lambda_kit.core.runtime.retry import BackOff, Outage
 
 __all__ = ["OutboxRelay", "RelayTimes"]
@@ -210,10 +211,11 @@ class OutboxRelay:
         if isinstance(error, DeliveryError) and error.retry_after_seconds is not None:
             pause = error.retry_after_seconds
         self._failures[job_id] = (back_off, task.get_loop().time() + pause)
-        logger.warning(
-            "sink %s: job %s was not delivered (%s); trying again in %.1f s",
-            self._sink.name, job_id, _text_of(error), pause,
-        )  # fmt: skip
+        with credentials_in_use(self._authorizations.get(job_id)):
+            logger.warning(
+                "sink %s: job %s was not delivered (%s); trying again in %.1f s",
+                self._sink.name, job_id, _text_of(error), pause,
+            )  # fmt: skip
 
     async def _deliver(self, delivery: Delivery) -> bool:
         """Deliver all there is of a job. True: its end too."""
@@ -238,13 +240,16 @@ class OutboxRelay:
                 return is_complete
 
     async def _call(self, job: Job, events: Sequence[Event], end: JobEnd | None) -> None:
-        authorization = self._authorizations.get(job.id) or self._unseal(job)
-        try:
-            async with asyncio.timeout(self.times.call):
-                await self._sink.deliver(job, events, end, authorization=authorization)
-        except DeliveryRefusedError as error:
-            what = f"{len(events)} events" + ("" if end is None else " and its end")
-            logger.error("sink %s: job %s: %s refused, and dropped: %s", self._sink.name, job.id, what, error)
+        authorization = self._authorizations.get(job.id)
+        if authorization is None and (authorization := self._unseal(job)) is not None:
+            self._authorizations[job.id] = authorization
+        with credentials_in_use(authorization):  # a sink may put it into its errors, or log its calls
+            try:
+                async with asyncio.timeout(self.times.call):
+                    await self._sink.deliver(job, events, end, authorization=authorization)
+            except DeliveryRefusedError as error:
+                what = f"{len(events)} events" + ("" if end is None else " and its end")
+                logger.error("sink %s: job %s: %s refused, and dropped: %s", self._sink.name, job.id, what, error)
 
     async def _mark(self, job_id: str, after_seq: int, *, is_complete: bool) -> None:
         mark = self._store.mark_delivered

@@ -19,6 +19,7 @@ from lambda_kit.core.jobs.settings import JobSettings
 from lambda_kit.core.jobs.waiting import Waiters, WaitResult
 from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outcome, Payload
 from lambda_kit.core.ports.store import Claim, ClaimRequest, JobStore, Lease
+from lambda_kit.core.runtime.credentials import credentials_in_use
 from lambda_kit.core.runtime.retry import Outage
 
 __all__ = ["JobRunner"]
@@ -108,12 +109,13 @@ class JobRunner:
                 run.timer = loop.call_later(claim.job.time_limit_seconds, self._time_is_up, job, run)
             outcome: Outcome = None
             is_begun = not job.is_unwanted
-            try:
-                if is_begun:
-                    self._observers.started(claim.job)
-                    outcome = await self._outcome(run, permit)
-            finally:
-                await self.end(job, run, outcome, is_handed_back=job.is_left and not is_begun)
+            with credentials_in_use(job.authorization):
+                try:
+                    if is_begun:
+                        self._observers.started(claim.job)
+                        outcome = await self._outcome(run, permit)
+                finally:
+                    await self.end(job, run, outcome, is_handed_back=job.is_left and not is_begun)
         except Exception:  # of the store's: what a tool raises is an outcome
             self.has_dropped = True
             logger.exception("job %s: it could not be run, or its end could not be written", job.id)
@@ -141,13 +143,13 @@ class JobRunner:
 
     async def _outcome(self, run: RunningJob, permit: Permit) -> Outcome:
         try:
-            return await permit.lane.pool.executor.run(run)
+            return run.kept(await permit.lane.pool.executor.run(run))
         except (Exception, asyncio.CancelledError) as error:  # of the executor's: what a tool raises is an outcome
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
             logger.exception("job %s: it could not be run", run.job_id)
-            return not_run(error)
+            return run.kept(not_run(error))
 
     def _time_is_up(self, job: LocalJob, run: RunningJob) -> None:
         limit = run.job.time_limit_seconds or 0.0

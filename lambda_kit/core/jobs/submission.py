@@ -34,6 +34,9 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     time_limit_seconds: float | None = None
     """For how long the caller lets the job run. None: as long as the tool may."""
 
+    def __repr__(self) -> str:
+        return f"Submission(tool={self.tool.name!r}, job_id={self.job_id!r})"  # the rest may be secret
+
 
 def digest_of(body: Payload) -> bytes:
     """Equal for equal requests: the same bytes of the same media type."""

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ivcap_service
@@ -11,8 +11,10 @@ from ivcap_service.events import BaseEvent, EventReporter, GenericEvent, StepErr
 from pydantic import PrivateAttr
 
 from lambda_kit.core.errors import JobCancelledError
+from lambda_kit.core.model.bounds import MAX_NAME_BYTES, bounded_json, bounded_text
 from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import JOB_URN_PREFIX, Progress
+from lambda_kit.core.runtime.credentials import NO_CREDENTIALS, Credentials
 from lambda_kit.core.runtime.running import running_job
 
 __all__ = ["JobContext", "JobControl", "current_job"]
@@ -21,10 +23,11 @@ __all__ = ["JobContext", "JobControl", "current_job"]
 class JobControl:
     """What connects a job's context with the run behind it: where events go, and whether to stop."""
 
-    __slots__ = ("_emit", "is_cancelled")
+    __slots__ = ("_credentials", "_emit", "is_cancelled")
 
-    def __init__(self, emit: Callable[[NewEvent], None]) -> None:
+    def __init__(self, emit: Callable[[NewEvent], None], credentials: Credentials = NO_CREDENTIALS) -> None:
         self._emit = emit
+        self._credentials = credentials
         self.is_cancelled = False
 
     def check(self, job_id: str) -> None:
@@ -33,8 +36,14 @@ class JobControl:
             raise JobCancelledError(f"job '{job_id}' was cancelled")
 
     def emit(self, event: BaseEvent, progress: Progress | None = None) -> None:
-        """Put one event into the job's log."""
-        self._emit(NewEvent(event.SCHEMA, _as_json(event), time.time(), progress))
+        """Put one event into the job's log, without credentials, and with its texts cut where they are too long."""
+        body = bounded_json(self._credentials.json(_as_json(event)))
+        schema = bounded_text(self._credentials.text(event.SCHEMA), MAX_NAME_BYTES)
+        self._emit(NewEvent(schema, body, time.time(), progress))
+
+    def text(self, text: str) -> str:
+        """A text of the tool as it may be kept."""
+        return bounded_text(self._credentials.text(text))
 
     def close(self) -> None:
         """Drop what is emitted from now on, and let go of the run: it has ended."""
@@ -90,6 +99,10 @@ class JobContext(ivcap_service.JobContext):
         super().__init__(**data)
         self._control = control
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        # no credentials: what is shown of a context may end in a log
+        return [("job_id", self.job_id), ("tool", self.tool), ("attempt", self.attempt)]
+
     @property
     def job_urn(self) -> str:
         """``urn:ivcap:job:<job_id>``."""
@@ -124,7 +137,7 @@ class JobContext(ivcap_service.JobContext):
         if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
             raise ValueError(f"progress({done}, {total}): must be finite numbers")
         if message is not None:
-            message = message.encode(errors="backslashreplace").decode()
+            message = self._control.text(message.encode(errors="backslashreplace").decode())
         done, total = _number(done), None if total is None else _number(total)
         options = {"done": done, "total": total, "message": message}
         event = GenericEvent(name="progress", options={k: v for k, v in options.items() if v is not None})

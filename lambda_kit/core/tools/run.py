@@ -10,9 +10,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from lambda_kit.core.model.bounds import MAX_NAME_BYTES, bounded_text
 from lambda_kit.core.model.events import NewEvent
-from lambda_kit.core.model.job import Job, Outcome, Payload
+from lambda_kit.core.model.job import Failure, Job, Outcome, Payload
 from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.runtime.credentials import NO_CREDENTIALS, Credentials, credentials_in_use
 from lambda_kit.core.runtime.running import running_job
 from lambda_kit.core.runtime.threads import read_off_loop
 from lambda_kit.core.tools.context import JobContext, JobControl
@@ -60,7 +62,7 @@ class ToolRun:
         observers: Those with a `JobObserver.around_run`.
     """
 
-    __slots__ = ("_context", "_observers", "_spec", "_task", "_transport", "_value", "control", "tool")
+    __slots__ = ("_context", "_credentials", "_observers", "_spec", "_task", "_transport", "_value", "control", "tool")
 
     def __init__(
         self,
@@ -73,7 +75,8 @@ class ToolRun:
         observers: Sequence[Observer] = (),
     ) -> None:
         self.tool = tool
-        self.control = JobControl(emit)
+        self._credentials = NO_CREDENTIALS if spec.authorization is None else Credentials(spec.authorization)
+        self.control = JobControl(emit, self._credentials)
         self._spec = spec
         self._value = value
         self._transport = transport
@@ -128,12 +131,13 @@ class ToolRun:
         """Run the tool in this thread, an ``async def run`` on an event loop of its own."""
         token = running_job.set(self.context)
         try:
-            args, kwargs = self._arguments()
-            with self._observed():
-                value = self.tool.run(*args, **kwargs)
-                if inspect.iscoroutine(value):
-                    value = asyncio.run(self._cancellable(value))
-            return self._encoded(value)
+            with credentials_in_use(self._spec.authorization):
+                args, kwargs = self._arguments()
+                with self._observed():
+                    value = self.tool.run(*args, **kwargs)
+                    if inspect.iscoroutine(value):
+                        value = asyncio.run(self._cancellable(value))
+                return self._encoded(value)
         except BaseException as error:  # noqa: BLE001 - nothing that a tool does may stop the server
             return self._outcome_of(error)
         finally:
@@ -143,12 +147,13 @@ class ToolRun:
         """Run an ``async def run`` on the running loop. A cancel from outside ends it as cancelled."""
         token = running_job.set(self.context)
         try:
-            args, kwargs = self._arguments()
-            with self._observed():
-                value = await self.tool.run(*args, **kwargs)
-            if isinstance(value, BinaryResult):  # it may be a file that has to be read
-                return await read_off_loop(self._encoded, value)
-            return self._encoded(value)
+            with credentials_in_use(self._spec.authorization):
+                args, kwargs = self._arguments()
+                with self._observed():
+                    value = await self.tool.run(*args, **kwargs)
+                if isinstance(value, BinaryResult):  # it may be a file that has to be read
+                    return await read_off_loop(self._encoded, value)
+                return self._encoded(value)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -176,7 +181,19 @@ class ToolRun:
         outcome = encode_result(value, allows_none=self.tool.signature.allows_none)
         if isinstance(outcome, Payload):
             self.tool.result_check.look_at(value)
-        return outcome
+        return self.kept(outcome)
+
+    def kept(self, outcome: Outcome) -> Outcome:
+        """An outcome as it may be kept: a failure without credentials, and with its texts cut where they are long."""
+        if not isinstance(outcome, Failure):
+            return outcome
+        clean = self._credentials.text
+        return msgspec.structs.replace(
+            outcome,
+            type=bounded_text(clean(outcome.type), MAX_NAME_BYTES),
+            message=bounded_text(clean(outcome.message)),
+            traceback=None if outcome.traceback is None else bounded_text(clean(outcome.traceback)),
+        )
 
     def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
         signature = self.tool.signature
@@ -205,7 +222,7 @@ class ToolRun:
         return self.tool.read(Payload(self._spec.request, job.request_content_type, job.request_filename))
 
     def _outcome_of(self, error: BaseException) -> Outcome:
-        return None if self.control.is_cancelled and is_cancel(error) else failure_of(error)
+        return None if self.control.is_cancelled and is_cancel(error) else self.kept(failure_of(error))
 
 
 @contextlib.contextmanager

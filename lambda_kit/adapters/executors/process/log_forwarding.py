@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from lambda_kit.adapters.executors.process.messages import Logged
+from lambda_kit.core.model.bounds import bounded_text
+from lambda_kit.core.runtime.credentials import redacted
 from lambda_kit.core.tools.results import encodable
 from lambda_kit.logs import JobFilter
 
@@ -43,7 +45,9 @@ class LogForwarder(logging.Handler):
         attributes["msg"] = encodable(record.getMessage())
         if record.exc_info:
             attributes["exc_text"] = encodable(self._as_text.formatException(record.exc_info))
-        return attributes
+        attributes = {name: redacted(value) for name, value in attributes.items()}
+        # the server reads it on its event loop
+        return {name: bounded_text(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
 
 def handle_logged(message: Logged) -> None:

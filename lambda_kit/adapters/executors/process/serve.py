@@ -29,6 +29,7 @@ from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Failure, FailureKind, Outcome
 from lambda_kit.core.ports.observer import JobObserver
+from lambda_kit.core.runtime.credentials import guard_logs
 from lambda_kit.core.runtime.threads import DaemonPool
 from lambda_kit.core.tools.failure import single_error
 from lambda_kit.core.tools.lifecycle import ToolLifecycle
@@ -54,7 +55,8 @@ def serve(address: Address, token: str, server_pid: int) -> None:
     link.send(Hello(token, os.getpid()))
     plan = link.receive()
     if isinstance(plan, Plan):
-        asyncio.run(_live(link, plan))
+        with guard_logs():
+            asyncio.run(_live(link, plan))
 
 
 async def _live(link: ServerLink, plan: Plan) -> None:
