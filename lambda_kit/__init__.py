@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from lambda_kit.core.tools.results import BinaryResult
     from lambda_kit.core.tools.schema import with_schema
     from lambda_kit.core.tools.tool import LambdaTool
+    from lambda_kit.core.tools.uploaded_file import UploadedFile
     from lambda_kit.logs import getLogger, logging_init
     from lambda_kit.server import ToolServer
     from lambda_kit.version import VERSION as __version__  # noqa: N811
@@ -103,6 +104,7 @@ __all__ = [
     "ToolServer",
     "UnavailableError",
     "UnsupportedMediaTypeError",
+    "UploadedFile",
     "WaitResult",
     "__version__",
     "getLogger",
@@ -135,6 +137,7 @@ _HOMES = {
     "lambda_kit.core.ports.sink": ("JobSink",),
     "lambda_kit.core.ports.store": ("JobStore",),
     "lambda_kit.core.tools.tool": ("LambdaTool",),
+    "lambda_kit.core.tools.uploaded_file": ("UploadedFile",),
     "lambda_kit.logs": ("getLogger", "logging_init"),
     "lambda_kit.server": ("ToolServer",),
     "lambda_kit.version": ("__version__",),

@@ -49,6 +49,8 @@ from lambda_kit.core.ports.store import JobStore
 from lambda_kit.core.runtime.bounded import bounded
 from lambda_kit.core.runtime.credentials import guard_logs
 from lambda_kit.core.runtime.task_guard import guard_tasks
+from lambda_kit.core.runtime.temporary_files import remove_left_behind
+from lambda_kit.core.runtime.threads import read_off_loop
 from lambda_kit.core.tools.lifecycle import ToolLifecycle
 from lambda_kit.core.tools.run_types import Runs, RunsAsync
 from lambda_kit.core.tools.tool import BoundTool, LambdaTool, concrete_tools
@@ -78,6 +80,8 @@ class ToolServer:
         job_list: Whether ``GET /jobs`` is served. Who knows a job's id can read its result.
         debug: Whether clients are shown tracebacks.
         max_body_bytes: Larger request bodies are refused with 413.
+        max_upload_bytes: Forms with files (``multipart/form-data``) whose parts are larger together are refused with
+            413.
         keep_headers: Names of header fields that are kept with a job, beside those of docs/wire.md (What is kept of a
             request).
         try_later_body: Whether "try later" is always a 202 with a body.
@@ -104,6 +108,7 @@ class ToolServer:
         job_list: bool = False,
         debug: bool = False,
         max_body_bytes: int = 64 * 1024 * 1024,
+        max_upload_bytes: int = 256 * 1024 * 1024,
         keep_headers: Sequence[str] = (),
         try_later_body: bool = False,
         settings: JobSettings | None = None,
@@ -128,6 +133,7 @@ class ToolServer:
         """The tools by name, in order."""
         self.http_settings = HttpSettings(
             max_body_bytes=max_body_bytes,
+            max_upload_bytes=max_upload_bytes,
             try_later_body=try_later_body,
             job_list=job_list,
             debug=debug,
@@ -218,6 +224,7 @@ class ToolServer:
         debug: bool = False,
         grace_seconds: float | None = None,
         store: JobStore | str | None = None,
+        max_upload_bytes: int | None = None,
     ) -> None:
         """Switch on what the command line asks for, also where `app` has been made already.
 
@@ -226,6 +233,7 @@ class ToolServer:
             debug: Show tracebacks to clients.
             grace_seconds: For how long a stop waits for the jobs that were taken. None: leave it.
             store: Where jobs are kept, as for the constructor. None: leave it.
+            max_upload_bytes: How large all parts of a form may be together. None: leave it.
 
         Raises:
             ConfigurationError: if the server has started already, and another store is asked for.
@@ -236,6 +244,8 @@ class ToolServer:
         if grace_seconds is not None:
             self._engine.settings = replace(self._engine.settings, grace_seconds=grace_seconds)
         settings = self.http_settings
+        if max_upload_bytes is not None:
+            settings.max_upload_bytes = max_upload_bytes
         if job_list and not settings.job_list:
             settings.job_list = True
             if "app" in self.__dict__:
@@ -382,6 +392,8 @@ class ToolServer:
                 async with contextlib.AsyncExitStack() as opened:
                     opened.enter_context(guard_tasks())
                     opened.enter_context(guard_logs())
+                    if any(tool.read.form is not None for tool in self.tools.values()):
+                        await read_off_loop(remove_left_behind)
                     await self._lifecycle.set_up()
                     opened.push_async_callback(self._lifecycle.tear_down)
                     await self._engine.start()

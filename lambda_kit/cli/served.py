@@ -40,7 +40,13 @@ class Served(Protocol):
         ...
 
     def enable(
-        self, *, job_list: bool = False, debug: bool = False, grace_seconds: float | None = None, store: Any = None
+        self,
+        *,
+        job_list: bool = False,
+        debug: bool = False,
+        grace_seconds: float | None = None,
+        store: Any = None,
+        max_upload_bytes: int | None = None,
     ) -> None:
         """Switch on what the command line asks for."""
         ...

@@ -89,7 +89,13 @@ def _serve(
     if args.with_telemetry or (with_telemetry and not args.without_telemetry):
         # a service that was deployed with the flag does its work without traces, too
         logger.warning("OpenTelemetry is not part of this version of lambda_kit: serving without it")
-    server.enable(job_list=args.job_list, debug=args.debug, grace_seconds=args.grace, store=args.store)
+    server.enable(
+        job_list=args.job_list,
+        debug=args.debug,
+        grace_seconds=args.grace,
+        store=args.store,
+        max_upload_bytes=args.max_upload_bytes,
+    )
     server.check_environment()
     options = {"host": args.host, "port": args.port, "access_log": args.access_log, **run_opts}
     bonds = worker_bonds()

@@ -11,10 +11,10 @@ from lambda_kit.adapters.http.headers import JSON_MEDIA_TYPE, is_json_content_ty
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 from lambda_kit.core.model.job import Payload
-from lambda_kit.core.tools.binary_request import OCTET_STREAM, is_binary_request
-from lambda_kit.core.tools.tool import BoundTool
+from lambda_kit.core.runtime.temporary_files import TemporaryFiles
+from lambda_kit.core.tools.binary_request import OCTET_STREAM
 
-__all__ = ["BinaryBody", "JsonBody", "RequestBody", "request_body"]
+__all__ = ["BinaryBody", "JsonBody", "RequestBody"]
 
 # RFC 9110, 8.3.1, and parameters of visible ASCII
 _MEDIA_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+[ \t]*(;[ -~]*)?", re.ASCII)
@@ -37,7 +37,7 @@ class RequestBody(Protocol):
 
     async def read(
         self, scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], media: str, *, is_alone: bool
-    ) -> Payload:
+    ) -> tuple[Payload, TemporaryFiles | None]:
         """Read a body.
 
         Args:
@@ -47,15 +47,13 @@ class RequestBody(Protocol):
             media: What `media` has returned.
             is_alone: Whether nobody else reads the body.
 
+        Returns:
+            The body, and the temporary files that it refers to, if any.
+
         Raises:
             PayloadTooLargeError: if it is over the limit; it is not read to its end.
         """
         ...
-
-
-def request_body(tool: BoundTool, settings: HttpSettings) -> RequestBody:
-    """What reads the bodies of a tool's POSTs."""
-    return BinaryBody(settings) if is_binary_request(tool.signature.request_type) else JsonBody(settings)
 
 
 class JsonBody:
@@ -75,8 +73,8 @@ class JsonBody:
 
     async def read(
         self, scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], media: str, *, is_alone: bool
-    ) -> Payload:
-        return Payload(await _content(scope, receive, fields, self._settings.max_body_bytes, is_alone), media)
+    ) -> tuple[Payload, TemporaryFiles | None]:
+        return Payload(await _content(scope, receive, fields, self._settings.max_body_bytes, is_alone), media), None
 
 
 class BinaryBody:
@@ -93,10 +91,11 @@ class BinaryBody:
 
     async def read(
         self, scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], media: str, *, is_alone: bool
-    ) -> Payload:
+    ) -> tuple[Payload, TemporaryFiles | None]:
         disposition = fields.get(b"content-disposition")
         filename = None if disposition is None else body_filename(disposition.decode("latin-1"))
-        return Payload(await _content(scope, receive, fields, self._settings.max_body_bytes, is_alone), media, filename)
+        content = await _content(scope, receive, fields, self._settings.max_body_bytes, is_alone)
+        return Payload(content, media, filename), None
 
 
 async def _content(scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], limit: int, is_alone: bool) -> bytes:

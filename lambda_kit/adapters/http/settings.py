@@ -14,6 +14,9 @@ class HttpSettings:
     max_body_bytes: int = 64 * 1024 * 1024
     """Larger bodies are refused with 413, without reading them to the end."""
 
+    max_upload_bytes: int = 256 * 1024 * 1024
+    """Forms whose parts are larger together are refused with 413, without reading them to the end."""
+
     try_later_body: bool = False
     """Whether "try later" is always a 202 with a body, and not only where the client prefers that."""
 

@@ -57,7 +57,10 @@ async def read_submission(
         if b"tracestate" in fields:
             more["tracestate"] = ", ".join(header_values(raw, b"tracestate"))
     more["request_info"] = _request_info(scope, kept_fields.of(raw), fields.get(b"host", b""))
-    return await body.read(scope, receive, fields, media, is_alone=is_alone), more
+    payload, files = await body.read(scope, receive, fields, media, is_alone=is_alone)
+    if files is not None:
+        more["files"] = files
+    return payload, more
 
 
 def _only(raw: list[tuple[bytes, bytes]], name: bytes) -> str:

@@ -6,8 +6,9 @@ from litestar.types import HTTPScope, Receive
 
 from lambda_kit.adapters.http.answers import Answer, job_answer
 from lambda_kit.adapters.http.callers import jobs_for
+from lambda_kit.adapters.http.form_body import FormBody
 from lambda_kit.adapters.http.prefer import NO_PREFERENCE, wait_preference
-from lambda_kit.adapters.http.request_body import request_body
+from lambda_kit.adapters.http.request_body import BinaryBody, JsonBody, RequestBody
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.submission import read_submission
 from lambda_kit.adapters.http.waiting import QUICK_SECONDS, wait_while_connected
@@ -30,7 +31,7 @@ class ToolPost:
         self._tool = tool
         self._service = service
         self._settings = settings
-        self._body = request_body(tool, settings)
+        self._body = _body_of(tool, settings)
 
     async def answer(self, scope: HTTPScope, receive: Receive, *, transport: Any = None) -> Answer:
         """Run the tool as the request asks.
@@ -65,3 +66,9 @@ class ToolPost:
         if seconds > quick and not result.job.status.is_final:
             result = await wait_while_connected(jobs, result, seconds - quick, receive)
         return job_answer(result, tool, wants, scope, debug=settings.debug, try_later_body=settings.try_later_body)
+
+
+def _body_of(tool: BoundTool, settings: HttpSettings) -> RequestBody:
+    if tool.read.is_binary:
+        return BinaryBody(settings)
+    return JsonBody(settings) if tool.read.form is None else FormBody(settings, tool.read.form)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from lambda_kit.core.runtime.temporary_files import TemporaryFiles
+
 if TYPE_CHECKING:
     from lambda_kit.core.jobs.fair_queue import Lane
     from lambda_kit.core.jobs.permits import Permit
@@ -38,8 +40,8 @@ class LocalJob:
     """A job of this process, and what is known of it that is never stored."""
 
     __slots__ = (
-        "authorization", "context", "id", "is_left", "is_unwanted", "lane", "made", "misses", "permit", "run", "state",
-        "transport", "value",
+        "authorization", "context", "files", "id", "is_left", "is_unwanted", "lane", "made", "misses", "permit", "run",
+        "state", "transport", "value",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +53,7 @@ class LocalJob:
         value: Any = None,
         authorization: str | None = None,
         transport: Any = None,
+        files: TemporaryFiles | None = None,
     ) -> None:
         self.id = job_id
         self.lane = lane
@@ -60,6 +63,8 @@ class LocalJob:
         self.authorization = authorization
         self.transport = transport
         """The `litestar.Request`, for tools that want it."""
+        self.files = files
+        """The temporary files that its request refers to."""
         self.is_unwanted = False
         """Whether its end was asked for before its tool was called."""
         self.is_left = False
@@ -114,6 +119,8 @@ class JobTable:
         if other is not None:
             self._in_doubt.discard(other)
         self._jobs[job.id] = job
+        if job.files is not None:
+            job.files.is_kept = True
 
     def remove(self, job: LocalJob) -> bool:
         """A job has left, with all that belongs to it. False: it was not here (any more)."""
@@ -123,6 +130,8 @@ class JobTable:
         self._in_doubt.discard(job)
         job.move_to(State.GONE)
         job.value = job.authorization = job.transport = job.context = job.run = None
+        if job.files is not None:
+            job.files.close()
         return is_here
 
     def doubt(self, job: LocalJob) -> bool:

@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 
+from lambda_kit.core.model.form import form_digest
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.model.request_info import RequestInfo
+from lambda_kit.core.runtime.temporary_files import TemporaryFiles
 from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["Submission", "digest_of", "scoped_key"]
@@ -17,7 +19,9 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     tool: BoundTool
     body: Payload
-    """JSON bytes and their media type."""
+    """JSON bytes and their media type; a form as `encode_form` makes it; or any bytes, for a tool that takes them."""
+    files: TemporaryFiles | None = None
+    """The temporary files that a form refers to. They are closed when the job has ended here, or was not made."""
     value: Any = None
     """The decoded request, where the caller has it already."""
     job_id: str | None = None
@@ -38,8 +42,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"Submission(tool={self.tool.name!r}, job_id={self.job_id!r})"  # the rest may be secret
 
 
-def digest_of(body: Payload) -> bytes:
-    """Equal for equal requests: the same bytes of the same media type."""
+def digest_of(body: Payload, *, is_form: bool = False) -> bytes:
+    """Equal for equal requests: the same bytes of the same media type; of a form the same parts."""
+    if is_form:
+        return form_digest(body.content)
     digest = hashlib.blake2b(body.content, digest_size=16)
     digest.update(b"\0" + body.content_type.encode())
     return digest.digest()

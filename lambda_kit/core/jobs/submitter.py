@@ -22,9 +22,10 @@ from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.submission import Submission, digest_of, scoped_key
 from lambda_kit.core.jobs.waiting import Waiter, Waiters
-from lambda_kit.core.model.job import Job, new_job_id
+from lambda_kit.core.model.form import packed_form
+from lambda_kit.core.model.job import Job, Payload, new_job_id
 from lambda_kit.core.ports.store import Claim, Created, JobStore
-from lambda_kit.core.runtime.threads import off_loop
+from lambda_kit.core.runtime.threads import off_loop, read_off_loop
 
 __all__ = ["Submitter"]
 
@@ -94,10 +95,21 @@ class Submitter:
             QueueFullError: if there is no room for it. No job was made.
             UnavailableError: if no jobs are taken now, or the store is away.
         """
+        files = submission.files
+        if files is None:
+            return await self._submit(submission, waiter)
+        try:
+            return await self._submit(submission, waiter)
+        finally:
+            if not files.is_kept:
+                files.close()
+
+    async def _submit(self, submission: Submission, waiter: Waiter | None) -> Job:
         tool, body = submission.tool, submission.body
         # large bodies are hashed and decoded on a thread, so that the event loop stays responsive
-        is_large = len(body.content) >= _LARGE_BYTES
-        digest = await off_loop(digest_of, body) if is_large else digest_of(body)
+        is_form = tool.read.is_form(body)
+        is_large = is_form or len(body.content) >= _LARGE_BYTES
+        digest = await off_loop(digest_of, body, is_form=is_form) if is_large else digest_of(body)
         key: str | None = None
         known: Job | None = None
         if submission.job_id is not None or submission.idempotency_key is not None:
@@ -138,6 +150,7 @@ class Submitter:
             value=value,
             authorization=submission.authorization,
             transport=submission.transport,
+            files=submission.files,
         )
 
     async def _known(self, job_id: str | None, key: str | None) -> Job | None:
@@ -178,6 +191,7 @@ class Submitter:
 
     async def _create(self, job: Job, local: LocalJob, submission: Submission, waiter: Waiter | None) -> Created:
         """Create a job, and have it run if it is new; the waiter waits for its end then."""
+        body = await self._stored(submission)
         if submission.job_id is not None:
             there = await self._live_job(job.id)
             if there is not None:
@@ -197,7 +211,7 @@ class Submitter:
         permit = self._scheduler.try_acquire(local.lane)
         claim = None if permit is None else self._runner.new_claim()
         try:
-            created = await self._store.create(job, submission.body, max_unfinished=max_unfinished, claim=claim)
+            created = await self._store.create(job, body, max_unfinished=max_unfinished, claim=claim)
         except BaseException as error:
             if isinstance(error, (UnavailableError, asyncio.CancelledError)):  # it may have been created all the same
                 local.is_unwanted = local.is_unwanted or isinstance(error, asyncio.CancelledError)
@@ -215,6 +229,13 @@ class Submitter:
             relay.remember(job.id, submission.authorization)
         self._hand_over(local, permit, Claim(created.job, submission.body))
         return created
+
+    async def _stored(self, submission: Submission) -> Payload:
+        """What is stored of a request's body: a form with all that lies in files, where the store outlives them."""
+        body, store = submission.body, self._store
+        if submission.files is None or not (store.is_durable or store.is_shared):
+            return body
+        return Payload(await read_off_loop(packed_form, body.content), body.content_type)
 
     async def _live_job(self, job_id: str) -> Job | None:
         """The record of a job of that id that this process has. None: it has none, and one can be created."""
@@ -248,6 +269,8 @@ class Submitter:
         else:  # it is any worker's now
             local.move_to(State.ELSEWHERE)
             local.value = local.transport = local.authorization = None
+            if local.files is not None:
+                local.files.close()
 
     # --- attach ---
 

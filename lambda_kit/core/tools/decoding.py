@@ -15,6 +15,7 @@ from lambda_kit.core.errors import RequestValidationError
 from lambda_kit.core.tools.guarded_schema import Guards, guarded, traits_of
 from lambda_kit.core.tools.msgspec_traits import MsgspecTraits
 from lambda_kit.core.tools.refusals import not_json, refused, refused_by_msgspec, refused_by_pydantic
+from lambda_kit.core.tools.uploaded_file import UploadedFile, file_from_json
 from lambda_kit.core.tools.value_checks import (
     NotFiniteError,
     TooManyError,
@@ -212,7 +213,9 @@ def _nested_decoder(tp: type[BaseModel]) -> _PydanticDecoder:
 
 
 def _nested_model(tp: Any, value: Any) -> Any:
-    """Decode a pydantic model inside a Struct (msgspec calls this for types that it doesn't know)."""
+    """Decode a file or a pydantic model inside a Struct (msgspec calls this for types that it doesn't know)."""
+    if tp is UploadedFile:
+        return file_from_json(value)
     if not is_class(tp, BaseModel):
         raise NotImplementedError(f"{tp!r} can't be made from JSON")
     try:

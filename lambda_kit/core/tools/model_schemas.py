@@ -19,6 +19,7 @@ from pydantic.json_schema import CoreModeRef, DefsRef
 
 from lambda_kit.core.tools.decoding import is_class, needs_pydantic
 from lambda_kit.core.tools.schema import LenientSchema, is_model
+from lambda_kit.core.tools.uploaded_file import UploadedFile
 
 __all__ = ["ModelIdentity", "ModelSchemas", "SchemaMode", "model_schemas"]
 
@@ -99,7 +100,7 @@ def _of_msgspec(tp: Any, mode: SchemaMode) -> ModelSchemas:
     identities: dict[str, ModelIdentity] = {}
 
     def foreign(nested: Any) -> dict[str, Any]:
-        if not is_class(nested, BaseModel):
+        if nested is not UploadedFile and not is_class(nested, BaseModel):
             return {}
         found = _of_pydantic(nested, mode)
         foreign_definitions.update(found.definitions)

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+from lambda_kit.core.model.form import FORM
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.tools.binary_request import BinaryObject, binary_payload, binary_reader, is_binary_request
+from lambda_kit.core.tools.form_reader import form_reader
 from lambda_kit.core.tools.results import JSON
 from lambda_kit.core.tools.schema import request_decoder
 
-__all__ = ["json_decoder", "json_payload", "request_reader"]
+__all__ = ["RequestReader", "json_decoder", "json_payload"]
 
 _decode_object = request_decoder(BinaryObject)
 
@@ -38,13 +40,36 @@ def json_payload(tp: Any, body: bytes) -> Payload:
     return binary_payload(_decode_object(body)) if is_binary_request(tp) else Payload(body, JSON)
 
 
-def request_reader(tp: Any, decode: Callable[[bytes], Any]) -> Callable[[Payload], Any]:
-    """Make the function that turns what is kept of a request into an instance of `tp`.
+class RequestReader:
+    """Turns what is kept of the requests of one tool into instances of `tp`.
 
     Args:
         tp: The type of the tool's request.
         decode: Decodes it from JSON.
     """
-    if is_binary_request(tp):
-        return binary_reader(tp)
-    return lambda body: decode(body.content)
+
+    __slots__ = ("_binary", "_decode", "form", "is_binary")
+
+    def __init__(self, tp: Any, decode: Callable[[bytes], Any]) -> None:
+        self.is_binary = is_binary_request(tp)
+        """Whether a body is taken as it is, whatever its type."""
+        self.form = None if self.is_binary else form_reader(tp, decode)
+        """Reads forms. None: they are not taken, the request has no files."""
+        self._binary = binary_reader(tp) if self.is_binary else None
+        self._decode = decode
+
+    def is_form(self, body: Payload) -> bool:
+        """Whether a body is a form, as `encode_form` makes it."""
+        return self.form is not None and body.content_type == FORM
+
+    def __call__(self, body: Payload) -> Any:
+        """The request.
+
+        Raises:
+            RequestValidationError: if the body does not fit it.
+        """
+        if self._binary is not None:
+            return self._binary(body)
+        if self.form is not None and body.content_type == FORM:
+            return self.form.read(body.content)
+        return self._decode(body.content)

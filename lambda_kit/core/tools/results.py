@@ -15,6 +15,7 @@ from pydantic import BaseModel, PydanticUserError, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from lambda_kit.core.model.job import Failure, FailureKind, Payload
+from lambda_kit.core.tools.uploaded_file import UploadedFile
 
 __all__ = ["JSON", "BinaryResult", "decode_result", "encodable", "encode_json", "encode_result"]
 
@@ -31,6 +32,8 @@ _CONTENT_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+(\s*;[ -~]*)?"
 def _encode_other(value: Any) -> Any:
     if isinstance(value, BaseModel):  # inside a list, dict, Struct or dataclass
         return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, UploadedFile):
+        return value.to_json()
     for plain in (str, bool, int, float):  # of a subclass, such as numpy's float64
         if isinstance(value, plain):
             return plain(value)

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from lambda_kit.core.tools.binary_request import BINARY_SCHEMA, is_binary_request
 from lambda_kit.core.tools.decoding import is_class, needs_pydantic, request_decoder
 from lambda_kit.core.tools.schema_field import with_schema
+from lambda_kit.core.tools.uploaded_file import FILE_SCHEMA, UploadedFile
 
 __all__ = [
     "LenientSchema",
@@ -102,6 +103,8 @@ def _msgspec_schema(tp: Any) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
 
     def foreign(nested: Any) -> dict[str, Any]:
+        if nested is UploadedFile:
+            return copy.deepcopy(FILE_SCHEMA)
         if not is_class(nested, BaseModel):
             return {}
         schema = dict(_model_schema(nested))

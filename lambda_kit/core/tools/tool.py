@@ -13,7 +13,7 @@ from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.tools.options import ToolOptions
 from lambda_kit.core.tools.path_title import path_title
-from lambda_kit.core.tools.request_reader import json_decoder, json_payload, request_reader
+from lambda_kit.core.tools.request_reader import RequestReader, json_decoder, json_payload
 from lambda_kit.core.tools.result_check import ResultCheck
 from lambda_kit.core.tools.signature import RunSignature, UnresolvedAnnotationError, read_signature
 
@@ -201,7 +201,7 @@ class BoundTool:
     run: Callable[..., Any]
     decode: Callable[[bytes], Any]
     """JSON bytes to the request; raises `RequestValidationError`."""
-    read: Callable[[Payload], Any]
+    read: RequestReader
     """What is kept of a request to the request; raises `RequestValidationError`."""
     result_check: ResultCheck
     executor: str
@@ -238,7 +238,7 @@ class BoundTool:
             signature=signature,
             run=run,
             decode=decode,
-            read=request_reader(signature.request_type, decode),
+            read=RequestReader(signature.request_type, decode),
             result_check=ResultCheck(tool.name, signature.result_type),
             executor=options.executor or ("asyncio" if signature.is_async else "thread"),
         )

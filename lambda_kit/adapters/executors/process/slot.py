@@ -27,7 +27,8 @@ from lambda_kit.adapters.executors.process.messages import (
 from lambda_kit.adapters.executors.process.serve import serve
 from lambda_kit.adapters.executors.process.worker import LiveWorker, WorkerProcess, how_it_ended
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.runtime.threads import DaemonPool
+from lambda_kit.core.runtime.temporary_files import remove_left_behind
+from lambda_kit.core.runtime.threads import DaemonPool, read_off_loop
 
 __all__ = ["WorkerSlot"]
 
@@ -280,6 +281,7 @@ class WorkerSlot:
         if worker.deadline is not None:
             worker.deadline.cancel()
         how = how_it_ended(await worker.process.exit_code())
+        await read_off_loop(remove_left_behind)
         if was_wanted:
             self._on_lost()
             text = "executor '%s': its worker process %d %s; starting another in %.2g s"
