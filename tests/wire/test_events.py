@@ -163,10 +163,31 @@ def test_one_who_leaves_does_not_end_the_stream_of_another(url, gate: Gate):
 def test_a_watcher_resumes_behind_the_last_event_that_it_has_seen(url, by):
     job_id = start(url, count=10)
     everything = read_all(url, job_id)
-    for last in (0, 1, 7, len(everything) - 1, len(everything), len(everything) + 5):
+    for last in (0, 1, 7, len(everything) - 1):
         headers, query = ({by: str(last)}, "") if by != "after" else ({}, f"?after={last}")
         with follow(url, f"/jobs/{job_id}/events{query}", headers) as answer:
             assert list(frames(answer)) == everything[last:]
+
+
+@pytest.mark.parametrize("by", ["Last-Event-ID", "after"])
+@pytest.mark.parametrize("beyond", [0, 5])
+def test_who_has_seen_the_last_event_of_a_job_is_told_not_to_come_again(url, by, beyond):
+    job_id = start(url, count=10)
+    last = len(read_all(url, job_id)) + beyond
+    headers, query = ({by: str(last)}, "") if by != "after" else ({}, f"?after={last}")
+    answer = httpx.get(f"{url}/jobs/{job_id}/events{query}", headers=headers)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["job-id"] == f"urn:ivcap:job:{job_id}"
+
+
+def test_characters_that_some_clients_take_for_the_end_of_a_line_are_escaped(url):
+    text = "a\u2028b\u2029c\u0085d\u201ce"
+    job_id = start(url, texts=[text])
+    read = httpx.get(f"{url}/jobs/{job_id}/events").text
+    assert not set("\u2028\u2029\u0085") & set(read)
+    assert [event.data["options"]["text"] for event in read_all(url, job_id) if event.data.get("name") == "text"] == [
+        text
+    ]
 
 
 def test_last_event_id_wins_over_after_and_an_empty_one_counts_for_nothing(url):

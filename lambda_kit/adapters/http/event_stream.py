@@ -23,8 +23,12 @@ _FIELDS = [
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
 ]
 
-# how many bytes are sent in one go, or little more
+# how many bytes are sent in one go, or little more, and how many events are made into text before others have a turn
 _MOST_BYTES = 64 * 1024
+_MOST_EVENTS = 16
+
+# characters that some clients take for the end of a line, as bytes, and how JSON spells them
+_LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 
 # a client that does not read can't hold up the end of the server for longer
 _GOODBYE_SECONDS = 1.0
@@ -74,11 +78,20 @@ class EventStream:
         with reader.following():
             while not reader.is_over:
                 events = await reader.next_batch(self._heartbeat_seconds)
-                for text in self._texts(events):
-                    await send({"type": "http.response.body", "body": text, "more_body": True})
+                await self._send_batch(events, send)
                 if not events and not reader.is_over:
                     comment = b": the job store is away\n\n" if reader.is_store_away else b": still here\n\n"
                     await send({"type": "http.response.body", "body": comment, "more_body": True})
+
+    async def _send_batch(self, events: list[Event], send: Send) -> None:
+        texts = self._texts(events)
+        while True:
+            if (turn := self._service.stream_turn()) is not None:
+                await turn
+            text = next(texts, None)  # made only now
+            if text is None:
+                return
+            await send({"type": "http.response.body", "body": text, "more_body": True})
 
     def _texts(self, events: list[Event]) -> Iterator[bytes]:
         """The events as they are sent, several in one go: that is what a client which does not read holds in memory."""
@@ -87,7 +100,7 @@ class EventStream:
         for event in events:
             texts.append(self._rendered(event))
             size += len(texts[-1])
-            if size >= _MOST_BYTES:
+            if size >= _MOST_BYTES or len(texts) >= _MOST_EVENTS:
                 yield b"".join(texts)
                 texts, size = [], 0
         if texts:
@@ -110,4 +123,7 @@ class EventStream:
             "timestamp": rfc3339(event.timestamp),
             "data": {"job-urn": self._job.urn} | members | {"job-urn": self._job.urn},
         }
-        return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, kind.encode(), msgspec.json.encode(envelope))
+        data = msgspec.json.encode(envelope)
+        for character, spelled in _LINE_ENDS:
+            data = data.replace(character, spelled)
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, kind.encode(), data)

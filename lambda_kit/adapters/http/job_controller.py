@@ -9,7 +9,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Scope
 
 from lambda_kit.adapters.http import operations
-from lambda_kit.adapters.http.answers import base_path, job_record, json_answer
+from lambda_kit.adapters.http.answers import Answer, base_path, job_record, json_answer
 from lambda_kit.adapters.http.callers import jobs_for
 from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.event_stream import EventStream
@@ -46,6 +46,8 @@ def job_controller(service: JobService, settings: HttpSettings, models: Models) 
         job = await jobs.get(parse_job_id(job_id, "job id"))
         last = request.headers.get("last-event-id")  # a client that begins may send an empty one
         after = _after("Last-Event-ID", last) if last else _after("after", request.query_params.get("after"))
+        if job.status.is_final and after and await jobs.event_reader(job, after=after).is_at_end():
+            return Answer(204, b"", None, [(b"job-id", job.urn.encode())])  # type: ignore[return-value]
         return EventStream(jobs, job, after, heartbeat_seconds=settings.heartbeat_seconds)  # type: ignore[return-value]
 
     async def cancel(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:

@@ -34,6 +34,7 @@ from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.core.runtime.background import Background
 from lambda_kit.core.runtime.bounded import bounded
 from lambda_kit.core.runtime.retry import BackOff, Outage
+from lambda_kit.core.runtime.turns import Turns
 from lambda_kit.core.runtime.watchdog import LoopWatchdog
 from lambda_kit.core.runtime.worker_id import new_worker_id
 from lambda_kit.core.tools.tool import BoundTool
@@ -119,6 +120,8 @@ class JobEngine:
         self.table = JobTable()
         self.waiters = Waiters()
         self.followers = Followers()
+        self.turns = Turns()
+        self.stream_turns = Turns(at_once=4)
         self.fetched_results = FetchedResults(len(self._sinks))
         self._semaphore = DistributedSemaphore(store, lease_seconds=settings.lease_seconds)
         self.scheduler = Scheduler(
@@ -130,7 +133,15 @@ class JobEngine:
             slot_seconds=self._pauses.slot_seconds,
         )
         self.runner = JobRunner(
-            self.table, store, self.scheduler, self.waiters, self.observers, settings, self._sealer, self.outage
+            self.table,
+            store,
+            self.scheduler,
+            self.waiters,
+            self.observers,
+            settings,
+            self._sealer,
+            self.outage,
+            self.turns,
         )
         self.scheduler.connect(self.runner)
         self.relays = [
@@ -224,6 +235,8 @@ class JobEngine:
         self.runner.worker_id = worker_id
         self._semaphore.start(worker_id)
         self.runner.buffers.start()
+        self.turns.start()
+        self.stream_turns.start()
         self.fetched_results.start()
         self.waiters.is_closed = False
         self._reconciler.start()

@@ -15,7 +15,7 @@ __all__ = ["EventReader"]
 
 logger = logging.getLogger("lambda_kit.service")
 
-_PAGE_SIZE = 200
+_PAGE_SIZE = 64  # of each follower that does not read, so many are in memory
 
 # while the store is away it is asked again and again, for so long in a row
 _AWAY_SECONDS = 60.0
@@ -46,6 +46,15 @@ class EventReader:
         In the last case, reading on behind `after` loses nothing.
         """
         self.is_store_away = False
+
+    async def is_at_end(self) -> bool:
+        """Whether the job's last event has been returned already, and none will come.
+
+        Raises:
+            UnavailableError: if the store is away.
+        """
+        page = await self._store.read_events(self._job_id, after=self.after, limit=1)
+        return page is not None and page.final and not page.events
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:

@@ -21,6 +21,7 @@ from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outc
 from lambda_kit.core.ports.store import Claim, ClaimRequest, JobStore, Lease
 from lambda_kit.core.runtime.credentials import credentials_in_use
 from lambda_kit.core.runtime.retry import Outage
+from lambda_kit.core.runtime.turns import Turns
 
 __all__ = ["JobRunner"]
 
@@ -42,6 +43,7 @@ class JobRunner:
         settings: Durations.
         sealer: Gives the authorizations that are kept with jobs.
         outage: What is known of the store's absence.
+        turns: For jobs that end at the same moment.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class JobRunner:
         settings: JobSettings,
         sealer: Sealer,
         outage: Outage,
+        turns: Turns,
     ) -> None:
         self.worker_id = ""
         """This process, unique among those that share the store. Set before the first run."""
@@ -69,6 +72,7 @@ class JobRunner:
         self._lease_seconds = settings.lease_seconds
         self._sealer = sealer
         self._outage = outage
+        self._turns = turns
         self._claims = 0
         self._tasks: dict[asyncio.Task[None], Permit] = {}
 
@@ -143,7 +147,10 @@ class JobRunner:
 
     async def _outcome(self, run: RunningJob, permit: Permit) -> Outcome:
         try:
-            return run.kept(await permit.lane.pool.executor.run(run))
+            outcome = run.kept(await permit.lane.pool.executor.run(run))
+            if (turn := self._turns.take()) is not None:
+                await turn
+            return outcome
         except (Exception, asyncio.CancelledError) as error:  # of the executor's: what a tool raises is an outcome
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():

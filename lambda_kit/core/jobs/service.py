@@ -1,5 +1,6 @@
 """`JobService`: the only door to the jobs, for every kind of caller."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -195,6 +196,8 @@ class JobService:
             return WaitResult(job, None)
         else:
             result = await waiter.wait(job, wait_seconds, self._look)
+            if (turn := self._engine.turns.take()) is not None:  # thousands may have waited for this moment
+                await turn
         if result.job.status.is_final:
             self._engine.fetched_results.fetched(job.id)
         return result
@@ -244,6 +247,10 @@ class JobService:
             after: Begin behind the event of this number.
         """
         return EventReader(self._engine.store, self._engine.followers, job.id, after)
+
+    def stream_turn(self) -> "asyncio.Future[None] | None":
+        """For who has much to send to one client: wait for this before each piece of it. None: go on now."""
+        return self._engine.stream_turns.take()
 
     # --- cancelling ---
 

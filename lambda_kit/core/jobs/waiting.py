@@ -101,7 +101,7 @@ class Waiters:
     """All who wait, by job id."""
 
     def __init__(self) -> None:
-        self._by_job: dict[str, list[Waiter]] = {}
+        self._by_job: dict[str, dict[Waiter, None]] = {}  # in order, and thousands may wait for one job
         self.is_closed = False
         """Whether this process stops: new waits end at once, without a result."""
 
@@ -111,15 +111,15 @@ class Waiters:
             waiter.expire()
         waiters = self._by_job.get(job_id)
         if waiters is None:
-            self._by_job[job_id] = [waiter]
+            self._by_job[job_id] = {waiter: None}
         else:
-            waiters.append(waiter)
+            waiters[waiter] = None
 
     def remove(self, job_id: str, waiter: Waiter) -> None:
         """The waiter has left."""
         waiters = self._by_job.get(job_id)
-        if waiters is not None and waiter in waiters:
-            waiters.remove(waiter)
+        if waiters is not None:
+            waiters.pop(waiter, None)
             if not waiters:
                 del self._by_job[job_id]
 
@@ -145,7 +145,7 @@ class Waiters:
 
     def look_again(self, job_id: str | None = None) -> None:
         """Have all who wait for a job read it again. None: for any job."""
-        for waiters in self._by_job.values() if job_id is None else [self._by_job.get(job_id, [])]:
+        for waiters in self._by_job.values() if job_id is None else [self._by_job.get(job_id, {})]:
             for waiter in waiters:
                 waiter.look_again()
 
