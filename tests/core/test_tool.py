@@ -1,6 +1,8 @@
 """A tool is a class: what is accepted, and what is refused when it is defined or a server is built."""
 
+import asyncio
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -174,6 +176,55 @@ async def test_what_is_injected_is_found_by_type_in_any_order_and_by_keyword() -
             return [type(info).__name__, type(x).__name__, it.text]
 
     assert await a_server(Everything).run_tool(Everything, Ask(text="a")) == ["RequestInfo", "JobContext", "a"]
+
+
+def plainly(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def from_memory(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*_args: Any, **_kwargs: Any) -> Any:
+        return "known already"
+
+    return wrapper
+
+
+async def test_an_async_run_behind_a_plain_decorator_runs_on_the_servers_event_loop() -> None:
+    class Decorated(LambdaTool):
+        """Decorated"""
+
+        @plainly
+        async def run(self, req: Ask) -> bool:
+            return asyncio.get_running_loop() is here
+
+    class Remembered(LambdaTool):
+        """Remembered"""
+
+        @from_memory
+        async def run(self, req: Ask) -> str:
+            return "new"
+
+    here = asyncio.get_running_loop()
+    async with a_server(Decorated, Remembered) as server:
+        assert server.tools["decorated"].executor == "asyncio"
+        assert await server.run_tool("decorated", Ask(text="")) is True
+        assert await server.run_tool("remembered", Ask(text="")) == "known already"
+
+
+def test_a_generator_behind_a_plain_decorator_is_refused() -> None:
+    with pytest.raises(ToolDefinitionError, match="generator"):
+
+        class Yields(LambdaTool):
+            """Yields"""
+
+            @plainly
+            def run(self, req: Ask) -> Iterator[str]:
+                yield ""
 
 
 def test_litestars_request_is_accepted_where_the_tool_runs_in_the_server() -> None:

@@ -150,7 +150,9 @@ class ToolRun:
             with credentials_in_use(self._spec.authorization):
                 args, kwargs = self._arguments()
                 with self._observed():
-                    value = await self.tool.run(*args, **kwargs)
+                    value = self.tool.run(*args, **kwargs)
+                    if inspect.isawaitable(value):  # a decorator may have returned something else
+                        value = await value
                 if isinstance(value, BinaryResult):  # it may be a file that has to be read
                     return await read_off_loop(self._encoded, value)
                 return self._encoded(value)

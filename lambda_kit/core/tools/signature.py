@@ -70,7 +70,7 @@ def read_signature(
         raise ToolDefinitionError(
             f"{class_name}.run must be a plain method, 'def run(self, req: ...) -> ...', not a {type(run).__name__}"
         )
-    _refuse_generator(class_name, run)
+    _refuse_generator(class_name, inspect.unwrap(run))
     hints = _resolve_hints(class_name, run, local_names, type_arguments)
     parameters = list(inspect.signature(run).parameters.values())
     if not parameters or parameters[0].kind not in (
@@ -100,7 +100,8 @@ def read_signature(
         allows_none=_allows_none(hints["return"]),
         positional=tuple(positional),
         keywords=tuple(keywords),
-        is_async=inspect.iscoroutinefunction(run),
+        # a plain decorator around an 'async def run' (functools.wraps) returns its coroutine
+        is_async=inspect.iscoroutinefunction(inspect.unwrap(run)),
         wants_transport_request=Injected.TRANSPORT_REQUEST in (*positional, *(kind for _, kind in keywords)),
     )
 
