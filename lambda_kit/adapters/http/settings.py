@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from lambda_kit.adapters.http.allowed_hosts import AllowedHosts
+from lambda_kit.adapters.http.origins import SharedOrigins
 from lambda_kit.core.model.request_info import KeptFields
+from lambda_kit.core.model.trusted_proxies import TrustedProxies
 
 __all__ = ["HttpSettings"]
 
@@ -28,6 +31,18 @@ class HttpSettings:
 
     heartbeat_seconds: float = 15.0
     """After so long without an event, an event stream sends a comment that keeps proxies awake."""
+
+    allowed_hosts: AllowedHosts | None = None
+    """The hosts by which the service may be called. None: any."""
+
+    origins: SharedOrigins | None = None
+    """The origins whose pages may use the service, besides its own."""
+
+    root_path: str = ""
+    """The prefix under which a proxy has the service, without a slash at its end, where it does not say so itself."""
+
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    """The proxies whose word about a request is taken."""
 
     debug: bool = False
     """Whether clients are shown tracebacks."""
