@@ -12,14 +12,16 @@ from typing import Any, Self, TypeVar, get_args, overload
 import ivcap_service
 from litestar import Litestar
 from litestar.config.app import AppConfig
+from litestar.config.compression import CompressionConfig
+from litestar.config.cors import CORSConfig
 from litestar.plugins import InitPlugin
+from litestar.types import Guard, Middleware, OnAppInitHandler
 
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
 from lambda_kit.adapters.http.bodies import models_of
 from lambda_kit.adapters.http.components import with_components
-from lambda_kit.adapters.http.document import ServedDocument
+from lambda_kit.adapters.http.door import Door
 from lambda_kit.adapters.http.routes import (
-    EXCEPTION_HANDLERS,
     check_paths,
     job_list_routes,
     job_routes,
@@ -27,9 +29,7 @@ from lambda_kit.adapters.http.routes import (
 )
 from lambda_kit.adapters.http.service_version import service_version
 from lambda_kit.adapters.http.settings import HttpSettings
-from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
-from lambda_kit.adapters.http.tool_app import ToolApp, has_short_way
-from lambda_kit.adapters.http.tool_post import ToolPost
+from lambda_kit.adapters.http.tool_app import AppHooks, make_app
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
 from lambda_kit.adapters.stores.urls import store_from_url, store_of_environment
 from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
@@ -85,6 +85,18 @@ class ToolServer:
         keep_headers: Names of header fields that are kept with a job, beside those of docs/wire.md (What is kept of a
             request).
         try_later_body: Whether "try later" is always a 202 with a body.
+        middleware: Litestar's, around all routes of `app`.
+        guards: Litestar's, on all routes by which a job is made, read or cancelled. Descriptions, the OpenAPI document,
+            health and metrics are open.
+        cors: The origins whose pages may use the service, besides its own.
+        compression: Of answers, but for event streams.
+        allowed_hosts: The hosts by which the service may be called, such as ``api.example.com`` and ``*.example.com``;
+            others are refused with 403. None: ``$LAMBDA_KIT_ALLOWED_HOSTS``, else any.
+        root_path: The prefix under which a proxy has the service, where it does not say so itself. None:
+            ``$LAMBDA_KIT_ROOT_PATH``, else none.
+        forwarded_allow_ips: The proxies whose ``Forwarded`` and ``X-Forwarded-*`` are taken: addresses, networks,
+            ``unix`` or ``*``. None: ``$FORWARDED_ALLOW_IPS``, else 127.0.0.1, ::1 and callers in this process.
+        on_app_init: Called with Litestar's ``AppConfig`` when `app` is made, to add anything else to it.
         settings: Durations of leases and of the shutdown, and how many jobs are taken and run at once.
         encryption_key: With it the authorization of each job is kept in the store, encrypted, so that a job which is
             taken up after a restart has it; a key of Fernet (``cryptography``), or several, comma-separated, of which
@@ -111,6 +123,14 @@ class ToolServer:
         max_upload_bytes: int = 256 * 1024 * 1024,
         keep_headers: Sequence[str] = (),
         try_later_body: bool = False,
+        middleware: Sequence[Middleware] = (),
+        guards: Sequence[Guard] = (),
+        cors: CORSConfig | None = None,
+        compression: CompressionConfig | None = None,
+        allowed_hosts: str | Sequence[str] | None = None,
+        root_path: str | None = None,
+        forwarded_allow_ips: str | Sequence[str] | None = None,
+        on_app_init: Sequence[OnAppInitHandler] = (),
         settings: JobSettings | None = None,
         encryption_key: str | None = None,
     ) -> None:
@@ -138,7 +158,13 @@ class ToolServer:
             job_list=job_list,
             debug=debug,
             kept_fields=KeptFields(keep_headers),
+            guards=list(guards),
         )
+        self._http_trouble = self.http_settings.take_environment()
+        self.http_settings.change(
+            allowed_hosts=allowed_hosts, cors=cors, root_path=root_path, forwarded_allow_ips=forwarded_allow_ips
+        )
+        self._hooks = AppHooks(middleware, compression, on_app_init)
         if store is None:
             store, self._store_trouble = store_of_environment()
         sealer = Sealer(encryption_key)
@@ -193,29 +219,25 @@ class ToolServer:
     @cached_property
     def app(self) -> Litestar:
         """The Litestar app, for any ASGI server. It is made once, on first use."""
-        posts = {
-            tool.path: ToolPost(tool, self.jobs, self.http_settings)
-            for tool in self.tools.values()
-            if has_short_way(tool)
-        }
-        document = ServedDocument()
-        return ToolApp(
-            posts=posts,
-            route_handlers=openapi_handlers(document),
-            plugins=[self.plugin()],
-            openapi_config=openapi_config(self.service, self.version, document),
-            exception_handlers=EXCEPTION_HANDLERS,
-            debug=self.http_settings.debug,
-            logging_config=None,
+        return make_app(
+            self.jobs,
+            self.http_settings,
+            service=self.service,
+            version=self.version,
+            plugin=_ToolPlugin(self, metrics=True, is_own_app=True),
+            hooks=self._hooks,
         )
 
     def plugin(self, *, metrics: bool = True) -> InitPlugin:
         """A Litestar plugin that adds the tools to an app that exists: ``Litestar(..., plugins=[server.plugin()])``.
 
+        The server's `middleware` and `guards` hold for its routes there. `compression` and `on_app_init` are for an app
+        of its own, and are left to that app; so is `cors`, where it has some.
+
         Args:
             metrics: Whether to serve ``GET /metrics``: not where the app has that path already.
         """
-        return _ToolPlugin(self, metrics=metrics)
+        return _ToolPlugin(self, metrics=metrics, is_own_app=False)
 
     def enable(
         self,
@@ -225,6 +247,9 @@ class ToolServer:
         grace_seconds: float | None = None,
         store: JobStore | str | None = None,
         max_upload_bytes: int | None = None,
+        allowed_hosts: str | Sequence[str] | None = None,
+        root_path: str | None = None,
+        forwarded_allow_ips: str | Sequence[str] | None = None,
     ) -> None:
         """Switch on what the command line asks for, also where `app` has been made already.
 
@@ -234,10 +259,16 @@ class ToolServer:
             grace_seconds: For how long a stop waits for the jobs that were taken. None: leave it.
             store: Where jobs are kept, as for the constructor. None: leave it.
             max_upload_bytes: How large all parts of a form may be together. None: leave it.
+            allowed_hosts: As for the constructor. None: leave them.
+            root_path: As for the constructor. None: leave it.
+            forwarded_allow_ips: As for the constructor. None: leave them.
 
         Raises:
-            ConfigurationError: if the server has started already, and another store is asked for.
+            ConfigurationError: if one is wrong, or another store is asked for and the server has started already.
         """
+        self.http_settings.change(
+            allowed_hosts=allowed_hosts, root_path=root_path, forwarded_allow_ips=forwarded_allow_ips
+        )
         if store is not None:
             self._engine.use_store(_as_store(store))
             self._store_trouble = None
@@ -337,7 +368,7 @@ class ToolServer:
             ConfigurationError: if ``$LAMBDA_KIT_STORE`` or ``$LAMBDA_KIT_ENCRYPTION_KEY`` is needed and wrong, or the
                 store does not fit `roles`; says how to mend it.
         """
-        for trouble in (self._store_trouble, self._key_trouble):
+        for trouble in (self._store_trouble, self._key_trouble, self._http_trouble):
             if trouble is not None:
                 raise trouble
         if self._engine.roles != "both" and not self.has_shared_store:
@@ -435,21 +466,28 @@ def _as_store(store: JobStore | str) -> JobStore:
 
 
 class _ToolPlugin(InitPlugin):
-    def __init__(self, server: ToolServer, *, metrics: bool) -> None:
+    def __init__(self, server: ToolServer, *, metrics: bool, is_own_app: bool) -> None:
         self._server = server
         self._metrics = metrics
+        self._is_own_app = is_own_app
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        server = self._server
+        server, settings = self._server, self._server.http_settings
         models = models_of(server.tools.values())
-        app_config.route_handlers.append(
-            job_routes(server.jobs, server.http_settings, models, server.why_not_ready, lambda: server.version)
-        )
+        middleware: list[Middleware] = []
+        if self._is_own_app:  # it has the door, and the middleware, in front of all its routes
+            settings.change(cors=app_config.cors_config)
+            app_config.cors_config = None
+        else:
+            door = Door(settings, [tool.path for tool in server.tools.values()])
+            middleware = [door.around, *server._hooks.middleware]
+        routes = [job_routes(server.jobs, settings, models, server.why_not_ready, lambda: server.version, middleware)]
         if self._metrics:
             render = PrometheusMetrics(server._engine, server.why_not_ready).render
-            app_config.route_handlers.append(metrics_routes(render, server.http_settings))
-        if server.http_settings.job_list:
-            app_config.route_handlers.append(job_list_routes(server.jobs, server.http_settings))
+            routes.append(metrics_routes(render, settings, middleware))
+        if settings.job_list:
+            routes.append(job_list_routes(server.jobs, settings, middleware))
+        app_config.route_handlers.extend(routes)
         if app_config.openapi_config is not None:
             app_config.openapi_config = with_components(app_config.openapi_config, models)
         app_config.lifespan.append(self._lifespan)

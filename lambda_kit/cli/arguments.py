@@ -106,6 +106,7 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         help="how many processes serve the port; more than 1 need a store that they share, so not memory:// (default: "
         "1)",
     )
+    _add_proxies(parser)
     telemetry = parser.add_mutually_exclusive_group()
     telemetry.add_argument(
         "--with-telemetry",
@@ -140,6 +141,28 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--access-log", action="store_true", help="log a line per request")
     parser.add_argument(
         "--debug", action="store_true", help="show clients the tracebacks of failed jobs; not for production"
+    )
+
+
+def _add_proxies(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allowed-hosts",
+        metavar="H,…",
+        help="the hosts by which the service may be called, such as api.example.com or *.example.com; other requests "
+        "are refused with 403 (default: what the server was made with, else $LAMBDA_KIT_ALLOWED_HOSTS, else any)",
+    )
+    parser.add_argument(
+        "--root-path",
+        metavar="P",
+        help="the prefix under which a proxy has the service, such as /tools, whether it takes it away or not; not "
+        "needed where the proxy sends X-Forwarded-Prefix (default: what the server was made with, else "
+        "$LAMBDA_KIT_ROOT_PATH, else none)",
+    )
+    parser.add_argument(
+        "--forwarded-allow-ips",
+        metavar="A,…",
+        help="the proxies whose Forwarded and X-Forwarded-* are taken: addresses, networks such as 10.0.0.0/8, unix, "
+        "or * for all (default: what the server was made with, else $FORWARDED_ALLOW_IPS, else 127.0.0.1 and ::1)",
     )
 
 

@@ -47,6 +47,9 @@ class Served(Protocol):
         grace_seconds: float | None = None,
         store: Any = None,
         max_upload_bytes: int | None = None,
+        allowed_hosts: Any = None,
+        root_path: str | None = None,
+        forwarded_allow_ips: Any = None,
     ) -> None:
         """Switch on what the command line asks for."""
         ...

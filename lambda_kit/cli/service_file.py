@@ -95,9 +95,13 @@ def _serve(
         grace_seconds=args.grace,
         store=args.store,
         max_upload_bytes=args.max_upload_bytes,
+        allowed_hosts=args.allowed_hosts,
+        root_path=args.root_path,
+        forwarded_allow_ips=args.forwarded_allow_ips or run_opts.get("forwarded_allow_ips"),
     )
     server.check_environment()
     options = {"host": args.host, "port": args.port, "access_log": args.access_log, **run_opts}
+    options["proxy_headers"] = False  # whom to trust is decided in one place, for all servers: the app's door
     bonds = worker_bonds()
     if args.workers > 1 and bonds is None:
         _check_store_is_shared(server, args.workers)

@@ -88,15 +88,15 @@ FORWARDED: list[tuple[list[tuple[str, str]], str]] = [
         [("Forwarded", 'for="[2001:db8::1]:47011";Proto=HTTPS;Host="api.example.com:8443"')],
         "https://api.example.com:8443",
     ),
-    ([("Forwarded", "proto=https;host=first.example, proto=http;host=second.example")], "https://first.example"),
-    ([("Forwarded", "proto=https;host=first.example"), ("Forwarded", "host=second.example")], "https://first.example"),
+    ([("Forwarded", "proto=http;host=first.example, proto=https;host=second.example")], "https://second.example"),
+    ([("Forwarded", "proto=https;host=first.example"), ("Forwarded", "host=second.example")], "http://second.example"),
     ([("Forwarded", "for=1.2.3.4;host=api.example.com")], "http://api.example.com"),
     ([("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "api.example.com")], "https://api.example.com"),
     (
         [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "api.example.com"), ("X-Forwarded-Prefix", "/tools/v1")],
         "https://api.example.com/tools/v1",
     ),
-    ([("X-Forwarded-Proto", "https, http"), ("X-Forwarded-Host", "a.example, b.example")], "https://a.example"),
+    ([("X-Forwarded-Proto", "http, https"), ("X-Forwarded-Host", "a.example, b.example")], "https://b.example"),
     (
         [
             ("Forwarded", "proto=https;host=right.example"),

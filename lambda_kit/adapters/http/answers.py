@@ -1,5 +1,6 @@
 """What is answered about a job: its result, "try later", or its record (docs/wire.md)."""
 
+import functools
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from lambda_kit.adapters.http.problems import (
     problem_of_job,
     retry_after,
 )
+from lambda_kit.adapters.http.public_place import VARIES_WITH_PREFIX, base_path
 from lambda_kit.core.jobs.waiting import WaitResult
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.tools.tool import BoundTool
@@ -24,7 +26,6 @@ from lambda_kit.version import VERSION
 __all__ = [
     "VERSION_FIELD",
     "Answer",
-    "base_path",
     "job_answer",
     "job_record",
     "json_answer",
@@ -34,6 +35,11 @@ __all__ = [
 
 VERSION_FIELD = (VERSION_HEADER.lower().encode(), VERSION.encode())
 """The header field that every response has, as ASGI wants it."""
+
+
+_SANDBOX = (b"content-security-policy", b"sandbox")
+_RUN_BY_BROWSERS = frozenset(["text/html", "application/xml", "text/xml", "text/xsl", "multipart/x-mixed-replace"])
+"""And all that end in ``+xml``, XHTML and SVG among them: a style sheet makes a page of any of it."""
 
 
 class Answer:
@@ -101,6 +107,7 @@ def job_answer(
         location = result_path(job, tool, base_path(scope))
         return _try_later(job, tool, location, fields, with_body=try_later_body or wants.representation)
     if result is not None:
+        fields += _fields_of_result(result.content_type)
         return Answer(200, result.content, result.content_type, fields)
     if job.failure is not None and job.failure.retry_after_seconds is not None:
         fields.append((b"retry-after", retry_after(job.failure.retry_after_seconds).encode()))
@@ -108,11 +115,19 @@ def job_answer(
     return Answer(problem.status, problem_body(problem), PROBLEM_MEDIA_TYPE, fields)
 
 
+@functools.lru_cache(maxsize=256)
+def _fields_of_result(content_type: str) -> tuple[tuple[bytes, bytes], ...]:
+    """What a browser has to know of a result: what would be run there has none of the rights of a page of ours."""
+    essence = content_type.partition(";")[0].strip().lower()
+    return (_SANDBOX,) if essence in _RUN_BY_BROWSERS or essence.endswith("+xml") else ()
+
+
 def _try_later(
     job: Job, tool: BoundTool | None, location: str, fields: list[tuple[bytes, bytes]], *, with_body: bool
 ) -> Answer:
     seconds = 3 if tool is None else tool.options.refresh_seconds
     fields += [
+        VARIES_WITH_PREFIX,
         (b"location", location.encode()),
         (b"retry-later", b"%d" % seconds),
         (b"retry-after", b"%d" % seconds),
@@ -122,12 +137,6 @@ def _try_later(
         return Answer(204, b"", None, fields)
     body = {"job-id": job.urn, "status": job.status, "location": location, "retry-later": seconds}
     return json_answer(body, 202, fields)
-
-
-def base_path(scope: Scope) -> str:
-    """What stands before all paths of the service: where the app is mounted, and the path that the app has itself."""
-    app_path = scope["litestar_app"].path
-    return scope.get("root_path", "").rstrip("/") + ("" if app_path in ("", "/") else app_path)
 
 
 def result_path(job: Job, tool: BoundTool | None, base: str) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 
-from lambda_kit.adapters.http.answers import base_path
+from lambda_kit.adapters.http.public_place import base_path
 
 __all__ = ["DocumentPlugin", "PagePlugin", "ServedDocument"]
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from lambda_kit.adapters.http.answers import Answer
@@ -60,7 +61,7 @@ class Door:
         """The door as a middleware of Litestar."""
 
         async def door(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http":
+            if scope["type"] == ScopeType.HTTP:
                 refusal, send = self.enter(scope, send, scope["litestar_app"])
                 if refusal is not None:
                     await refusal(scope, receive, send)
@@ -78,8 +79,8 @@ class Door:
             app: The Litestar app that is called.
 
         Returns:
-            The answer, if the request goes no further: it is refused, or a preflight; and what takes the answer, this or
-            another one, in place of `send`.
+            The answer, if the request goes no further: it is refused, or a preflight. And what takes the answer, that
+            or another one, in place of `send`.
         """
         settings = self._settings
         fields: _Fields = {}
@@ -144,9 +145,7 @@ def _given_twice(fields: _Fields) -> Problem | None:
     return None
 
 
-def _cross_site(
-    scope: HTTPScope, fields: _Fields, origin: bytes | None, own_origin: bytes, app: Any
-) -> Problem | None:
+def _cross_site(scope: HTTPScope, fields: _Fields, origin: bytes | None, own_origin: bytes, app: Any) -> Problem | None:
     sites = fields.get(b"sec-fetch-site")
     own_origins = {own_origin, origin_of(scope["scheme"], host_of(scope["headers"]))}
     if not is_cross_site(None if sites is None else b", ".join(sites), origin, own_origins):

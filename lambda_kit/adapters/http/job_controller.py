@@ -9,12 +9,13 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Scope
 
 from lambda_kit.adapters.http import operations
-from lambda_kit.adapters.http.answers import Answer, base_path, job_record, json_answer
+from lambda_kit.adapters.http.answers import Answer, job_record, json_answer
 from lambda_kit.adapters.http.callers import jobs_for
 from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.event_stream import EventStream
 from lambda_kit.adapters.http.headers import parse_job_id, shown
 from lambda_kit.adapters.http.openapi import describe_operation
+from lambda_kit.adapters.http.public_place import VARIES_WITH_PREFIX, base_path
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.tool_controller import poll
 from lambda_kit.core.errors import BadRequestError, JobConflictError
@@ -39,7 +40,7 @@ def job_controller(service: JobService, settings: HttpSettings, models: Models) 
         jobs = jobs_for(service, request.scope)
         job = await jobs.get(parse_job_id(job_id, "job id"))
         [record] = await _records(jobs, [job], request.scope)
-        return json_answer(record, fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
+        return json_answer(record, fields=[(b"job-id", job.urn.encode()), VARIES_WITH_PREFIX])  # type: ignore[return-value]
 
     async def events(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         jobs = jobs_for(service, request.scope)
@@ -60,7 +61,7 @@ def job_controller(service: JobService, settings: HttpSettings, models: Models) 
             raise JobConflictError(f"job '{bare_id}' has {job.status} already: there is nothing to cancel")
         [record] = await _records(jobs, [job], request.scope)
         status = 200 if job.status.is_final else 202
-        return json_answer(record, status, fields=[(b"job-id", job.urn.encode())])  # type: ignore[return-value]
+        return json_answer(record, status, fields=[(b"job-id", job.urn.encode()), VARIES_WITH_PREFIX])  # type: ignore[return-value]
 
     members: dict[str, Any] = {
         "path": "/jobs",
@@ -70,6 +71,7 @@ def job_controller(service: JobService, settings: HttpSettings, models: Models) 
             summary="Follow the events of a job",
             operation_id="job_events",
             operation_class=describe_operation(operations.events),
+            guards=settings.guards,
         )(events),
         "cancel": delete(
             "/{job_id:str}",
@@ -77,18 +79,21 @@ def job_controller(service: JobService, settings: HttpSettings, models: Models) 
             summary="Cancel a job",
             operation_id="cancel_job",
             operation_class=describe_operation(operations.cancel),
+            guards=settings.guards,
         )(cancel),
         "result": get(
             "/{job_id:str}",
             summary="Collect the result of a job",
             operation_id="collect",
             operation_class=describe_operation(partial(operations.collect, None, models)),
+            guards=settings.guards,
         )(result),
         "status": get(
             "/{job_id:str}/status",
             summary="Show the record of a job",
             operation_id="job_status",
             operation_class=describe_operation(operations.status),
+            guards=settings.guards,
         )(status),
     }
     return type("JobController", (Controller,), members)
@@ -99,7 +104,7 @@ def _tool(name: str | None) -> str | None:
     return None if name is None else name.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def job_list_controller(service: JobService) -> type[Controller]:
+def job_list_controller(service: JobService, settings: HttpSettings) -> type[Controller]:
     """Make the Litestar controller of the list of jobs. It is for those who may read every job's result."""
 
     async def list_jobs(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
@@ -114,7 +119,7 @@ def job_list_controller(service: JobService) -> type[Controller]:
         content: dict[str, Any] = {"items": await _records(jobs, page.jobs, request.scope)}
         if page.next_cursor is not None:
             content["next-cursor"] = page.next_cursor
-        return json_answer(content)  # type: ignore[return-value]
+        return json_answer(content, fields=[VARIES_WITH_PREFIX])  # type: ignore[return-value]
 
     members: dict[str, Any] = {
         "path": "/jobs",
@@ -123,6 +128,7 @@ def job_list_controller(service: JobService) -> type[Controller]:
             summary="List jobs, newest first",
             operation_id="list_jobs",
             operation_class=describe_operation(operations.list_jobs),
+            guards=settings.guards,
         )(list_jobs),
     }
     return type("JobListController", (Controller,), members)

@@ -25,7 +25,7 @@ def metrics_handler(render: RenderMetrics) -> Any:
 
     async def metrics(request: Request[Any, Any, Any]) -> ASGIResponse:
         content, content_type = await render(request.headers.get("accept"))
-        return Answer(200, content, content_type)  # type: ignore[return-value]
+        return Answer(200, content, content_type, [(b"vary", b"Accept")])  # type: ignore[return-value]
 
     described = get(
         "/metrics",

@@ -8,12 +8,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from litestar.types import HTTPScope
+from litestar.types import HTTPScope, Scope
 
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.public_url import Said, is_host, is_prefix, joined_prefix
 
-__all__ = ["VARIES_WITH_PREFIX", "VARIES_WITH_URL", "checked_root_path", "host_of", "mount_path", "own_path", "place", "public_url"]
+__all__ = [
+    "VARIES_WITH_PREFIX",
+    "VARIES_WITH_URL",
+    "base_path",
+    "checked_root_path",
+    "host_of",
+    "mount_path",
+    "own_path",
+    "place",
+    "public_url",
+]
 
 VARIES_WITH_PREFIX = (b"vary", b"X-Forwarded-Prefix")
 """For answers with a path that is made from the request."""
@@ -97,7 +107,17 @@ def _without(prefix: str, path: str) -> str | None:
 def own_path(scope: HTTPScope, app: Any) -> str:
     """The path of a request as the service has it, without the prefix and without a slash at its end."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path.removeprefix("" if app.path == "/" else app.path).rstrip("/") or "/"
+    return path.removeprefix(_path_of(app)).rstrip("/") or "/"
+
+
+def base_path(scope: Scope) -> str:
+    """What stands before all paths of the service: where the app is mounted, and the path that the app has itself."""
+    return scope.get("root_path", "").rstrip("/") + _path_of(scope["litestar_app"])
+
+
+def _path_of(app: Any) -> str:
+    path: str = app.path
+    return path.rstrip("/")
 
 
 def public_url(scope: HTTPScope) -> str:
@@ -107,7 +127,7 @@ def public_url(scope: HTTPScope) -> str:
     """
     host = host_of(scope["headers"])
     origin = f"{scope['scheme']}://{host}" if is_host(host) else ""
-    return origin + scope.get("root_path", "").rstrip("/")
+    return origin + base_path(scope)
 
 
 def host_of(fields: Any) -> str:

@@ -1,10 +1,12 @@
 """All of lambda_kit's routes, for an app of its own or for one that exists."""
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from litestar import Router
 from litestar.exceptions import HTTPException
+from litestar.types import Middleware
 
 from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.job_controller import job_controller, job_list_controller
@@ -17,6 +19,8 @@ from lambda_kit.core.errors import LambdaKitError, ToolDefinitionError
 from lambda_kit.core.jobs.service import JobService
 
 __all__ = ["EXCEPTION_HANDLERS", "check_paths", "job_list_routes", "job_routes", "metrics_routes"]
+
+logger = logging.getLogger("lambda_kit.http")
 
 _RESERVED = (
     "/jobs", "/api", "/openapi.json", "/_healtz", "/_livez", "/_readyz", "/mcp", "/metrics", "/console", "/1",
@@ -57,28 +61,37 @@ def job_routes(
     models: Models,
     why_not_ready: Callable[[], Awaitable[str | None]],
     version: Callable[[], str],
+    middleware: Sequence[Middleware] = (),
 ) -> Router:
     """A router with the controllers of all tools and jobs, and health; without the list of jobs."""
+    for tool in service.tools.values():
+        if "guards" in tool.options.post_route_opts and not settings.guards:
+            logger.warning(
+                "tool '%s': the guards in its post_route_opts hold for its POST alone: the results, records and events "
+                "of its jobs are open to all who know an id. ToolServer(guards=...) holds for all of these",
+                tool.name,
+            )
     controllers = [tool_controller(tool, service, settings, models) for tool in service.tools.values()]
     health = health_handlers(why_not_ready, version)
-    return _router([*controllers, job_controller(service, settings, models), *health], settings)
+    return _router([*controllers, job_controller(service, settings, models), *health], settings, middleware)
 
 
-def job_list_routes(service: JobService, settings: HttpSettings) -> Router:
+def job_list_routes(service: JobService, settings: HttpSettings, middleware: Sequence[Middleware] = ()) -> Router:
     """A router with the list of jobs, which can be registered with an app later too."""
-    return _router([job_list_controller(service)], settings)
+    return _router([job_list_controller(service, settings)], settings, middleware)
 
 
-def metrics_routes(render: RenderMetrics, settings: HttpSettings) -> Router:
+def metrics_routes(render: RenderMetrics, settings: HttpSettings, middleware: Sequence[Middleware] = ()) -> Router:
     """A router with the numbers for Prometheus."""
-    return _router([metrics_handler(render)], settings)
+    return _router([metrics_handler(render)], settings, middleware)
 
 
-def _router(handlers: list[Any], settings: HttpSettings) -> Router:
+def _router(handlers: list[Any], settings: HttpSettings, middleware: Sequence[Middleware]) -> Router:
     return Router(
         "/",
         route_handlers=handlers,
-        exception_handlers=EXCEPTION_HANDLERS,
+        exception_handlers=dict(EXCEPTION_HANDLERS),
+        middleware=middleware,
         response_headers=[version_response_header()],
         request_max_body_size=settings.max_body_bytes,
     )

@@ -1,13 +1,25 @@
 """`HttpSettings`: what can be set of the HTTP side."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from litestar.config.cors import CORSConfig
+from litestar.types import Guard
 
 from lambda_kit.adapters.http.allowed_hosts import AllowedHosts
 from lambda_kit.adapters.http.origins import SharedOrigins
+from lambda_kit.adapters.http.public_place import checked_root_path
+from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.request_info import KeptFields
 from lambda_kit.core.model.trusted_proxies import TrustedProxies
 
-__all__ = ["HttpSettings"]
+__all__ = ["ALLOWED_HOSTS_VARIABLE", "FORWARDED_ALLOW_IPS_VARIABLE", "ROOT_PATH_VARIABLE", "HttpSettings"]
+
+ALLOWED_HOSTS_VARIABLE = "LAMBDA_KIT_ALLOWED_HOSTS"
+ROOT_PATH_VARIABLE = "LAMBDA_KIT_ROOT_PATH"
+FORWARDED_ALLOW_IPS_VARIABLE = "FORWARDED_ALLOW_IPS"
+"""uvicorn's and gunicorn's name for the same."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -44,5 +56,43 @@ class HttpSettings:
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     """The proxies whose word about a request is taken."""
 
+    guards: Sequence[Guard] = ()
+    """Litestar's, for all routes by which a job is made, read or cancelled."""
+
     debug: bool = False
     """Whether clients are shown tracebacks."""
+
+    def change(
+        self,
+        *,
+        allowed_hosts: str | Sequence[str] | None = None,
+        cors: CORSConfig | None = None,
+        root_path: str | None = None,
+        forwarded_allow_ips: str | Sequence[str] | None = None,
+    ) -> None:
+        """Set what decides who may come in, and where the service is for them. None leaves a setting as it is.
+
+        Raises:
+            ConfigurationError: if one is wrong; says how to mend it.
+        """
+        if allowed_hosts is not None:
+            self.allowed_hosts = AllowedHosts(allowed_hosts)
+        if cors is not None:
+            self.origins = SharedOrigins(cors)
+        if root_path is not None:
+            self.root_path = checked_root_path(root_path)
+        if forwarded_allow_ips is not None:
+            self.proxies = TrustedProxies(forwarded_allow_ips)
+
+    def take_environment(self) -> ConfigurationError | None:
+        """Take what the environment says of these; returns what is wrong with it."""
+        try:
+            self.change(
+                allowed_hosts=os.environ.get(ALLOWED_HOSTS_VARIABLE) or None,
+                root_path=os.environ.get(ROOT_PATH_VARIABLE),
+                forwarded_allow_ips=os.environ.get(FORWARDED_ALLOW_IPS_VARIABLE),
+            )
+        except ConfigurationError as error:
+            names = (ALLOWED_HOSTS_VARIABLE, ROOT_PATH_VARIABLE, FORWARDED_ALLOW_IPS_VARIABLE)
+            return ConfigurationError(f"{error} (in the environment: {', '.join(f'${name}' for name in names)})")
+        return None

@@ -20,11 +20,15 @@ from lambda_kit.adapters.http.answers import Answer, json_answer
 from lambda_kit.adapters.http.document import DocumentPlugin, PagePlugin, ServedDocument
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.problems import VERSION_HEADER
+from lambda_kit.adapters.http.public_place import VARIES_WITH_PREFIX
 from lambda_kit.core.errors import NotServingError
 from lambda_kit.core.runtime.threads import off_loop
 from lambda_kit.version import VERSION
 
 __all__ = ["health_handlers", "openapi_config", "openapi_handlers", "version_response_header"]
+
+_DOCUMENT_TYPE = "application/vnd.oai.openapi+json"
+_VARIES = ResponseHeader(name="Vary", value=VARIES_WITH_PREFIX[1].decode())
 
 _ASSETS = Path(litestar_offline_docs.__file__).parent / "static"
 _ASSETS_PATH = "/api/assets"
@@ -95,7 +99,7 @@ def openapi_config(service: ivcap_service.Service, version: str, document: Serve
             "/api",
             route_handlers=[],
             include_in_schema=False,
-            response_headers=[version_response_header()],
+            response_headers=[version_response_header(), _VARIES],
         ),
         render_plugins=[PagePlugin(document), DocumentPlugin(document)],
     )
@@ -106,7 +110,7 @@ def openapi_handlers(document: ServedDocument) -> list[Any]:
 
     @get("/openapi.json", include_in_schema=False)
     async def openapi_json(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return Answer(200, document.encoded(request), "application/vnd.oai.openapi+json")  # type: ignore[return-value]
+        return Answer(200, document.encoded(request), _DOCUMENT_TYPE, [VARIES_WITH_PREFIX])  # type: ignore[return-value]
 
     @get(_ASSETS_PATH + "/{name:str}", include_in_schema=False)
     async def asset(name: FromPath[str]) -> ASGIResponse:

@@ -1,36 +1,109 @@
 """The Litestar app of a server of its own, with a short way for the POSTs of tools."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
+import ivcap_service
 from litestar import Litestar, Request
-from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
+from litestar.config.compression import CompressionConfig
+from litestar.plugins import InitPlugin
+from litestar.types import (
+    HTTPScope,
+    LifeSpanReceive,
+    LifeSpanScope,
+    LifeSpanSend,
+    Middleware,
+    OnAppInitHandler,
+    Receive,
+    Scope,
+    Send,
+)
 
+from lambda_kit.adapters.http.document import ServedDocument
 from lambda_kit.adapters.http.door import Door
 from lambda_kit.adapters.http.problems import on_exception
 from lambda_kit.adapters.http.routes import EXCEPTION_HANDLERS
 from lambda_kit.adapters.http.settings import HttpSettings
+from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_post import ToolPost
+from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.tools.tool import BoundTool
 
-__all__ = ["ToolApp", "has_short_way"]
+__all__ = ["AppHooks", "ToolApp", "make_app"]
 
 _DESCRIBING = frozenset({"deprecated", "description", "include_in_schema", "operation_id", "summary", "tags"})
 """The options of a route that change what is said of it, and not what is done."""
 
-_HOOKS = ("after_exception", "after_request", "after_response", "before_request", "before_send", "cors_config", "guards",
-          "middleware")  # fmt: skip
-"""What of a Litestar app has a say in its requests."""
+_HOOKS = (
+    "after_exception", "after_request", "after_response", "allowed_hosts", "before_request", "compression_config",
+    "cors_config", "csrf_config", "guards", "middleware",
+)  # fmt: skip
+"""What of a Litestar app has a say in its requests, by the name of its attribute."""
+
+_EVENTS_PATH = "^/jobs/[^/]+/events$"
 
 _HTTP: Any = "http"
 
 _PLAIN_HOST = re.compile(rb"[A-Za-z0-9.-]+(?::[0-9]+)?")
 
 
-def has_short_way(tool: BoundTool) -> bool:
-    """Whether nothing but the tool has to do with its POSTs: no guard, hook or middleware of the user's."""
-    return _DESCRIBING.issuperset(tool.options.post_route_opts) and not tool.signature.wants_transport_request
+class AppHooks(NamedTuple):
+    """What the user adds to the app: Litestar's own types."""
+
+    middleware: Sequence[Middleware] = ()
+    compression: CompressionConfig | None = None
+    on_app_init: Sequence[OnAppInitHandler] = ()
+
+
+def make_app(
+    jobs: JobService,
+    settings: HttpSettings,
+    *,
+    service: ivcap_service.Service,
+    version: str,
+    plugin: InitPlugin,
+    hooks: AppHooks,
+) -> "ToolApp":
+    """Make the app of a server of its own.
+
+    Args:
+        jobs: Runs the tools' jobs.
+        settings: Of the HTTP side.
+        service: Who offers the tools.
+        version: The version of the service.
+        plugin: Brings the routes of tools and jobs, health and metrics.
+        hooks: What the user adds.
+    """
+    tools = jobs.tools.values()
+    document = ServedDocument()
+    return ToolApp(
+        posts={tool.path: ToolPost(tool, jobs, settings) for tool in tools if _has_short_way(tool, settings)},
+        settings=settings,
+        lasting_paths=frozenset(["/openapi.json", "/api", "/api/openapi.json", *(tool.path for tool in tools)]),
+        route_handlers=openapi_handlers(document),
+        plugins=[plugin],
+        openapi_config=openapi_config(service, version, document),
+        exception_handlers=dict(EXCEPTION_HANDLERS),
+        middleware=list(hooks.middleware),
+        compression_config=None if hooks.compression is None else _without_events(hooks.compression),
+        on_app_init=list(hooks.on_app_init),
+        debug=settings.debug,
+        logging_config=None,
+    )
+
+
+def _without_events(config: CompressionConfig) -> CompressionConfig:
+    """The same, but for event streams: Litestar's compression would hold events back."""
+    given = config.exclude or []
+    return replace(config, exclude=[*([given] if isinstance(given, str) else given), _EVENTS_PATH])
+
+
+def _has_short_way(tool: BoundTool, settings: HttpSettings) -> bool:
+    """Whether nothing but the tool has to do with its POSTs: no guard or option of its route of the user's."""
+    is_described_only = _DESCRIBING.issuperset(tool.options.post_route_opts)
+    return is_described_only and not settings.guards and not tool.signature.wants_transport_request
 
 
 class ToolApp(Litestar):
@@ -53,6 +126,14 @@ class ToolApp(Litestar):
         self._posts = posts
         self._door = Door(settings, lasting_paths, self._has_route)
         self._patterns: list[re.Pattern[str]] = []
+        handlers = self.exception_handlers
+        others = [kind for kind in handlers if kind not in EXCEPTION_HANDLERS]
+        # Litestar adds one for Starlette's exceptions by itself, where that is installed
+        self._is_ours_alone = (
+            not any(getattr(self, name) for name in _HOOKS)
+            and all(handlers[kind] is ours for kind, ours in EXCEPTION_HANDLERS.items())
+            and all(getattr(kind, "__module__", "").startswith("starlette.") for kind in others)
+        )
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
@@ -67,18 +148,14 @@ class ToolApp(Litestar):
             await refusal(request, receive, send)
             return
         if request["method"] == "POST":
-            path = request["path"].removeprefix(request["root_path"])
+            path = request["path"].removeprefix(request.get("root_path", ""))
             post = self._posts.get(path)
-            if post is not None and self._has_short_way and _is_plain(request):
+            # hooks of this one kind may be added while the app runs
+            if post is not None and self._is_ours_alone and not self.before_send and _is_plain(request):
                 request["path"] = path
                 await self._answer(post, request, receive, send)
                 return
         await super().__call__(request, receive, send)
-
-    @property
-    def _has_short_way(self) -> bool:
-        """Whether nobody but us has a say in requests; hooks may be added while the app runs."""
-        return not any(getattr(self, name) for name in _HOOKS) and self.exception_handlers == EXCEPTION_HANDLERS
 
     def _has_route(self, path: str) -> bool:
         if len(self._patterns) != len(self.routes):  # some may have been registered since

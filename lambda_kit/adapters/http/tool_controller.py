@@ -15,12 +15,12 @@ from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.headers import parse_job_id
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.prefer import wait_preference
+from lambda_kit.adapters.http.public_place import VARIES_WITH_URL, public_url
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.tool_post import ToolPost
 from lambda_kit.adapters.http.waiting import QUICK_SECONDS, wait_while_connected
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.jobs.service import JobService
-from lambda_kit.core.model.public_url import public_prefix
 from lambda_kit.core.tools.description import tool_description
 from lambda_kit.core.tools.tool import BoundTool
 
@@ -77,10 +77,11 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
     async def describe(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
         signature = tool.signature
         service_id = tool.options.service_id
+        fields: list[tuple[bytes, bytes]] = []
         if service_id is not None and service_id.startswith("/"):
-            service_id = _public_url(request) + service_id
+            service_id, fields = public_url(request.scope) + service_id, [VARIES_WITH_URL]
         description = tool_description(tool.name, tool.doc, signature.request_type, signature.result_type, service_id)
-        return json_answer(description)  # type: ignore[return-value]
+        return json_answer(description, fields=fields)  # type: ignore[return-value]
 
     async def collect(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         return await poll(service, settings, request, job_id, tool)  # type: ignore[return-value]
@@ -96,6 +97,7 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
                 "operation_id": f"run_{tool.name}",
                 "operation_class": describe_operation(partial(operations.run_tool, tool, models)),
                 **_route_options(tool),
+                "guards": [*settings.guards, *tool.options.post_route_opts.get("guards", ())],
             }
         )(run),
         "describe": get(
@@ -110,6 +112,7 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
             summary=f"Collect a result of {tool.name}",
             operation_id=f"collect_{tool.name}",
             operation_class=describe_operation(partial(operations.collect, tool, models)),
+            guards=settings.guards,
         )(collect)
     return type(f"{type(tool.tool).__name__}Controller", (Controller,), members)
 
@@ -123,8 +126,3 @@ def _route_options(tool: BoundTool) -> Mapping[str, Any]:
             "decides: leave it out (a tool's path is its attribute 'path')"
         )
     return options
-
-
-def _public_url(request: Request[Any, Any, Any]) -> str:
-    scope = request.scope
-    return public_prefix(scope["headers"], scope["scheme"], request.headers.get("host", ""), scope.get("root_path", ""))

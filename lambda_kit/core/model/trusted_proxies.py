@@ -2,7 +2,6 @@
 
 import functools
 import ipaddress
-import os
 from collections.abc import Sequence
 
 from lambda_kit.core.errors import ConfigurationError
@@ -11,7 +10,6 @@ __all__ = ["TrustedProxies", "address_of"]
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_VARIABLE = "FORWARDED_ALLOW_IPS"
 _LOOPBACK = ("127.0.0.1", "::1")
 _EVERYBODY, _UNIX = "*", "unix"
 _LONGEST_ADDRESS = 64
@@ -21,8 +19,8 @@ class TrustedProxies:
     """The peers whose ``Forwarded`` and ``X-Forwarded-*`` fields are taken.
 
     Args:
-        addresses: IP addresses, networks, ``unix`` (whoever sends through a unix socket) and ``*`` (everybody), as a list
-            or comma-separated. None: 127.0.0.1, ::1 and callers in this process.
+        addresses: IP addresses, networks, ``unix`` (whoever sends through a unix socket) and ``*`` (everybody), as a
+            list or comma-separated. None: 127.0.0.1, ::1 and callers in this process.
 
     Raises:
         ConfigurationError: if one is none of these.
@@ -42,18 +40,6 @@ class TrustedProxies:
             return any(address in network for network in networks)
 
         self._is_in_a_network = is_in_a_network
-
-    @classmethod
-    def of_environment(cls) -> "TrustedProxies":
-        """Those that ``$FORWARDED_ALLOW_IPS`` names, else the default.
-
-        Raises:
-            ConfigurationError: if it is wrong.
-        """
-        try:
-            return cls(os.environ.get(_VARIABLE))
-        except ConfigurationError as error:
-            raise ConfigurationError(f"${_VARIABLE}: {error}") from None
 
     def trusts(self, address: str) -> bool:
         """Whether the proxy with this IP address, as `address_of` returns it, is trusted."""

@@ -26,7 +26,7 @@ _TEXT = "text/plain; charset=utf-8"
 _BYTES = "application/octet-stream"
 
 # visible ASCII around one slash (RFC 9110, 8.3): nothing that could start another header
-_CONTENT_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+(\s*;[ -~]*)?", re.ASCII)
+_CONTENT_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+([ \t]*;[ -~]*)?", re.ASCII)
 
 
 def _encode_other(value: Any) -> Any:
