@@ -300,7 +300,7 @@ def test_tools_can_be_added_to_an_app_that_exists() -> None:
         assert {"/mine", "/echo"} <= set(schema["paths"])
         schemas = set(schema["components"]["schemas"])
         assert any(name.endswith("Mine") for name in schemas)
-        assert {"lambda_kit.Problem", "lambda_kit.JobRecord"} <= schemas
+        assert {"LambdaKitProblem", "LambdaKitJobRecord"} <= schemas
         assert schema["components"]["securitySchemes"] == {"key": {"type": "http", "scheme": "bearer"}}
 
 

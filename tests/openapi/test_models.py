@@ -45,7 +45,7 @@ def document_of(*tools: type[LambdaTool]) -> Document:
 
 
 def names(document: Document) -> set[str]:
-    return {name for name in document["components"]["schemas"] if not name.startswith("lambda_kit.")}
+    return {name for name in document["components"]["schemas"] if not name.startswith("LambdaKit")}
 
 
 def request_schema(document: Document, path: str = "/use") -> Document:
@@ -228,7 +228,7 @@ def test_our_own_schemas_keep_their_names():
 
     document = document_of(tool(Problem), tool(lambda_kit_Problem, name="other"))
     assert names(document) == {"Problem", "lambda_kit_Problem2"}
-    assert "errors" in document["components"]["schemas"]["lambda_kit.Problem"]["properties"]
+    assert "errors" in document["components"]["schemas"]["LambdaKitProblem"]["properties"]
     titles = {name: schema["title"] for name, schema in document["components"]["schemas"].items()}
     assert len({title.lower() for title in titles.values()}) == len(titles)
 

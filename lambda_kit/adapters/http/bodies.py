@@ -15,6 +15,9 @@ from lambda_kit.core.tools.tool import BoundTool
 __all__ = ["models_of", "result_content"]
 
 _JSON = "application/json"
+# the older of the two forms is the one that most generators know
+_BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+
 _BYTES = (bytes, bytearray, memoryview)
 
 
@@ -32,12 +35,14 @@ def result_content(tool: BoundTool, models: Models) -> dict[str, Any]:
     """The media types that a tool sends, each with its schema (docs/wire.md, Results)."""
     members = _members(tool.signature.result_type)
     content: dict[str, Any] = {}
-    if _json_members(members):
+    if Any in members or object in members:
+        content[_JSON] = {}
+    elif _json_members(members):
         content[_JSON] = {"schema": models.schema(tool.name, "serialization")}
     if str in members:
         content["text/plain"] = {"schema": {"type": "string"}}
-    if any(member in _BYTES for member in members):
-        content["application/octet-stream"] = {}
+    if any(member in _BYTES or _is_binary(member) for member in members):
+        content["application/octet-stream"] = {"schema": _BINARY}
     if any(_is_any_type(member) for member in members):
         content["*/*"] = {}
     return content

@@ -68,20 +68,20 @@ _TOOL_DESCRIPTION_SCHEMA: dict[str, Any] = {
 
 # the names are ours alone: the document may be that of another app, with schemas of its own
 _SHARED = {
-    f"lambda_kit.{schema['title']}": schema
+    f"LambdaKit{schema['title']}": schema
     for schema in (PROBLEM_SCHEMA, _JOB_RECORD_SCHEMA, _TRY_LATER_SCHEMA, _TOOL_DESCRIPTION_SCHEMA)
 }
 
-PROBLEM = {"$ref": f"{_PREFIX}lambda_kit.Problem"}
+PROBLEM = {"$ref": f"{_PREFIX}LambdaKitProblem"}
 """The schema of every error body, which `with_components` puts into the document."""
 
-JOB_RECORD = {"$ref": f"{_PREFIX}lambda_kit.JobRecord"}
+JOB_RECORD = {"$ref": f"{_PREFIX}LambdaKitJobRecord"}
 """The schema of a job's record, likewise."""
 
-TRY_LATER = {"$ref": f"{_PREFIX}lambda_kit.TryLater"}
+TRY_LATER = {"$ref": f"{_PREFIX}LambdaKitTryLater"}
 """The schema of "try later" with a body."""
 
-TOOL_DESCRIPTION = {"$ref": f"{_PREFIX}lambda_kit.ToolDescription"}
+TOOL_DESCRIPTION = {"$ref": f"{_PREFIX}LambdaKitToolDescription"}
 """The schema of a tool description."""
 
 

@@ -94,6 +94,7 @@ def openapi_config(service: ivcap_service.Service, version: str, document: Serve
         description=getattr(service, "description", None),
         contact=Contact(name=contact.name, email=contact.email, url=contact.url),
         license=None if licence is None else License(name=licence.name, url=licence.url),
+        security=[],  # no credentials are asked for; linters want that said
         # A router of its own at /api: by default Litestar's routes would take part of a tool's at "/".
         openapi_router=Router(
             "/api",

@@ -7,6 +7,7 @@ their models: it needs to know which of them are the same, and names of its own 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import PurePath
 from sys import modules
 from typing import Any, Literal, TypeAlias, get_args, get_origin
@@ -111,9 +112,16 @@ def _of_msgspec(tp: Any, mode: SchemaMode) -> ModelSchemas:
         (schema,), definitions = msgspec.json.schema_components((tp,), schema_hook=foreign)
         for cls in _named_classes(msgspec.inspect.type_info(tp), set()):
             class_keys |= dict.fromkeys(_msgspec_keys(cls), _class_key(cls))
+            if is_class(cls, Enum):  # described by both in the same way, and by pydantic with the type of its values
+                definitions |= dict.fromkeys(definitions.keys() & _msgspec_keys(cls), _enum_schema(cls, mode))
     except (TypeError, NotImplementedError, NameError):
         return ModelSchemas({})
     return ModelSchemas(schema, foreign_definitions | definitions, _identities(class_keys) | identities)
+
+
+def _enum_schema(cls: type[Enum], mode: SchemaMode) -> dict[str, Any]:
+    (schema,) = _of_pydantic(cls, mode).definitions.values()
+    return schema
 
 
 def _named_classes(node: Any, seen: set[int]) -> Iterator[Any]:
@@ -123,8 +131,9 @@ def _named_classes(node: Any, seen: set[int]) -> Iterator[Any]:
             yield from _named_classes(item, seen)
     elif isinstance(node, msgspec.Struct) and id(node) not in seen:
         seen.add(id(node))
-        if hasattr(node, "cls"):
-            yield node.cls
+        cls = getattr(node, "cls", None)
+        if cls is not None:
+            yield cls
         for name in node.__struct_fields__:
             yield from _named_classes(getattr(node, name), seen)
 
