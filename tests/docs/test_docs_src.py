@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import gzip
 import re
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from litestar.testing import TestClient as LitestarTestClient
 
 from docs_src import (
+    any_file,
     async_tool,
     bootstrap,
     existing_app,
@@ -23,12 +25,17 @@ from docs_src import (
     shout,
     simulation,
     tool_options,
+    uploads,
 )
 from docs_src.test_fit_line import (  # noqa: F401 - shown as an example of a test, and run as one
     test_it_is_a_service,
     test_it_runs_as_a_job,
     test_one_point_makes_no_line,
     test_two_points_make_a_line,
+)
+from docs_src.test_uploads import (  # noqa: F401 - likewise
+    test_a_table_is_summarised,
+    test_a_table_is_uploaded,
 )
 from lambda_kit import JobContext, JobFailedError, JobStatus, MemoryJobStore, ToolServer
 from lambda_kit.core.ports.store import Change
@@ -55,6 +62,23 @@ def test_every_python_block_on_a_page_can_be_read() -> None:
     assert blocks
     for block in blocks:
         ast.parse(re.sub(r"--8<-- .*", "", block))
+
+
+def test_a_file_of_any_type_is_compressed() -> None:
+    with TestClient(any_file.server) as client:
+        answer = client.post("/compress", content=b"a,b", headers={"Content-Type": "text/csv"})
+    assert (answer.headers["content-type"], gzip.decompress(answer.content)) == ("application/gzip", b"a,b")
+
+
+def test_files_are_summarised() -> None:
+    photos = [("photos", ("a.jpg", b"123")), ("photos", ("b.jpg", b"45"))]
+    with TestClient(uploads.server) as client:
+        answer = client.post(
+            "/summarise", data={"scale": "2", "taken_on": ""}, files=[("table", ("t.txt", b"1\n2\n6\n")), *photos]
+        )
+        assert answer.json() == {"name": "t.txt", "count": 3, "mean": 6.0, "photo_bytes": 5}
+        in_json = client.post("/summarise", json={"table": {"filename": "t.txt", "content": "MQoyCjYK"}, "scale": 2})
+    assert in_json.json() == {**answer.json(), "photo_bytes": 0}
 
 
 def test_shout_answers_in_capitals() -> None:

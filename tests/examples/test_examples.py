@@ -188,3 +188,28 @@ def called() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/there"
         server.shutdown()
+
+
+# --- upload ---
+
+
+@pytest.fixture(scope="module")
+def upload() -> Iterator[ServiceProcess]:
+    with ServiceProcess(EXAMPLES / "upload.py") as service:
+        yield service
+
+
+def test_upload_counts_the_words_of_files(upload: ServiceProcess) -> None:
+    files = [("text", ("a.txt", b"one two Two")), ("more", ("b.txt", b"two three"))]
+    answer = httpx.post(f"{upload.url}/count-words", files=files, data={"at_least": "3"})
+    assert answer.json() == {
+        "files": ["a.txt", "b.txt"],
+        "words": 5,
+        "most_common": {"two": 3, "one": 1, "three": 1},
+    }
+
+
+def test_upload_makes_a_picture_of_a_file(upload: ServiceProcess) -> None:
+    answer = httpx.post(f"{upload.url}/picture", content=bytes(range(9)))
+    assert answer.headers["content-type"] == "image/x-portable-graymap"
+    assert answer.content == b"P5 3 3 255\n" + bytes(range(9))
