@@ -1,5 +1,6 @@
 """Keeps the authorization of jobs in the store, encrypted, so that a job can be run again after a restart."""
 
+import hashlib
 import logging
 import os
 from typing import Self
@@ -28,6 +29,8 @@ class Sealer:
 
     def __init__(self, keys: str | None) -> None:
         self._fernet = None
+        self.caller_key: bytes | None = None
+        """A key for `Callers`, derived from the one that encrypts. None: there is none."""
         if not keys:
             return
         try:
@@ -41,6 +44,8 @@ class Sealer:
                 "the encryption key must be 32 bytes in URL-safe base64, or several, comma-separated: make one by "
                 "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
             ) from None
+        first = keys.split(",")[0].strip().encode()
+        self.caller_key = hashlib.blake2b(b"lambda_kit callers", key=first, digest_size=32).digest()
 
     @classmethod
     def of_environment(cls) -> tuple[Self, ConfigurationError | None]:

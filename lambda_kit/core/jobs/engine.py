@@ -10,6 +10,7 @@ from functools import partial
 from lambda_kit.core.errors import ConfigurationError, NotServingError, UnavailableError
 from lambda_kit.core.jobs.admission import Admission
 from lambda_kit.core.jobs.authorization_sealer import Sealer
+from lambda_kit.core.jobs.callers import Callers
 from lambda_kit.core.jobs.change_handler import ChangeHandler
 from lambda_kit.core.jobs.fetched_results import FetchedResults
 from lambda_kit.core.jobs.graceful_shutdown import GracefulShutdown
@@ -101,6 +102,7 @@ class JobEngine:
         self._executors = dict(executors)
         self._sinks = list(sinks)
         self._sealer = sealer or Sealer(None)
+        self._callers = Callers()
         self._stop_by: float | None = None
         self._why_starting = "the service has not been started"
         self._is_absence_known = False
@@ -165,6 +167,7 @@ class JobEngine:
                 self.observers,
                 max_unfinished=settings.max_unfinished,
             ),
+            callers=self._callers,
             sealer=self._sealer,
             reconciler=self._reconciler,
             runs_jobs=runs_jobs,
@@ -240,6 +243,7 @@ class JobEngine:
         self.fetched_results.start()
         self.waiters.is_closed = False
         self._reconciler.start()
+        await self._when_available(self._find_caller_key)
         opened.push_async_callback(self.background.stop)
         opened.callback(self.store.subscribe(self._on_change))
         opened.push_async_callback(self._housekeeping.stop)  # after the sinks: what they were not told is others' then
@@ -333,6 +337,9 @@ class JobEngine:
             relay.wake()
 
     # --- inside ---
+
+    async def _find_caller_key(self) -> None:
+        self._callers.use_key(self._sealer.caller_key or await self.store.caller_key())
 
     def _forget(self) -> None:
         """Nothing of one life counts in the next."""

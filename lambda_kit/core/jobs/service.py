@@ -82,7 +82,7 @@ class JobService:
             ToolNotFoundError: if there is no such tool.
             RequestValidationError: if the body does not fit the tool's request model.
             BadRequestError: if it asks for more time than its tool has.
-            JobConflictError: if the id or key belongs to another tool, body or principal.
+            JobConflictError: if the id or key belongs to another tool, body or caller.
             QueueFullError: if there is no room for it. No job was made.
             UnavailableError: if the service does not take jobs, or the store is away.
         """

@@ -11,7 +11,7 @@ from lambda_kit.core.model.request_info import RequestInfo
 from lambda_kit.core.runtime.temporary_files import TemporaryFiles
 from lambda_kit.core.tools.tool import BoundTool
 
-__all__ = ["Submission", "digest_of", "scoped_key"]
+__all__ = ["Submission", "digest_of"]
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -49,14 +49,3 @@ def digest_of(body: Payload, *, is_form: bool = False) -> bytes:
     digest = hashlib.blake2b(body.content, digest_size=16)
     digest.update(b"\0" + body.content_type.encode())
     return digest.digest()
-
-
-def scoped_key(key: str, submission: Submission) -> str:
-    """A hash of an idempotency key with its tool and its caller, so that neither key nor authorization is stored.
-
-    The caller is the principal, where there is one, so that a refreshed token meets the same job; else whoever has the
-    same authorization.
-    """
-    caller = submission.authorization or "" if submission.principal is None else f"principal\0{submission.principal}"
-    parts = "\0".join((submission.tool.name, caller, key))
-    return hashlib.blake2b(parts.encode(), digest_size=32).hexdigest()

@@ -13,6 +13,7 @@ from lambda_kit.core.errors import (
 )
 from lambda_kit.core.jobs.admission import Admission
 from lambda_kit.core.jobs.authorization_sealer import Sealer
+from lambda_kit.core.jobs.callers import Callers
 from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.outbox_relay import OutboxRelay
@@ -20,7 +21,7 @@ from lambda_kit.core.jobs.permits import Permit
 from lambda_kit.core.jobs.reconciler import Reconciler
 from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
-from lambda_kit.core.jobs.submission import Submission, digest_of, scoped_key
+from lambda_kit.core.jobs.submission import Submission, digest_of
 from lambda_kit.core.jobs.waiting import Waiter, Waiters
 from lambda_kit.core.model.form import packed_form
 from lambda_kit.core.model.job import Job, Payload, new_job_id
@@ -44,6 +45,7 @@ class Submitter:
         relays: Deliver to the sinks.
         observers: See jobs come.
         admission: Says who is let in.
+        callers: Tells callers apart.
         sealer: Encrypts the authorizations that are kept with jobs.
         reconciler: Knows the jobs in doubt.
         runs_jobs: Whether this process runs jobs. If not, they are handed off.
@@ -60,6 +62,7 @@ class Submitter:
         observers: Observers,
         *,
         admission: Admission,
+        callers: Callers,
         sealer: Sealer,
         reconciler: Reconciler,
         runs_jobs: bool,
@@ -72,6 +75,7 @@ class Submitter:
         self._relays = relays
         self._observers = observers
         self._admission = admission
+        self._callers = callers
         self._sealer = sealer
         self._reconciler = reconciler
         self._runs_jobs = runs_jobs
@@ -91,7 +95,7 @@ class Submitter:
         Raises:
             RequestValidationError: if the body does not fit the tool's request model.
             BadRequestError: if it asks for more time than its tool has.
-            JobConflictError: if the id or key belongs to another tool, body or principal.
+            JobConflictError: if the id or key belongs to another tool, body or caller.
             QueueFullError: if there is no room for it. No job was made.
             UnavailableError: if no jobs are taken now, or the store is away.
         """
@@ -110,33 +114,36 @@ class Submitter:
         is_form = tool.read.is_form(body)
         is_large = is_form or len(body.content) >= _LARGE_BYTES
         digest = await off_loop(digest_of, body, is_form=is_form) if is_large else digest_of(body)
+        caller = self._callers.of(submission.principal, submission.authorization)
         key: str | None = None
         known: Job | None = None
-        if submission.job_id is not None or submission.idempotency_key is not None:
-            key = None if submission.job_id is not None else scoped_key(submission.idempotency_key or "", submission)
-            known = await self._known(submission.job_id, key)
+        if submission.job_id is not None:
+            known = await self._known(submission.job_id)
+        elif submission.idempotency_key is not None:
+            key = self._callers.scoped_key(submission.idempotency_key, tool.name, caller)
+            known = await self._store.find_by_key(key)
+        if known is not None:
+            check_same(known, submission, caller, digest)
             # whether or not the body fits, or jobs are taken now
-            if known is not None and not self._reconciler.is_in_doubt(known):
-                return await self._attached(known, submission, digest, waiter)
+            if not self._reconciler.is_in_doubt(known):
+                return await self._attached(known, waiter)
         value = submission.value
         if value is None:
             value = await off_loop(tool.read, body) if is_large else tool.read(body)
         if known is not None:
-            return await self._resumed(known, submission, digest, value, waiter)
-        job = self._new_job(submission, digest, key)
+            return await self._resumed(known, submission, value, waiter)
+        job = self._new_job(submission, caller, digest, key)
         created = await self._create(job, self._local(job, submission, value), submission, waiter)
         if not created.is_new:
-            return await self._resumed(created.job, submission, digest, value, waiter)
+            check_same(created.job, submission, caller, digest)
+            return await self._resumed(created.job, submission, value, waiter)
         self._observers.submitted(created.job)
         return created.job
 
-    async def _resumed(
-        self, known: Job, submission: Submission, digest: bytes, value: Any, waiter: Waiter | None
-    ) -> Job:
+    async def _resumed(self, known: Job, submission: Submission, value: Any, waiter: Waiter | None) -> Job:
         """Attach to a known job; one that is in doubt is run by what this request says."""
-        check_same(known, submission, digest)
         if not await self._reconciler.resume(known, self._local(known, submission, value)):
-            return await self._attached(known, submission, digest, waiter)
+            return await self._attached(known, waiter)
         if waiter is not None:
             self._waiters.add(known.id, waiter)
         self._observers.submitted(known)
@@ -153,15 +160,13 @@ class Submitter:
             files=submission.files,
         )
 
-    async def _known(self, job_id: str | None, key: str | None) -> Job | None:
-        if job_id is None:
-            return await self._store.find_by_key(key or "")
+    async def _known(self, job_id: str) -> Job | None:
         local = self._table.get(job_id)
         if local is not None and local.state is State.RESERVED:  # another request is creating it
             await local.until_made()
         return await self._store.get(job_id)
 
-    def _new_job(self, submission: Submission, digest: bytes, key: str | None) -> Job:
+    def _new_job(self, submission: Submission, caller: bytes, digest: bytes, key: str | None) -> Job:
         tool = submission.tool
         execution = tool.options.execution
         job_id = submission.job_id or new_job_id()
@@ -175,6 +180,7 @@ class Submitter:
             request_digest=digest,
             idempotency_key=key,
             principal=submission.principal,
+            caller=caller,
             request_info=submission.request_info,
             traceparent=submission.traceparent,
             tracestate=submission.tracestate,
@@ -274,8 +280,7 @@ class Submitter:
 
     # --- attach ---
 
-    async def _attached(self, known: Job, submission: Submission, digest: bytes, waiter: Waiter | None) -> Job:
-        check_same(known, submission, digest)
+    async def _attached(self, known: Job, waiter: Waiter | None) -> Job:
         if waiter is None:
             return known
         self._waiters.add(known.id, waiter)  # first add, then read: an end in between is not missed
@@ -286,14 +291,19 @@ class Submitter:
             raise
 
 
-def check_same(known: Job, submission: Submission, digest: bytes) -> None:
+def check_same(known: Job, submission: Submission, caller: bytes, digest: bytes) -> None:
     """Refuse to attach a request to a job of another one.
 
+    A job of an older version does not know its caller: it is compared by its principal alone.
+
     Raises:
-        JobConflictError: if it is of another principal (the text says no more), of another tool or of another body.
+        JobConflictError: if it is of another caller, of another tool or of another body. Only who has named the job,
+            and made it, is told more than that the id or key is in use.
     """
     tool = submission.tool.name
-    if known.principal != submission.principal:
+    if submission.job_id is None and known.request_digest != digest:  # a key is of one tool and one caller
+        raise JobConflictError("the Idempotency-Key was used with another body: choose another key for another request")
+    if known.principal != submission.principal or known.caller not in (None, caller):
         raise JobConflictError("the job id is in use: choose another id")
     if known.tool != tool:
         raise JobConflictError(f"job '{known.id}' belongs to tool '{known.tool}', not '{tool}': choose another id")

@@ -160,6 +160,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A hash that stands for tool, caller and ``Idempotency-Key``."""
     principal: str | None = None
     """Whose job it is: the id of the principal that submitted it. None: no authenticator is configured."""
+    caller: bytes | None = None
+    """A hash of who submitted it, which only the store's processes can make. None: an older version made the job."""
     request_info: RequestInfo | None = None
     traceparent: str | None = None
     """The trace that the job continues (W3C Trace Context)."""

@@ -95,6 +95,17 @@ class JobStore(ABC):
         """
         return None
 
+    async def caller_key(self) -> bytes:
+        """The key of the hashes of callers (`Job.caller`): the same for all who share the store, and after a restart.
+
+        It is made once, at random, by whoever asks first, and is never changed; 1 to 64 bytes. Called after `start`.
+
+        The default is the same for all stores: callers are told apart, but whoever can read the store can try guesses
+        of a weak password on the hashes. Override it where something can be kept. (It is not asked for where there is
+        an encryption key: the key of the hashes is derived from that.)
+        """
+        return b"lambda_kit"
+
     # --- the life of a job ---
 
     @abstractmethod

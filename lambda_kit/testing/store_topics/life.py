@@ -38,6 +38,14 @@ class LifePromises(StorePromises):
             assert (await store.list_jobs()).jobs == []
         await self.finished(store, "new")
 
+    async def test_the_key_of_callers_stays_the_same(self, store: JobStore) -> None:
+        key = await store.caller_key()
+        assert 1 <= len(key) <= 64
+        assert await store.caller_key() == key
+        await store.stop()
+        await store.start()
+        assert await store.caller_key() == key
+
     async def test_records_are_snapshots(self, store: JobStore) -> None:
         pending = await self.pending(store)
         lease = await self.claim(store)

@@ -1,5 +1,6 @@
 """`MemoryJobStore`: jobs in this process's memory. The default, and the quickest."""
 
+import secrets
 from collections.abc import Callable
 
 from lambda_kit.adapters.stores.memory.finished import FinishedJobs
@@ -29,7 +30,11 @@ class MemoryJobStore(LocalJobStore):
 
     def __init__(self, *, event_log_size: int = 10_000, clock: Callable[[], float] | None = None) -> None:
         super().__init__(event_log_size=event_log_size, clock=clock or SteadyClock())
+        self._caller_key = secrets.token_bytes(32)
         self._finished = FinishedJobs(lambda job_id: self._drop(self._entries[job_id]))
+
+    async def caller_key(self) -> bytes:
+        return self._caller_key
 
     def _has_ended(self, job: Job) -> None:
         self._finished.add(job)

@@ -95,4 +95,5 @@ BEGIN
     RETURN FOUND;
 END $$;
 """,
+    'CREATE TABLE @secrets (name text COLLATE "C" PRIMARY KEY, value bytea NOT NULL);',
 )

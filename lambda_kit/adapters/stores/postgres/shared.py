@@ -1,5 +1,6 @@
 """The part of `PostgresJobStore` that looks at many jobs, and what is kept beside the jobs."""
 
+import secrets
 from abc import ABC
 from collections.abc import Callable, Collection
 from operator import attrgetter
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from lambda_kit.adapters.stores.postgres.changes import Changes
 from lambda_kit.adapters.stores.postgres.rows import Known, Rows, record_of
 from lambda_kit.adapters.stores.postgres.sql import Statements
+from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.model.events import EventPage
 from lambda_kit.core.model.job import Job, JobStatus
 from lambda_kit.core.ports.store import Change, Delivery, JobPage, OnChange
@@ -62,6 +64,13 @@ class PostgresShared(JobStoreBase[Known], ABC):
         await self._database.close()  # first: what is under way is published when it has ended
         await self._rows.close()
         await self._changes.close()
+
+    async def caller_key(self) -> bytes:
+        await self._database.rows(self._sql.make_caller_key, secrets.token_bytes(32))
+        row = await self._database.row(self._sql.caller_key)
+        if row is None:
+            raise UnavailableError("the key of the callers is missing, which was just written")
+        return bytes(row[0])
 
     # --- workers ---
 

@@ -160,6 +160,8 @@ class Statements:
             " ORDER BY number LIMIT $2"
         )
         self.now = statement("SELECT @now")
+        self.make_caller_key = statement("INSERT INTO @secrets VALUES ('callers', $1) ON CONFLICT DO NOTHING")
+        self.caller_key = statement("SELECT value FROM @secrets WHERE name = 'callers'")
         self.heartbeat = statement(
             "INSERT INTO @workers VALUES ($1, $2)"
             " ON CONFLICT (worker_id) DO UPDATE SET alive_until = excluded.alive_until RETURNING @now"

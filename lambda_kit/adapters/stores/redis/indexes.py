@@ -1,13 +1,14 @@
 """What a `RedisJobStore` keeps beside the single job: indexes, queues, slots and the outbox."""
 
 import importlib
+import secrets
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from lambda_kit.adapters.stores.redis import index_scripts as scripts
 from lambda_kit.adapters.stores.redis.jobs import Known, RedisJobs, known_job
 from lambda_kit.adapters.stores.redis.scripts import READ_BY_KEY
-from lambda_kit.core.errors import ConfigurationError, MissingExtraError
+from lambda_kit.core.errors import ConfigurationError, MissingExtraError, UnavailableError
 from lambda_kit.core.model.job import FINAL_STATUSES, Job, JobStatus
 from lambda_kit.core.ports.store import Delivery, JobPage, OnChange
 from lambda_kit.core.ports.store_base import JobStoreBase
@@ -65,6 +66,16 @@ class RedisIndexes(JobStoreBase[Known]):
     async def stop(self) -> None:
         await self._session.stop()
         self._jobs.forget(None)
+
+    async def caller_key(self) -> bytes:
+        name = self._session.key("secret", "callers")
+        known: bytes | None = await self._session.command(b"GET", name)  # first: it can be read while Redis is full
+        if known is None:
+            await self._session.command(b"SET", name, secrets.token_bytes(32), b"NX")
+            known = await self._session.command(b"GET", name)
+        if known is None:
+            raise UnavailableError(f"Redis has lost the key {name.decode()!r}, which was just written")
+        return known
 
     # --- looking for one ---
 

@@ -30,6 +30,7 @@ Each key begins with ``{prefix}:``, so that all are in one slot of a cluster::
     confirmed:SINK      hash; job id to the last event that was confirmed
     ready:SINK          sorted set, by creation number, of jobs with something to deliver
     given:SINK          hash; job id to the end of the lease of its delivery, and its holder
+    secret:callers      key of the hashes of callers
     layout              version of all this
 """
 

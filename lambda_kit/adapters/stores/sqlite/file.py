@@ -73,7 +73,9 @@ _VERSION_2 = (
 # by how much the time of the store is ahead of that since a boot of the machine (`FileClock`)
 _VERSION_3 = ("CREATE TABLE clock (boot TEXT NOT NULL, ahead REAL NOT NULL)",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_2, _VERSION_3)
+_VERSION_4 = ("CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_2, _VERSION_3, _VERSION_4)
 """Statements that make of each version of the schema the next one; the first makes version 2 of an empty file."""
 
 # Version 1 had other columns, and records that can't be read any more.

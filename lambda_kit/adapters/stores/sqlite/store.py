@@ -119,6 +119,10 @@ class SqliteJobStore(JobStoreBase[Row]):
     def another(self) -> "SqliteJobStore":
         return self._another()
 
+    async def caller_key(self) -> bytes:
+        proposed = secrets.token_bytes(32)
+        return await self._writer.submit(lambda operations: operations.caller_key(proposed))
+
     # --- the life of a job ---
 
     async def _change(self, job_id: str, decide: Decide[Row], *, size_bytes: int = 0) -> Row | None:

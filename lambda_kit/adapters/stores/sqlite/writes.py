@@ -40,6 +40,10 @@ class Operations(Jobs):
             self.insert(job, request)
         return Created(job, is_new=True)
 
+    def caller_key(self, proposed: bytes) -> bytes:
+        self.execute("INSERT OR IGNORE INTO secrets VALUES ('callers', ?)", (proposed,))
+        return bytes(self.execute("SELECT value FROM secrets WHERE name = 'callers'").fetchone()[0])
+
     def heartbeat(self, worker_id: str, lease_seconds: float) -> None:
         self.execute("INSERT OR REPLACE INTO workers VALUES (?, ?)", (worker_id, self.now() + lease_seconds))
 
