@@ -1,21 +1,17 @@
 """What a tool returned, as bytes and a content type (docs/wire.md, Results), and back."""
 
 import dataclasses
-import functools
-import os
 import re
 import traceback
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, BinaryIO, get_args
 
 import ivcap_service
 import msgspec
-from pydantic import BaseModel, PydanticUserError, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from lambda_kit.core.model.job import Failure, FailureKind, Payload
-from lambda_kit.core.tools.uploaded_file import UploadedFile
+from lambda_kit.core.tools.result_values import adapter_of, as_plain, dump_model, like_plain
 
 __all__ = ["JSON", "BinaryResult", "decode_result", "encodable", "encode_json", "encode_result"]
 
@@ -29,24 +25,7 @@ _BYTES = "application/octet-stream"
 _CONTENT_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+([ \t]*;[ -~]*)?", re.ASCII)
 
 
-def _encode_other(value: Any) -> Any:
-    if isinstance(value, BaseModel):  # inside a list, dict, Struct or dataclass
-        return value.model_dump(mode="json", by_alias=True)
-    if isinstance(value, UploadedFile):
-        return value.to_json()
-    for plain in (str, bool, int, float):  # of a subclass, such as numpy's float64
-        if isinstance(value, plain):
-            return plain(value)
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if hasattr(value, "tolist"):  # numpy's arrays and numbers, and what is like them
-        return value.tolist()
-    if isinstance(value, (Sequence, AbstractSet)):
-        return list(value)
-    raise TypeError(f"an object of type {type(value).__name__} can't be encoded as JSON")
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_encode_other)
+_encoder = msgspec.json.Encoder(enc_hook=like_plain)
 
 
 def encode_result(value: object, *, allows_none: bool) -> Payload | Failure:
@@ -95,31 +74,51 @@ def _failure(error: ivcap_service.ExecutionError) -> Failure:
 
 
 def encode_json(value: object) -> bytes:
-    """Models, Structs, dataclasses, and plain data that may have any of them in it, as JSON.
+    """Models, Structs, dataclasses, and plain data or what is like it, with any of them in it, as JSON.
+
+    Numbers that JSON does not have, NaN and infinities, are null.
 
     Raises:
         TypeError: if it has anything else in it.
-        ValueError: if it has no JSON form.
+        ValueError: if it has no JSON form, or contains itself.
     """
-    if isinstance(value, BaseModel):
-        return value.__pydantic_serializer__.to_json(value, by_alias=True)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        adapter = _dataclass_adapter(type(value))
-        if adapter is not None:
-            try:
-                return adapter.dump_json(value, by_alias=True)
-            except PydanticSerializationError:  # it holds something that only msgspec knows
-                return _encoder.encode(value)
-    return _encoder.encode(value)
-
-
-@functools.lru_cache(maxsize=1024)
-def _dataclass_adapter(tp: type[Any]) -> TypeAdapter[Any] | None:
-    """Pydantic's serializer: msgspec's leaves out the defaults of a dataclass that it decoded, and knows no models."""
     try:
-        return TypeAdapter(tp)
-    except (PydanticUserError, NameError):  # it holds a Struct, say
-        return None
+        if isinstance(value, BaseModel):
+            return _encode_model(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return _encode_dataclass(value)
+        return _encode_plain(value)
+    except RecursionError:
+        raise ValueError("it contains itself, or is nested too deeply") from None
+
+
+def _encode_model(value: BaseModel) -> bytes:
+    try:
+        body = value.__pydantic_serializer__.to_json(value, by_alias=True, fallback=like_plain)
+    except PydanticSerializationError:
+        return _encode_plain(dump_model(value))
+    if b"NaN" in body or b"Infinity" in body:  # in a text; or by `ser_json_inf_nan`, as what is no JSON or no number
+        return _encode_plain(dump_model(value))
+    return body
+
+
+def _encode_dataclass(value: Any) -> bytes:
+    # msgspec leaves out the defaults of a dataclass that it decoded, and knows no models
+    tp: Any = type(value)
+    adapter = adapter_of(tp)
+    if adapter is not None:
+        try:
+            return adapter.dump_json(value, by_alias=True)
+        except PydanticSerializationError:  # it holds something that only msgspec knows
+            pass
+    return _encode_plain(value)
+
+
+def _encode_plain(value: object) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except TypeError:
+        return msgspec.json.encode(as_plain(value))
 
 
 def _encode_binary(result: BinaryResult) -> Payload:
