@@ -18,6 +18,7 @@ from litestar.plugins import InitPlugin
 from litestar.types import Guard, Middleware, OnAppInitHandler
 
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
+from lambda_kit.adapters.http.asgi_server import warn_of_other_processes
 from lambda_kit.adapters.http.bodies import models_of
 from lambda_kit.adapters.http.components import with_components
 from lambda_kit.adapters.http.door import Door
@@ -419,6 +420,8 @@ class ToolServer:
             self._loop, self._changing, self._users = loop, asyncio.Lock(), 0
         async with self._changing:
             if self._users == 0:
+                if not self.has_shared_store:
+                    warn_of_other_processes()
                 self._engine.begin_start()
                 async with contextlib.AsyncExitStack() as opened:
                     opened.enter_context(guard_tasks())
