@@ -7,6 +7,7 @@ taken; anything else counts as not said.
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from lambda_kit.core.model.trusted_proxies import TrustedProxies, address_of
 
@@ -70,8 +71,10 @@ def is_host(text: str) -> bool:
 
 
 def is_prefix(path: str) -> bool:
-    """Whether it can stand before the paths of a service, ``/`` for nothing included."""
-    return path == "/" or _PREFIX.fullmatch(path) is not None
+    """Whether it can stand before the paths of a service, ``/`` for nothing included; "." and ".." lead elsewhere."""
+    if path == "/" or _PREFIX.fullmatch(path) is None:
+        return path == "/"
+    return {".", ".."}.isdisjoint(unquote(path).split("/"))
 
 
 def joined_prefix(outside: str, inside: str) -> str:
