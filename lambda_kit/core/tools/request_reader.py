@@ -5,12 +5,16 @@ from typing import Any
 
 from lambda_kit.core.model.form import FORM
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.runtime.collector import collector_paused
 from lambda_kit.core.tools.binary_request import BinaryObject, binary_payload, binary_reader, is_binary_request
 from lambda_kit.core.tools.form_reader import form_reader
 from lambda_kit.core.tools.results import JSON
 from lambda_kit.core.tools.schema import request_decoder
 
 __all__ = ["RequestReader", "json_decoder", "json_payload"]
+
+# of so much JSON millions of objects may be made
+_LARGE_BYTES = 256 * 1024
 
 _decode_object = request_decoder(BinaryObject)
 
@@ -72,4 +76,7 @@ class RequestReader:
             return self._binary(body)
         if self.form is not None and body.content_type == FORM:
             return self.form.read(body.content)
-        return self._decode(body.content)
+        if len(body.content) < _LARGE_BYTES:
+            return self._decode(body.content)
+        with collector_paused():
+            return self._decode(body.content)
