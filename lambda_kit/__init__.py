@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lambda_kit.adapters.executors.asyncio import AsyncioExecutor
     from lambda_kit.adapters.executors.process.executor import ProcessExecutor
     from lambda_kit.adapters.executors.thread import ThreadExecutor
+    from lambda_kit.adapters.http.limits import HttpLimits
     from lambda_kit.adapters.stores.memory import MemoryJobStore
     from lambda_kit.adapters.stores.sqlite import SqliteJobStore
     from lambda_kit.core.errors import (
@@ -68,6 +69,7 @@ __all__ = [
     "ExecutorOpts",
     "GenericErrorEvent",
     "GenericEvent",
+    "HttpLimits",
     "IllegalTransitionError",
     "Job",
     "JobCancelledError",
@@ -118,6 +120,7 @@ _HOMES = {
     "lambda_kit.adapters.executors.asyncio": ("AsyncioExecutor",),
     "lambda_kit.adapters.executors.process.executor": ("ProcessExecutor",),
     "lambda_kit.adapters.executors.thread": ("ThreadExecutor",),
+    "lambda_kit.adapters.http.limits": ("HttpLimits",),
     "lambda_kit.adapters.stores.memory.store": ("MemoryJobStore",),
     "lambda_kit.adapters.stores.sqlite.store": ("SqliteJobStore",),
     "lambda_kit.core.tools.binary_request": ("BinaryRequest",),

@@ -22,6 +22,7 @@ from lambda_kit.adapters.http.asgi_server import warn_of_other_processes
 from lambda_kit.adapters.http.bodies import models_of
 from lambda_kit.adapters.http.components import with_components
 from lambda_kit.adapters.http.door import Door
+from lambda_kit.adapters.http.limits import HttpLimits
 from lambda_kit.adapters.http.routes import (
     check_paths,
     job_list_routes,
@@ -80,11 +81,12 @@ class ToolServer:
             ``"run"`` (runs the jobs of others and takes no requests).
         job_list: Whether ``GET /jobs`` is served. Who knows a job's id can read its result.
         debug: Whether clients are shown tracebacks.
-        max_body_bytes: Larger request bodies are refused with 413.
+        max_body_bytes: Larger request bodies are refused with 413, and the connection is closed.
         max_upload_bytes: Forms with files (``multipart/form-data``) whose parts are larger together are refused with
             413.
         keep_headers: Names of header fields that are kept with a job, beside those of docs/wire.md (What is kept of a
             request).
+        http: What one connection may take, where the service is run from its file.
         try_later_body: Whether "try later" is always a 202 with a body.
         middleware: Litestar's, around all routes of `app`.
         guards: Litestar's, on all routes by which a job is made, read or cancelled. Descriptions, the OpenAPI document,
@@ -120,9 +122,10 @@ class ToolServer:
         roles: Roles = "both",
         job_list: bool = False,
         debug: bool = False,
-        max_body_bytes: int = 64 * 1024 * 1024,
+        max_body_bytes: int = 16 * 1024 * 1024,
         max_upload_bytes: int = 256 * 1024 * 1024,
         keep_headers: Sequence[str] = (),
+        http: HttpLimits | None = None,
         try_later_body: bool = False,
         middleware: Sequence[Middleware] = (),
         guards: Sequence[Guard] = (),
@@ -160,6 +163,7 @@ class ToolServer:
             debug=debug,
             kept_fields=KeptFields(keep_headers),
             guards=list(guards),
+            limits=http or HttpLimits(),
         )
         self._http_trouble = self.http_settings.take_environment()
         self.http_settings.change(

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import ivcap_service
 
+from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.core.jobs.settings import JobSettings
 from lambda_kit.core.tools.tool import BoundTool
 
@@ -18,6 +19,8 @@ class Served(Protocol):
     """Who offers the tools."""
     tools: Mapping[str, BoundTool]
     """The tools by name, in order."""
+    http_settings: HttpSettings
+    """What can be set of the HTTP side."""
 
     @property
     def app(self) -> Any:

@@ -20,7 +20,9 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.server import HANDLED_SIGNALS
 
+from lambda_kit.cli.connections import Connections
 from lambda_kit.cli.early_start import EarlyStart, StartState
+from lambda_kit.cli.http_protocol import LimitedHttpProtocol
 from lambda_kit.cli.served import Served
 from lambda_kit.cli.stop_bounds import StopBounds
 
@@ -28,6 +30,7 @@ __all__ = ["ServiceServer"]
 
 logger = logging.getLogger("lambda_kit.server")
 
+_TICKS_PER_SECOND = 10  # of uvicorn's main loop
 _SIGNAL_BASE = 128  # a shell's exit code of a process that was ended by signal N is 128 + N
 
 
@@ -72,7 +75,17 @@ class ServiceServer(uvicorn.Server):
         self._stop_by: float | None = None
         self._drain: asyncio.Task[None] | None = None
         self._last_resort: threading.Timer | None = None
-        super().__init__(uvicorn.Config(self._start, **{"log_config": None, "lifespan": "on", **options}))
+        limits = tool_server.http_settings.limits
+        self._connections = Connections(limits)
+        defaults: dict[str, Any] = {
+            "log_config": None,
+            "lifespan": "on",
+            "http": partial(LimitedHttpProtocol, connections=self._connections),
+            "timeout_keep_alive": limits.idle_seconds,
+            "backlog": self._connections.backlog,
+        }
+        super().__init__(uvicorn.Config(self._start, **{**defaults, **options}))
+        self._connections.look_after(self.server_state.connections)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the end.
@@ -110,6 +123,12 @@ class ServiceServer(uvicorn.Server):
         if self._collects:
             gc.enable()
         self._say_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if counter % _TICKS_PER_SECOND == 0:
+            self._connections.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the port, give requests that are in flight what is left of the grace, and end the app."""

@@ -174,6 +174,8 @@ def retry_after(seconds: float) -> str:
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything under lambda_kit's routes."""
     problem, headers = _problem_of(error)
+    if problem.status == 413 and request.scope.get("http_version", "").startswith("1"):
+        headers["Connection"] = "close"  # the rest of the body is not read
     if isinstance(error, UnavailableError):
         _log_absence(request, error)
     elif problem.status >= 500:

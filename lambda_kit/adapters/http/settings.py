@@ -8,6 +8,7 @@ from litestar.config.cors import CORSConfig
 from litestar.types import Guard
 
 from lambda_kit.adapters.http.allowed_hosts import AllowedHosts
+from lambda_kit.adapters.http.limits import HttpLimits
 from lambda_kit.adapters.http.origins import SharedOrigins
 from lambda_kit.adapters.http.public_place import checked_root_path
 from lambda_kit.core.errors import ConfigurationError
@@ -26,11 +27,14 @@ FORWARDED_ALLOW_IPS_VARIABLE = "FORWARDED_ALLOW_IPS"
 class HttpSettings:
     """What can be set of the HTTP side. It is read at each request: the command line may come after the app is made."""
 
-    max_body_bytes: int = 64 * 1024 * 1024
+    max_body_bytes: int = 16 * 1024 * 1024
     """Larger bodies are refused with 413, without reading them to the end."""
 
     max_upload_bytes: int = 256 * 1024 * 1024
     """Forms whose parts are larger together are refused with 413, without reading them to the end."""
+
+    limits: HttpLimits = field(default_factory=HttpLimits)
+    """What one connection may take, where the service is run from its file."""
 
     try_later_body: bool = False
     """Whether "try later" is always a 202 with a body, and not only where the client prefers that."""

@@ -1,0 +1,372 @@
+"""uvicorn's HTTP protocol, with limits for what clients send and how slowly (`docs/wire.md`, Errors)."""
+
+import asyncio
+import logging
+from enum import Enum
+from typing import Any, NamedTuple
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from lambda_kit.adapters.http.answers import Answer
+from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE, VERSION_HEADER, Problem, problem_body
+from lambda_kit.cli.connections import Connections
+from lambda_kit.version import VERSION
+
+__all__ = ["LimitedHttpProtocol"]
+
+logger = logging.getLogger("lambda_kit.http")
+
+_LEAST_BYTES_PER_SECOND = 1024
+_LINGER_SECONDS = 5.0
+_LINGER_BYTES = 64 * 1024 * 1024
+_DRAIN_BYTES = 256 * 1024
+"""A request that was answered before its end is read on so far, to keep the connection for the next one."""
+
+_PROBES = ("/_healtz", "/_livez", "/_readyz")
+
+
+class _Stage(Enum):
+    """How far the parser has come."""
+
+    IDLE = "nothing of the next request has come"
+    HEAD = "its header section is coming"
+    BODY = "its body is coming"
+    DONE = "all of it is there; it is answered, or waits for the answers to those before it"
+
+
+class _RefusedError(Exception):
+    """Stops the parser."""
+
+
+class _Out(NamedTuple):
+    """What an answer is written to: the transport, closed so that the client can still read it."""
+
+    write: Any
+    is_closing: Any
+    close: Any
+
+
+class LimitedHttpProtocol(HttpToolsProtocol):
+    """One connection.
+
+    Args:
+        connections: All of the server's, with the limits.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        connections: Connections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.cycle: Any = None  # of the request that has come last. uvicorn's type of it forgets that there may be none
+        self.descriptor = -1
+        self._connections = connections
+        self._limits = connections.limits
+        self._stage = _Stage.IDLE
+        self._since = 0.0
+        """When that stage began; for IDLE, when the connection was made or a request answered."""
+        self._piece_at = 0.0
+        self._head_bytes = 0
+        self._unseen_bytes = 0
+        """So much the parser has been given since it has last told of something, at most: an endless field."""
+        self._body_bytes = 0
+        self._refusal: Problem | None = None
+        self._last_words: Problem | None = None
+        """Is sent when all requests before it are answered."""
+        self._is_lingering = False
+        self._spare_bytes = 0
+        self._is_dropped = False
+        self._is_for_probes = False
+        self._out: Any = None
+
+    # --- what the event loop tells ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        self._out = _Out(transport.write, transport.is_closing, self._close_after_answer)
+        socket = transport.get_extra_info("socket")
+        self.descriptor = -1 if socket is None else socket.fileno()
+        if not self._connections.has_room_for(self):
+            self._is_for_probes = True
+            self.app = _only_probes(self.app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        super().connection_lost(exc)
+        if self._is_dropped:
+            self._connections.has_dropped()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, in pieces that bound what the parser may hold."""
+        if self._takes_no_more:
+            self._discard(len(data))
+            return
+        if self._stage is _Stage.IDLE:
+            self._stage, self._since, self._unseen_bytes = _Stage.HEAD, self.loop.time(), 0
+        most = self._limits.header_bytes
+        if len(data) <= most:
+            self._feed(data)
+        else:
+            whole = memoryview(data)
+            for start in range(0, len(data), most):
+                self._feed(whole[start : start + most])
+                if self.transport.is_closing() or self._takes_no_more:
+                    return
+        if self._stage is _Stage.BODY:
+            self._piece_at = self.loop.time()
+
+    def shutdown(self) -> None:
+        """End, after the answer that is being given."""
+        if self._is_lingering:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    # --- what the parser tells ---
+
+    def on_message_begin(self) -> None:
+        """A request has begun."""
+        super().on_message_begin()
+        if self._stage is not _Stage.HEAD:  # it has come together with the one before
+            self._stage, self._since = _Stage.HEAD, self.loop.time()
+        self._head_bytes = self._unseen_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        self.url += url
+        if len(self.url) > self._limits.header_bytes:
+            self._stop(414, "target-too-long", f"the request target is over {self._limits.header_bytes} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header field, or one of the trailer, which is dropped (RFC 9110, 6.5.1)."""
+        self._unseen_bytes = 0
+        self._head_bytes += len(name) + len(value) + 4
+        limits = self._limits
+        if self._head_bytes > limits.header_bytes:
+            self._stop(*_too_large(limits.header_bytes))
+        name = name.lower()
+        if self._stage is not _Stage.HEAD:
+            if name == b"authorization":
+                self._stop(400, "bad-request", "Authorization: not in a trailer; send it as a header field")
+            return
+        if len(self.headers) >= limits.header_fields:
+            self._stop(431, "headers-too-large", f"there are more than {limits.header_fields} header fields")
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The header section is there."""
+        super().on_headers_complete()
+        self._stage = _Stage.BODY
+        self._body_bytes = 0
+        self._since = self._piece_at = self.loop.time()
+        cycle = self.cycle
+        if cycle is not None and cycle.scope is self.scope:  # else it is upgraded
+            cycle.transport = self._out
+            if self._is_for_probes:
+                cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._unseen_bytes = 0
+        self._body_bytes += len(body)
+        if self.cycle is not None and self.cycle.response_complete:
+            self._spare_bytes -= len(body)
+            if self._spare_bytes < 0:
+                self._linger()
+                raise _RefusedError
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is there."""
+        self._stage = _Stage.DONE
+        super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:  # it was answered before
+            self._stage = _Stage.IDLE
+            self._since = self.loop.time()
+
+    # --- what the app tells ---
+
+    def on_response_complete(self) -> None:
+        """A request is answered."""
+        # as uvicorn's, but without its keep-alive timer: `end_if_slow` does that
+        self.server_state.total_requests += 1
+        if self._is_lingering or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        if self._last_words is not None:
+            self._say(self._last_words)
+            return
+        self._since = self.loop.time()
+        if self._stage is _Stage.DONE:
+            self._stage = _Stage.IDLE
+        elif self._stage is _Stage.BODY:
+            self._spare_bytes = _DRAIN_BYTES
+
+    # --- what `Connections` asks ---
+
+    def end_if_slow(self, now: float, passed: float) -> None:
+        """End the connection if its request comes too slowly."""
+        limits, cycle = self._limits, self.cycle
+        if self._stage is _Stage.DONE or self._takes_no_more or self.parser is None:
+            return
+        if self._stage is _Stage.BODY:
+            if cycle.response_complete:
+                if now - self._since > _LINGER_SECONDS:
+                    self.transport.close()
+            elif self.flow.read_paused or cycle.waiting_for_100_continue:  # it is we who are slow
+                self._since += passed
+                self._piece_at = now
+            elif (
+                now - self._piece_at > limits.body_seconds
+                or now - self._since > limits.body_seconds + self._body_bytes / _LEAST_BYTES_PER_SECOND
+            ):
+                self._refuse(Problem(408, "request-timeout", "the body came too slowly"))
+        elif self._is_answering:
+            self._since = now
+        elif self._stage is _Stage.HEAD:
+            if now - self._since > limits.header_seconds:
+                message = f"the header section was not complete within {limits.header_seconds:g} s"
+                self._refuse(Problem(408, "request-timeout", message))
+        elif now - self._since > (limits.header_seconds if cycle is None else self.timeout_keep_alive):
+            self.transport.close()
+
+    def spare_rank(self) -> tuple[int, float] | None:
+        """Those that are closed already go first, then those that have never asked anything, the oldest first."""
+        if self._is_dropped:
+            return None
+        if self._is_lingering:
+            return (0, self._since)
+        if self._is_answering or self._last_words is not None:
+            return None
+        return (1 if self.cycle is None else 2, self._since)
+
+    def drop(self) -> None:
+        """Close it."""
+        self._is_dropped = True
+        self.transport.close()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not (self.cycle.response_complete or self.cycle.disconnected)
+
+    @property
+    def _takes_no_more(self) -> bool:
+        return self._is_lingering or self._last_words is not None
+
+    # --- refusing ---
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._on_upgrade()
+            return
+        except httptools.HttpParserError as error:
+            if not self._is_lingering:
+                logger.debug("a request is refused: %s", error)
+                self._refuse(self._refusal or Problem(400, "bad-request", "this is not a request of HTTP/1.1"))
+            return
+        if self._stage is _Stage.HEAD or self._stage is _Stage.BODY:
+            self._unseen_bytes += len(data)
+            # twice, since a part of the first piece may belong to what the parser has told of
+            if self._unseen_bytes > 2 * self._limits.header_bytes:
+                self._refuse(Problem(*_too_large(self._limits.header_bytes)))
+
+    def _on_upgrade(self) -> None:
+        if self._should_upgrade():
+            self.handle_websocket_upgrade()
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False  # the parser takes nothing more
+
+    def _stop(self, status: int, kind: str, detail: str) -> None:
+        """Refuse, in the middle of parsing."""
+        self._refusal = Problem(status, kind, detail)
+        raise _RefusedError
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer that, after the answers to earlier requests, and end the connection."""
+        cycle = self.cycle
+        if self._stage is _Stage.BODY and self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()  # it has not begun
+        elif self._stage is _Stage.BODY and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+            else:
+                self._say(problem)
+            return
+        if self._is_answering or self.pipeline:
+            self._last_words, self._spare_bytes = problem, _LINGER_BYTES
+        elif self._stage is _Stage.BODY:  # it has its answer
+            self._linger()
+        else:
+            self._say(problem)
+
+    def _say(self, problem: Problem) -> None:
+        body = problem_body(problem)
+        fields = [
+            *self.server_state.default_headers,
+            (VERSION_HEADER.lower().encode(), VERSION.encode()),
+            (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-content-type-options", b"nosniff"),
+            (b"connection", b"close"),
+        ]
+        lines = [b"%s: %s\r\n" % field for field in fields]
+        self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", body]))
+        self._linger()
+
+    def _close_after_answer(self) -> None:
+        if self._stage is _Stage.BODY:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Close, but read on for a moment: a reset would take the answer away from who is still sending."""
+        if self._is_lingering:
+            return
+        self._is_lingering = True
+        self._spare_bytes = _LINGER_BYTES
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _discard(self, size: int) -> None:
+        self._spare_bytes -= size
+        if self._spare_bytes < 0:
+            self.transport.close()
+
+
+def _too_large(limit_bytes: int) -> tuple[int, str, str]:
+    return 431, "headers-too-large", f"the header fields are over {limit_bytes} bytes"
+
+
+def _only_probes(app: Any) -> Any:
+    """An app that answers health, and refuses all else."""
+    problem = Problem(503, "unavailable", "the service has no connection left: try again later")
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].endswith(_PROBES):
+            await app(scope, receive, send)
+        else:
+            await Answer(503, problem_body(problem), PROBLEM_MEDIA_TYPE, [(b"retry-after", b"5")])(scope, receive, send)
+
+    return answer
