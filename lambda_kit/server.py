@@ -40,7 +40,7 @@ from lambda_kit.core.jobs.engine import JobEngine
 from lambda_kit.core.jobs.in_process import run_in_process
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.jobs.settings import JobSettings, Roles
-from lambda_kit.core.jobs.tool_binding import assign_executors, bind_tools, check_names
+from lambda_kit.core.jobs.tool_binding import assign_executors, bind_tools, check_names, listed, require_instance
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.model.request_info import KeptFields
 from lambda_kit.core.ports.executor import Executor
@@ -140,15 +140,18 @@ class ToolServer:
     ) -> None:
         if not isinstance(service, ivcap_service.Service):
             raise ConfigurationError(
-                f"ToolServer({service!r}): the first argument must be a Service(name=..., contact={{...}})"
+                f"ToolServer({service!r}, ...): the first argument must be a Service(name=..., contact={{...}})"
             )
         self._store_trouble: ConfigurationError | None = None
         self._key_trouble: ConfigurationError | None = None
-        own = [executor] if isinstance(executor, Executor) else list(executor or ())
+        own = listed("executor", executor, Executor)
+        sinks, observers = listed("sinks", sinks, JobSink), listed("observers", observers, JobObserver)
         bound = bind_tools(concrete_tools() if tools is None else tools)
         check_paths({tool.name: tool.path for tool in bound})
         executors, bound = assign_executors(bound, built_in_executors(), own, OWN_POOLS)
         check_names("sinks", sinks)
+        if settings is not None:
+            require_instance("settings", settings, JobSettings)
         if roles not in get_args(Roles):
             raise ConfigurationError(f"ToolServer(roles={roles!r}): must be one of {', '.join(get_args(Roles))}")
         self.service = service
@@ -469,7 +472,10 @@ class ToolServer:
 
 
 def _as_store(store: JobStore | str) -> JobStore:
-    return store_from_url(store) if isinstance(store, str) else store
+    if isinstance(store, str):
+        return store_from_url(store)
+    require_instance("store", store, JobStore)
+    return store
 
 
 class _ToolPlugin(InitPlugin):

@@ -244,7 +244,7 @@ class Says(LambdaTool):
 @pytest.mark.parametrize("answer", [False, None, 0, RuntimeError("no")])
 async def test_a_tool_that_is_not_ready_is_named(answer: Any) -> None:
     async with a_server(Says(answer)) as server:
-        assert await server.why_not_ready() == "tool 'says' is not ready"
+        assert (await server.why_not_ready() or "").startswith("tool 'says' is not ready")
 
 
 async def test_a_tool_that_is_ready_is_ready() -> None:

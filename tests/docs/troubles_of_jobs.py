@@ -4,16 +4,20 @@
 # pyright: reportReturnType=false
 
 import asyncio
+import tempfile
 import threading
 
 from litestar import Request
+from pydantic import BaseModel, SecretStr
 
 from lambda_kit import (
     ExecutorOpts,
+    JobContext,
     JobSettings,
     LambdaTool,
     MemoryJobStore,
     ProcessExecutor,
+    ToolError,
     ToolOptions,
 )
 from lambda_kit.testing import ManualClock, TestClient
@@ -106,3 +110,43 @@ def no_request_in_process() -> None:
         def run(self, req: GreetRequest, request: Request) -> str: ...  # type: ignore[type-arg]
 
     asyncio.run(served(InProcess).run_tool(InProcess, {"name": "Ada"}))
+
+
+class NoSuchModelError(ToolError):
+    pass
+
+
+@shows("report.emit takes an event, such as GenericEvent(name='loaded', options={'rows': 3}), not a dict")
+def a_dict_for_an_event() -> str:
+    class Greet(LambdaTool):
+        def run(self, req: GreetRequest, ctx: JobContext) -> str:
+            ctx.report.emit({"rows": 3})  # type: ignore[arg-type]
+            return ""
+
+    return answer(500, Greet, json={"name": "Ada"})
+
+
+@shows("NoSuchModelError(status=200): must be an HTTP status of an error, a whole number from 400 to 599")
+def a_status_that_is_no_error() -> str:
+    class Greet(LambdaTool):
+        def run(self, req: GreetRequest) -> str:
+            raise NoSuchModelError("fine", status=200)
+
+    return answer(500, Greet, json={"name": "Ada"})
+
+
+class LoginRequest(BaseModel):
+    password: SecretStr
+
+
+@refused(
+    "tool 'login' reads this request from JSON, in another process or after a restart, and LoginRequest.password is "
+    "another value"
+)
+def a_request_that_json_changes() -> None:
+    class Login(LambdaTool):
+        def run(self, req: LoginRequest) -> str: ...
+
+    with tempfile.TemporaryDirectory() as folder:
+        server = served(Login, store=f"sqlite:///{folder}/jobs.db")
+        asyncio.run(server.run_tool(Login, LoginRequest(password=SecretStr("s3cret"))))

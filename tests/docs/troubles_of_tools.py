@@ -18,12 +18,14 @@ from typing import Any
 from lambda_kit import (
     BaseEvent,
     LambdaTool,
+    MemoryJobStore,
+    Service,
     ToolOptions,
     ToolServer,
     with_schema,
 )
 from tests.docs.process_tools import Locked
-from tests.docs.troubles import GreetRequest, greeter, refused, served, shows
+from tests.docs.troubles import SERVICE, GreetRequest, greeter, refused, served, shows
 from tests.support.service_command import run_to_end
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +44,12 @@ def no_return_annotation() -> None:
 def no_request() -> None:
     class Greet(LambdaTool):
         def run(self) -> str: ...
+
+
+@refused("Greet.run has no 'self': its first parameter is 'req'")
+def no_self() -> None:
+    class Greet(LambdaTool):
+        def run(req: GreetRequest) -> str: ...  # type: ignore[misc]  # noqa: N805
 
 
 @refused("Greet.run has 2 request parameters")
@@ -104,6 +112,26 @@ def decorators_in_the_wrong_order() -> None:
 
 
 # --- when a server is built ---
+
+
+@refused("ToolServer(tools=Greet): must be a list of tools: write tools=[Greet]")
+def a_class_for_a_list() -> None:
+    ToolServer(SERVICE, tools=greeter())  # type: ignore[arg-type]
+
+
+@refused("Greet.is_ready is a property: remove '@property'")
+def a_property_as_hook() -> None:
+    served(greeter(is_ready=property(lambda _self: True)))
+
+
+@refused("ToolServer(store=MemoryJobStore): it is a class: pass an instance, MemoryJobStore(...)")
+def a_class_for_an_instance() -> None:
+    served(greeter(), store=MemoryJobStore)
+
+
+@refused("Service(contact=...): Field required")
+def a_service_without_contact() -> None:
+    Service(name="Test")  # type: ignore[call-arg]
 
 
 @refused("there is no tool to serve")

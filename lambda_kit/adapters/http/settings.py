@@ -14,6 +14,7 @@ from lambda_kit.adapters.http.public_place import checked_root_path
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.request_info import KeptFields
 from lambda_kit.core.model.trusted_proxies import TrustedProxies
+from lambda_kit.core.tools.options import require_number
 
 __all__ = ["ALLOWED_HOSTS_VARIABLE", "FORWARDED_ALLOW_IPS_VARIABLE", "ROOT_PATH_VARIABLE", "HttpSettings"]
 
@@ -65,6 +66,13 @@ class HttpSettings:
 
     debug: bool = False
     """Whether clients are shown tracebacks."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_body_bytes", "max_upload_bytes"):
+            value = getattr(self, name)
+            require_number(
+                "ToolServer", name, value, minimum=1, whole=True, allows_none=False, error=ConfigurationError
+            )
 
     def change(
         self,

@@ -1,14 +1,54 @@
 """Puts tools and executors together, and refuses what does not fit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from lambda_kit.core.errors import ConfigurationError, ToolDefinitionError
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.tools.tool import BoundTool, LambdaTool, tool_instance
 
-__all__ = ["assign_executors", "bind_tools", "check_names"]
+__all__ = ["assign_executors", "bind_tools", "check_names", "listed"]
+
+
+def listed(argument: str, given: Any, kind: type[Any]) -> list[Any]:
+    """The parts that were given for an argument of `ToolServer`: one, several, or none.
+
+    Args:
+        argument: Its name, for the text.
+        given: What was given for it.
+        kind: What each has to be.
+
+    Raises:
+        ConfigurationError: if it is anything else, such as a class; says what to write.
+    """
+    is_one = isinstance(given, (kind, str, Mapping, type)) or not isinstance(given, Iterable)
+    parts = [] if given is None else [given] if is_one else list(given)
+    for part in parts:
+        require_instance(argument, part, kind)
+    return parts
+
+
+def require_instance(argument: str, given: Any, kind: type[Any]) -> None:
+    """Refuse for an argument of `ToolServer` what is no instance of a class.
+
+    Raises:
+        ConfigurationError: says what to write.
+    """
+    if isinstance(given, kind):
+        return
+    if isinstance(given, type) and issubclass(given, kind):
+        raise ConfigurationError(
+            f"ToolServer({argument}={given.__name__}): it is a class: pass an instance, {given.__name__}(...)"
+        )
+    shown = given.__name__ if isinstance(given, type) else repr(given)
+    named = (
+        f"; a built-in one is chosen by name in the tool: ToolOptions(executor={given!r})"
+        if (kind is Executor and isinstance(given, str))
+        else ""
+    )
+    raise ConfigurationError(f"ToolServer({argument}={shown}): must be an instance of {kind.__name__}{named}")
 
 
 def check_names(argument: str, parts: Sequence[Executor | JobSink]) -> None:
@@ -37,12 +77,21 @@ def check_names(argument: str, parts: Sequence[Executor | JobSink]) -> None:
         owners[name] = owner
 
 
-def bind_tools(tools: Sequence[type[LambdaTool] | LambdaTool]) -> list[BoundTool]:
+def bind_tools(tools: object) -> list[BoundTool]:
     """Check tools, each by itself and beside the others.
 
+    Args:
+        tools: Classes and instances, in any collection that has an order.
+
     Raises:
-        ToolDefinitionError: if there is none, one can't be served, or two have the same name or path.
+        ToolDefinitionError: if it is no such collection, there is no tool in it, one can't be served, or two have the
+            same name or path.
     """
+    if isinstance(tools, (str, Mapping, type)) or not isinstance(tools, Iterable):
+        shown = tools.__name__ if isinstance(tools, type) else repr(tools)
+        is_one = isinstance(tools, LambdaTool) or (isinstance(tools, type) and issubclass(tools, LambdaTool))
+        remedy = f"write tools=[{shown}]" if is_one and isinstance(tools, type) else "write tools=[...]"
+        raise ToolDefinitionError(f"ToolServer(tools={shown}): must be a list of tools: {remedy}")
     bound = [BoundTool.bind(tool_instance(tool)) for tool in tools]
     if not bound:
         raise ToolDefinitionError("there is no tool to serve: define a subclass of LambdaTool with a 'run' method")

@@ -68,11 +68,36 @@ class _Reporter(EventReporter):
         super().__init__(job_id, job_authorization)
         self._control = control
 
+    def emit(self, event: BaseEvent) -> None:
+        given: object = event
+        if not isinstance(given, BaseEvent):
+            what = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+            raise TypeError(
+                f"report.emit takes an event, such as GenericEvent(name='loaded', options={{'rows': 3}}), not {what}"
+            )
+        super().emit(event)
+
+    def step_started(self, step_name: str, message: Any = None, **kwargs: Any) -> None:
+        _check_step_name(step_name)
+        super().step_started(step_name, message, **kwargs)
+
+    def step_finished(self, step_name: str, message: Any = None, **kwargs: Any) -> None:
+        _check_step_name(step_name)
+        super().step_finished(step_name, message, **kwargs)
+
     def _send(self, event: BaseEvent) -> None:
         # the events that end a step are exempt, so that a cancelled tool can still close what it opened
         if not isinstance(event, (StepFinishEvent, StepErrorEvent)):
             self._control.check(self.job_id)
         self._control.emit(event)
+
+
+def _check_step_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(
+            f"report.step takes the name of the step, and a message: report.step('load', 'Loading ...'), not a "
+            f"{type(name).__name__} as the name"
+        )
 
 
 class JobContext(ivcap_service.JobContext):
@@ -131,17 +156,27 @@ class JobContext(ivcap_service.JobContext):
 
         Raises:
             JobCancelledError: if the job was cancelled.
-            ValueError: if a number is not finite.
+            TypeError: if a number is none, or not finite, or the message is no text.
         """
         self._control.check(self.job_id)
-        if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
-            raise ValueError(f"progress({done}, {total}): must be finite numbers")
+        for name, value in (("done", done), ("total", 0 if total is None else total)):
+            if not _is_finite(value):
+                raise TypeError(f"ctx.progress({name}={value!r}): must be a finite number: ctx.progress(3, 10, 'text')")
         if message is not None:
+            if not isinstance(message, str):
+                raise TypeError(f"ctx.progress(message=...): must be a str, not a {type(message).__name__}")
             message = self._control.text(message.encode(errors="backslashreplace").decode())
         done, total = _number(done), None if total is None else _number(total)
         options = {"done": done, "total": total, "message": message}
         event = GenericEvent(name="progress", options={k: v for k, v in options.items() if v is not None})
         self._control.emit(event, Progress(done, total, message))
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _number(value: float) -> int | float:

@@ -53,7 +53,10 @@ class ToolLifecycle:
         for tool in self._tools:
             self._to_tear_down.append(tool)
             try:
-                await self._call(tool, "setup")
+                value = await self._call(tool, "setup")
+                if value is not None:
+                    text = "tool '%s': setup returned a %s, which nothing uses: keep it in self, and return nothing"
+                    logger.warning(text, tool.name, type(value).__name__)
             except GeneratorExit:  # the event loop is gone: nothing can be awaited any more
                 raise
             except BaseException as error:
@@ -101,6 +104,8 @@ class ToolLifecycle:
                     raise
                 logger.warning("tool '%s': is_ready failed: %s: %s", tool.name, type(error).__name__, error)
                 return f"tool '{tool.name}' is not ready"
+            if is_ready is None:
+                return f"tool '{tool.name}' is not ready: its is_ready returned None, not True or False"
             if not is_ready:
                 return f"tool '{tool.name}' is not ready"
         return None

@@ -119,8 +119,21 @@ class ToolOptions:
             raise ToolDefinitionError(
                 f"ToolOptions(tags={self.tags!r}): must be a list of strings, such as [{self.tags!r}]"
             )
+        for name in ("name", "service_id", "executor"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ToolDefinitionError(f"ToolOptions({name}={value!r}): must be a string, or None")
+        if self.tags is not None and not all(isinstance(tag, str) for tag in self.tags):
+            raise ToolDefinitionError(f"ToolOptions(tags={self.tags!r}): must be a list of strings")
+        if not isinstance(self.post_route_opts, Mapping):
+            raise ToolDefinitionError(
+                f"ToolOptions(post_route_opts={self.post_route_opts!r}): must be a dict, such as {{'guards': [...]}}"
+            )
         if self.executor_opts is not None and not isinstance(self.executor_opts, ExecutorOpts):
-            raise ToolDefinitionError("ToolOptions(executor_opts=…): must be an ExecutorOpts, or None")
+            raise ToolDefinitionError(
+                f"ToolOptions(executor_opts={self.executor_opts!r}): must be an ExecutorOpts, or None: write "
+                "executor_opts=ExecutorOpts(...)"
+            )
 
     @property
     def wait_seconds(self) -> float:

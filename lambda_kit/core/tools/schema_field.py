@@ -41,6 +41,11 @@ def with_schema(schema_uri: str) -> Callable[[type[T]], type[T]]:
         TypeError: The decorated object is none of the three, encodes as an array, or has a field that is in
             the way. `@with_schema` goes above `@dataclass`, so that it sees a finished dataclass.
     """
+    if not isinstance(schema_uri, str):
+        raise TypeError(
+            f"@with_schema needs the URN of the schema, got {schema_uri!r}: write "
+            "@with_schema('urn:example:schema:greet.1')"
+        )
 
     def decorate(cls: type[T]) -> type[T]:
         return cast("type[T]", _decorated(cls, schema_uri))

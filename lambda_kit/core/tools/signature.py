@@ -3,7 +3,7 @@
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -78,6 +78,11 @@ def read_signature(
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
     ):
         raise ToolDefinitionError(f"{class_name}.run has no 'self': write 'def run(self, req: ...) -> ...'")
+    if _classified(parameters[0], hints) is not None:  # 'self' is seldom annotated, and never with these
+        raise ToolDefinitionError(
+            f"{class_name}.run has no 'self': its first parameter is '{parameters[0].name}'; write 'def run(self, "
+            f"{parameters[0].name}: ...) -> ...'"
+        )
     positional: list[Injected] = []
     keywords: list[tuple[str, Injected]] = []
     request_types: dict[str, type[Any]] = {}
@@ -106,6 +111,15 @@ def read_signature(
     )
 
 
+def _classified(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Injected | None:
+    """What would be passed to a parameter. None: nothing can be."""
+    try:
+        kind, _ = _classify("", parameter, hints)
+    except ToolDefinitionError:
+        return None
+    return kind
+
+
 def _refuse_generator(class_name: str, run: Callable[..., Any]) -> None:
     if inspect.isgeneratorfunction(run) or inspect.isasyncgenfunction(run):
         raise ToolDefinitionError(
@@ -129,7 +143,9 @@ def _resolve_hints(
         ) from None
     except (TypeError, AttributeError, SyntaxError) as error:
         raise ToolDefinitionError(f"{class_name}.run: an annotation can't be evaluated: {error}") from error
-    return {name: type_arguments.get(hint, hint) for name, hint in hints.items()}
+    return {
+        name: type_arguments.get(hint, hint) if isinstance(hint, Hashable) else hint for name, hint in hints.items()
+    }
 
 
 def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Injected, type[Any]]:
@@ -154,7 +170,7 @@ def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str,
         return kind, annotation
     if is_binary_request(annotation) or (isinstance(annotation, type) and is_request_model(annotation)):
         return Injected.REQUEST_MODEL, annotation
-    shown = getattr(annotation, "__name__", None) or str(annotation)
+    shown = getattr(annotation, "__name__", None) or repr(annotation)
     module = str(getattr(annotation, "__module__", "")).partition(".")[0]
     if module in _FOREIGN_REQUESTS:
         remedy = f"use RequestInfo of lambda_kit (or litestar.Request) instead of {module}'s {shown}"

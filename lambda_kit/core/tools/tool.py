@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.tools.hooks import check_hooks
 from lambda_kit.core.tools.options import ToolOptions
 from lambda_kit.core.tools.path_title import path_title
 from lambda_kit.core.tools.request_reader import RequestReader, json_decoder, json_payload
@@ -148,7 +149,8 @@ def tool_instance(tool: object) -> LambdaTool:
     if isinstance(tool, LambdaTool):
         return tool
     if not (isinstance(tool, type) and issubclass(tool, LambdaTool)):
-        raise ToolDefinitionError(f"{tool!r} is no tool: pass a subclass of LambdaTool, or an instance of one")
+        shown = tool.__name__ if isinstance(tool, type) else repr(tool)
+        raise ToolDefinitionError(f"{shown} is no tool: pass a subclass of LambdaTool, or an instance of one")
     if not _is_concrete(tool):
         raise ToolDefinitionError(
             f"{tool.__name__} has no 'run' of its own or inherited, so it is only a base: add "
@@ -216,12 +218,15 @@ class BoundTool:
         owner = type(tool)
         options = tool.options
         if not isinstance(options, ToolOptions):
-            raise ToolDefinitionError(f"{owner.__name__}.options must be a ToolOptions, not {options!r}")
+            raise ToolDefinitionError(
+                f"{owner.__name__}.options must be a ToolOptions, not {options!r}: write options = ToolOptions(...)"
+            )
         run = getattr(tool, "run", None)
         if run is None:
             raise ToolDefinitionError(
                 f"{owner.__name__} has no 'run': add 'def run(self, req: YourRequest) -> YourResult'"
             )
+        check_hooks(tool)
         signature = _signature_of(owner, getattr(owner, "run", None), owner._scope)
         name = _checked(owner, "name", tool.name, _NAME, "ASCII letters, digits, '_', '-' and '.', not a digit first")
         path = _checked(owner, "path", tool.path, _PATH, "'/', or segments such as '/greet' without a '/' at the end")
