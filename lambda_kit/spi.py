@@ -10,6 +10,7 @@ from lambda_kit.core.errors import (
     LeaseLostError,
     PayloadTooLargeError,
     QueueFullError,
+    StoreFullError,
     ToolDefinitionError,
     UnavailableError,
 )
@@ -121,6 +122,7 @@ __all__ = [
     "ServerPart",
     "Step",
     "StoreClock",
+    "StoreFullError",
     "StoredJob",
     "Subscriptions",
     "ToolDefinitionError",

@@ -15,7 +15,8 @@
      ├─ ToolError                  raised by a tool, which chooses the HTTP status
      ├─ QueueFullError             admission refused, come back later
      ├─ UnavailableError           the store, or the service, is away
-     │   └─ NotServingError        the service starts, drains, or is not ready
+     │   ├─ NotServingError        the service starts, drains, or is not ready
+     │   └─ StoreFullError         the store has no room for what is new
      └─ StoreError
          ├─ IllegalTransitionError the job may not go from this status to that
          └─ LeaseLostError         the caller no longer holds the job's lease
@@ -46,6 +47,7 @@ __all__ = [
     "QueueFullError",
     "RequestValidationError",
     "StoreError",
+    "StoreFullError",
     "ToolDefinitionError",
     "ToolError",
     "ToolNotFoundError",
@@ -256,6 +258,17 @@ class NotServingError(UnavailableError):
 
     Clients are told its text. Of any other `UnavailableError`, which tells of a database, they are told in general.
     """
+
+
+class StoreFullError(UnavailableError):
+    """A store has no room for a new job, an event or a large result; nothing was written.
+
+    What is there can still end, be cancelled and be purged: a store raises this only where that works, else
+    `UnavailableError`. An event is dropped then, and a result that does not fit is replaced by a failure.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float = 10.0) -> None:
+        super().__init__(message, retry_after_seconds)
 
 
 class StoreError(LambdaKitError):

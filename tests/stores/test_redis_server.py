@@ -289,18 +289,3 @@ async def test_who_may_drop_jobs_is_warned_of(tmp_path: Path, caplog: pytest.Log
     with RedisServer(tmp_path, "--maxmemory-policy", "allkeys-lru") as server, caplog.at_level(logging.WARNING):
         async with RedisJobStore(server.url):
             assert "allkeys-lru" in caplog.text
-
-
-async def test_a_full_redis_takes_no_new_jobs_and_lets_those_there_end(server: RedisServer) -> None:
-    async with RedisJobStore(server.url) as store:
-        lease = await claimed(store)
-        await store.create(a_job("waits"), REQUEST)
-        with server.client as raw:
-            raw.config_set("maxmemory", 1)
-            with pytest.raises(UnavailableError, match="OutOfMemory"):
-                await store.create(a_job("new"), REQUEST)
-            assert await store.get("new") is None
-            assert (await store.finish(lease, RESULT)).status is JobStatus.SUCCEEDED
-            assert await store.get_result("job-1") == RESULT
-            raw.config_set("maxmemory", 0)
-        assert (await store.create(a_job("new"), REQUEST)).is_new

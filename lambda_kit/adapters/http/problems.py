@@ -21,6 +21,7 @@ from lambda_kit.core.errors import (
     PayloadTooLargeError,
     QueueFullError,
     RequestValidationError,
+    StoreFullError,
     ToolError,
     ToolNotFoundError,
     UnavailableError,
@@ -201,6 +202,8 @@ def _log_absence(request: Request[Any, Any, Any], error: UnavailableError) -> No
 def _detail_of(error: LambdaKitError, status: int) -> str:
     if status == 500:
         return "the service failed inside; its log has the details"
+    if isinstance(error, StoreFullError):
+        return "the job store is full: try again later"
     if isinstance(error, UnavailableError) and not isinstance(error, NotServingError):
         return "the job store can't be reached now: try again later"  # where it is, and why, is not for clients
     return str(error)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from lambda_kit.core.errors import LeaseLostError
+from lambda_kit.core.errors import LeaseLostError, StoreFullError
 from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.ports.observer import JobObserver
@@ -38,8 +38,8 @@ class EventBuffer:
     """
 
     __slots__ = (
-        "_batch", "_dropped", "_hole", "_is_closed", "_is_flushing", "_lease", "_limit", "_lock", "_loop",
-        "_on_dropped", "_outage", "_store", "_task", "_waiting",
+        "_batch", "_dropped", "_hole", "_is_closed", "_is_flushing", "_is_store_full", "_lease", "_limit", "_lock",
+        "_loop", "_on_dropped", "_outage", "_store", "_task", "_waiting",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class EventBuffer:
         self._batch = 0
         self._is_flushing = False
         self._is_closed = False
+        self._is_store_full = False
         self._task: asyncio.Task[None] | None = None
 
     def put(self, event: NewEvent) -> None:
@@ -93,16 +94,26 @@ class EventBuffer:
             hole, self._hole = self._hole + dropped, 0
             try:
                 await self._outage.until_over(
-                    f"job {self._lease.job_id}: its events", partial(self._append, batch, hole)
+                    f"job {self._lease.job_id}: its events", partial(self._append, batch, hole), waits_for_room=False
                 )
             except LeaseLostError:  # the job is somebody else's now, and so is its log
                 with self._lock:
                     self._is_closed = True
                     self._waiting.clear()
+            except StoreFullError as error:  # to wait for room would hold up the job's end, which may make some
+                if not self._is_store_full:
+                    logger.warning("job %s: its events are dropped: %s", self._lease.job_id, error)
+                self._is_store_full = True
+                self._drop(batch, hole)
             except Exception:  # what the store does not take is missing in the log, and nothing else
                 logger.exception("job %s: %d events could not be written", self._lease.job_id, len(batch))
-                self._on_dropped(len(batch))
-                self._hole = hole + len(batch)
+                self._drop(batch, hole)
+            else:
+                self._is_store_full = False
+
+    def _drop(self, batch: list[NewEvent], hole: int) -> None:
+        self._on_dropped(len(batch))
+        self._hole = hole + len(batch)
 
     def _take(self) -> tuple[list[NewEvent], int] | None:
         """What is to be written next, and how many were dropped before that. None: nothing waits."""

@@ -2,12 +2,18 @@
 
 import logging
 
-from lambda_kit.core.errors import PayloadTooLargeError
-from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus
+import msgspec
+
+from lambda_kit.core.errors import PayloadTooLargeError, StoreFullError
+from lambda_kit.core.model.bounds import bounded_text
+from lambda_kit.core.model.job import Failure, FailureKind, Job, JobStatus, Outcome
 
 __all__ = ["CANCELLED_TYPE", "LOST_AT_STOP", "cancelled_text", "log", "not_kept", "not_run", "over_time"]
 
 logger = logging.getLogger("lambda_kit.job")
+
+_SHORT_BYTES = 1024
+"""What is left of a failure's message in a store that is full."""
 
 CANCELLED_TYPE = "job-cancelled"
 """What stands for `Failure.type` where a job was cancelled."""
@@ -36,8 +42,15 @@ def not_run(error: BaseException) -> Failure:
     return Failure(FailureKind.WORKER_LOST, "worker-lost", message)
 
 
-def not_kept(job_id: str, error: Exception) -> Failure:
-    """The store refused the job's result."""
+def not_kept(job_id: str, outcome: Outcome, error: Exception) -> Failure:
+    """The store refused the job's end: what is kept instead."""
+    if isinstance(error, StoreFullError):
+        logger.error("job %s: its end can't be kept as it is: %s", job_id, error)
+        if isinstance(outcome, Failure):
+            message = bounded_text(outcome.message, _SHORT_BYTES)
+            return msgspec.structs.replace(outcome, message=message, traceback=None)
+        message = "the result could not be kept: the job store is full"
+        return Failure(FailureKind.ENCODING, "result-not-kept", message)
     if isinstance(error, PayloadTooLargeError):
         return Failure(FailureKind.ENCODING, "result-too-large", f"the result can't be kept: {error}")
     logger.error("job %s: its end could not be written", job_id, exc_info=error)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 
-from lambda_kit.core.errors import LeaseLostError, UnavailableError
+from lambda_kit.core.errors import LeaseLostError, StoreFullError, UnavailableError
 from lambda_kit.core.jobs.authorization_sealer import Sealer
 from lambda_kit.core.jobs.canceller import Canceller
 from lambda_kit.core.jobs.event_buffer import EventBuffers
@@ -188,7 +188,7 @@ class JobRunner:
             except LeaseLostError:
                 raise
             except Exception as error:  # noqa: BLE001 - of the store's: without an end the job would count as lost
-                outcome = not_kept(run.job_id, error)
+                outcome = not_kept(run.job_id, outcome, error)
                 record = await self._write_end(run, outcome, is_handed_back=is_handed_back)
         except LeaseLostError:
             logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
@@ -216,11 +216,15 @@ class JobRunner:
     async def _write_end(self, run: RunningJob, outcome: Outcome, *, is_handed_back: bool) -> Job:
         try:
             return await self._try_end(run, outcome, is_handed_back=is_handed_back)
+        except StoreFullError:
+            raise
         except UnavailableError:
             pass
         try:
             return await self._outage.until_over(
-                f"job {run.job_id}: writing its end", lambda: self._try_end(run, outcome, is_handed_back=is_handed_back)
+                f"job {run.job_id}: writing its end",
+                lambda: self._try_end(run, outcome, is_handed_back=is_handed_back),
+                waits_for_room=False,
             )
         except LeaseLostError:
             # the first attempt may have been written, and its answer lost

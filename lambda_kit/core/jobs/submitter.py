@@ -9,6 +9,7 @@ from lambda_kit.core.errors import (
     JobConflictError,
     NotServingError,
     QueueFullError,
+    StoreFullError,
     UnavailableError,
 )
 from lambda_kit.core.jobs.admission import Admission
@@ -219,7 +220,8 @@ class Submitter:
         try:
             created = await self._store.create(job, body, max_unfinished=max_unfinished, claim=claim)
         except BaseException as error:
-            if isinstance(error, (UnavailableError, asyncio.CancelledError)):  # it may have been created all the same
+            is_doubtful = isinstance(error, (UnavailableError, asyncio.CancelledError))
+            if is_doubtful and not isinstance(error, StoreFullError):  # it may have been created all the same
                 local.is_unwanted = local.is_unwanted or isinstance(error, asyncio.CancelledError)
                 self._reconciler.doubt(local)
             self._undo(local, permit, waiter)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.errors import StoreFullError, UnavailableError
 
 __all__ = ["BackOff", "Outage"]
 
@@ -67,6 +67,7 @@ class Outage:
         *,
         away: type[Exception] = UnavailableError,
         for_seconds: float = float("inf"),
+        waits_for_room: bool = True,
     ) -> T:
         """Call, and while the store is away call again, with back-off. Any other error is raised.
 
@@ -75,6 +76,7 @@ class Outage:
             call: Makes the attempt.
             away: The errors that mean that it is away.
             for_seconds: After so long the error is raised instead.
+            waits_for_room: Whether to try again, too, where the store is full.
         """
         give_up_at = time.monotonic() + for_seconds
         back_off = self._pauses()
@@ -82,7 +84,7 @@ class Outage:
             try:
                 answer = await call()
             except away as error:
-                if time.monotonic() >= give_up_at:
+                if time.monotonic() >= give_up_at or (isinstance(error, StoreFullError) and not waits_for_room):
                     raise
                 self.note(what, error)
                 await asyncio.sleep(back_off.next_pause())

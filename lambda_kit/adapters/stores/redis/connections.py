@@ -28,7 +28,13 @@ from redis.exceptions import (
 
 from lambda_kit.adapters.stores.alarm import Alarm
 from lambda_kit.adapters.stores.redis.lua import Script
-from lambda_kit.core.errors import ConfigurationError, PayloadTooLargeError, StoreError, UnavailableError
+from lambda_kit.core.errors import (
+    ConfigurationError,
+    PayloadTooLargeError,
+    StoreError,
+    StoreFullError,
+    UnavailableError,
+)
 
 __all__ = ["Connections", "RedisAddress"]
 
@@ -38,10 +44,11 @@ _BULK_BYTES = 64 * 1024
 _BULK_CONNECTIONS = 4
 _BULK_TIMEOUT_SECONDS = 60.0
 
-# Answers of a server that will take the call later: it is full, follows another one, is busy, or its disk is full.
+# Answers of a server that will take the call later: it follows another one, is busy, or its disk is full.
 # redis-py knows some of them; of others, and of what went wrong inside a script of Redis 6, there is but the text.
-_PASSING_ERRORS = (ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
-_PASSING_WORDS = ("-OOM", "-READONLY", "MISCONF", "NOREPLICAS", "BUSY ")
+_PASSING_ERRORS = (ClusterDownError, MasterDownError, ReadOnlyError, TryAgainError)
+_FULL = re.compile(r"\bOOM command not allowed")
+_PASSING_WORDS = ("-READONLY", "MISCONF", "NOREPLICAS", "BUSY ")
 # What a script may not do is an error of the script, which Redis 6 and 7 word differently.
 _REFUSING_WORDS = ("NOPERM", "ACL failure", "The user executing the script")
 
@@ -108,10 +115,19 @@ class RedisAddress:
         refusal = self._refusal(error, text)
         if refusal is not None:
             return self._refused(refusal)
+        if isinstance(error, OutOfMemoryError) or _FULL.search(text):
+            return self.full()
         is_passing = isinstance(error, _PASSING_ERRORS) or any(word in text for word in _PASSING_WORDS)
         if isinstance(error, ResponseError) and not is_passing:
             return StoreError(f"Redis at {self.text} can't do what it was asked for: {text}")
         return UnavailableError(f"Redis at {self.text} is away, or can't do it now: {text}")
+
+    def full(self) -> StoreFullError:
+        """What callers get for what Redis has no memory for."""
+        return StoreFullError(
+            f"the job store is full: Redis at {self.text} has used up its maxmemory, and takes new jobs again when "
+            "finished ones have expired, or it has more"
+        )
 
     def _refusal(self, error: Exception, text: str) -> str | None:
         """What an error says, if it says that this client may not do something."""

@@ -14,20 +14,28 @@ __all__ = [
     "MARK_DELIVERED",
     "PLACES",
     "PURGE",
+    "REGISTER_SINK",
     "UNDELIVERED",
 ]
 
 CHECK = Script("""
-redis.call('SET', base .. 'layout', ARGV[1], 'NX')
+if redis.call('EXISTS', base .. 'layout') == 0 then redis.call('SET', base .. 'layout', ARGV[1]) end
 return redis.call('GET', base .. 'layout')
 """)
 
+REGISTER_SINK = Script("""
+go_on_when_full()
+redis.call('SADD', base .. 'sinks', ARGV[1])
+""")
+
 HEARTBEAT = Script("""
+go_on_when_full()
 redis.call('ZADD', base .. 'alive', ARGV[2], ARGV[1])
 return redis.call('TIME')
 """)
 
 EXPIRE_WORKER = Script("""
+go_on_when_full()
 redis.call('ZREM', base .. 'alive', ARGV[1])
 for _, id in ipairs(redis.call('ZRANGE', base .. 'leases', 0, -1)) do
   if redis.call('HGET', key('job', id), 'tb') == ARGV[1] then
@@ -43,6 +51,7 @@ end
 """)
 
 ADOPT = Script("""
+go_on_when_full()
 local me, now, limit, write = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local orphans = {}
 for i = 5, #ARGV do
@@ -128,6 +137,7 @@ return places
 """)
 
 ACQUIRE_SLOT = Script("""
+go_on_when_full()
 local slots, holder = key('slots', ARGV[1]), ARGV[2]
 redis.call('ZREMRANGEBYSCORE', slots, '-inf', ARGV[3])
 if not redis.call('ZSCORE', slots, holder) and redis.call('ZCARD', slots) >= tonumber(ARGV[5]) then return 0 end
@@ -139,6 +149,7 @@ return 1
 UNDELIVERED = Script("""
 local sink, now, limit, holder, until_ = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local ready, given = key('ready', sink), key('given', sink)
+if holder ~= '' then go_on_when_full() end
 local answer, start = {}, 0
 while #answer < limit do
   local ids = redis.call('ZRANGE', ready, start, start + limit - 1)
@@ -166,6 +177,7 @@ return answer
 """)
 
 MARK_DELIVERED = Script("""
+go_on_when_full()
 local sink, id, seq, is_complete = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local confirmed = redis.call('HGET', key('confirmed', sink), id)
 if not confirmed then return end

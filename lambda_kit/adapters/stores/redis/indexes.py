@@ -173,7 +173,7 @@ class RedisIndexes(JobStoreBase[Known]):
     # --- the outbox ---
 
     async def register_sink(self, sink: str) -> None:
-        await self._session.command(b"SADD", self._session.key("sinks"), sink.encode())
+        await self._run(scripts.REGISTER_SINK, sink)
 
     async def undelivered(
         self, sink: str, *, limit: int = 100, worker_id: str | None = None, lease_seconds: float = 30.0

@@ -24,6 +24,7 @@ STATE = (b"r", b"v", b"n", b"tb", b"le", b"seq", b"bt", b"bn")
 """The members of a job's hash that `known_job` takes."""
 _GRACE_SECONDS = 60.0  # so that purge comes before Redis, which knows nothing of indexes
 _LONGEST_MS = 10**15
+_HAS_NO_ROOM = -2
 
 
 class Known(StoredJob, gc=False):
@@ -147,6 +148,8 @@ class RedisJobs(RememberedJobs[Known]):
         )
         if answer[0] < 1:
             self.forget(job.id)
+            if answer[0] == _HAS_NO_ROOM:
+                raise self._session.full()
             return None
         after = Known(job, last_seq, batch, write_id, known.number)
         self.remember(after)

@@ -46,6 +46,10 @@ local base, BLOBS, ARGV = KEYS[1], ARGV, cmsgpack.unpack(ARGV[1])
 local function key(kind, name) return base .. kind .. ':' .. name end
 local function queue(tool, worker_id) return key('queue', #tool .. ':' .. tool .. ':' .. worker_id) end
 
+-- A server without memory refuses a script's first write if that may need some, and no later one (Redis' script.c,
+-- scriptVerifyOOM). What keeps, ends and frees jobs goes on then: it begins with a write that needs none.
+local function go_on_when_full() redis.call('UNLINK', base .. 'nothing') end
+
 local function load(id)
   local m = redis.call('HMGET', key('job', id), 'v', 'n', 'st', 'tool', 'tb', 'le', 'exp', 'key', 'seq', 'tk', 'c',
     'of')

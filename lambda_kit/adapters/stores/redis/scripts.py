@@ -12,6 +12,9 @@ __all__ = [
     "RENEW",
 ]
 
+_GROWTH_BYTES = 4096
+"""What a change of status may add to a job while the server has no memory left: its end must fit."""
+
 CREATE = Script("""
 local id, write, now, most, size, tool = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local idempotency_key, principal = ARGV[7], ARGV[15]
@@ -52,15 +55,29 @@ publish(write, job.st, '0', id)
 return {1, n}
 """)
 
-CHANGE = Script("""
+CHANGE = Script(
+    """
 local id, write, size = ARGV[1], ARGV[2], ARGV[4]
 local job = load(id)
 if not job or job.v ~= ARGV[3] then return {0} end
 local is_moved = job.st ~= ARGV[5] or job.tb ~= ARGV[6] or job.le ~= ARGV[7]
+local function write_members()
+  return redis.pcall('HSET', key('job', id), 'v', write, 'st', ARGV[5], 'tb', ARGV[6], 'le', ARGV[7], 'exp', ARGV[8],
+    'tk', ARGV[9], 'c', ARGV[10], 'seq', ARGV[13], 'bt', ARGV[14], 'bn', ARGV[15], 'r', BLOBS[2])
+end
+local answer = write_members()
+if type(answer) == 'table' then
+  if not string.find(answer.err, 'OOM') then return answer end
+  local growth = #BLOBS[2] + #BLOBS[3] - redis.call('HSTRLEN', key('job', id), 'r')
+  if ARGV[8] ~= '' then growth = growth - redis.call('HSTRLEN', key('job', id), 'q') end
+  if BLOBS[4] or growth > """
+    + str(_GROWTH_BYTES)
+    + """ then return {-2} end
+  go_on_when_full()
+  write_members()
+end
 if is_moved then remove(job) end
 job.st, job.tb, job.le, job.exp = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-redis.call('HSET', key('job', id), 'v', write, 'st', job.st, 'tb', job.tb, 'le', job.le, 'exp', job.exp,
-  'tk', ARGV[9], 'c', ARGV[10], 'seq', ARGV[13], 'bt', ARGV[14], 'bn', ARGV[15], 'r', BLOBS[2])
 if is_moved then add(job) end
 append(id, size, 18, 4)
 if ARGV[16] == '0' then
@@ -77,7 +94,8 @@ end
 if ARGV[12] == '' then return {1} end
 local is_small = redis.call('HSTRLEN', key('job', id), 'q') <= tonumber(ARGV[12])
 return {1, redis.call('HGET', key('job', id), 'qt'), is_small and redis.call('HGET', key('job', id), 'q')}
-""")
+"""
+)
 
 READ_BY_KEY = Script("""
 local id = redis.call('GET', key('key', ARGV[1]))
@@ -92,6 +110,7 @@ return {state(ARGV[1]), redis.call('HEXISTS', key('job', ARGV[1]), name), redis.
 """)
 
 RENEW = Script("""
+go_on_when_full()
 local answers = {}
 for i = 3, #ARGV, 2 do
   local job = load(ARGV[i])

@@ -14,7 +14,7 @@ from lambda_kit.adapters.stores.redis.connections import Connections, RedisAddre
 from lambda_kit.adapters.stores.redis.index_scripts import CHECK
 from lambda_kit.adapters.stores.redis.lua import LAYOUT, Script
 from lambda_kit.adapters.stores.redis.subscription import Subscription
-from lambda_kit.core.errors import ConfigurationError, LambdaKitError, StoreError, UnavailableError
+from lambda_kit.core.errors import ConfigurationError, LambdaKitError, StoreError, StoreFullError, UnavailableError
 from lambda_kit.core.ports.store import Change
 from lambda_kit.core.ports.subscriptions import Subscriptions, change_of
 
@@ -57,6 +57,7 @@ class RedisSession:
         self.run = self._connections.run
         self.command = self._connections.command
         self.bulk = self._connections.bulk
+        self.full = self._address.full
 
     async def start(self) -> None:
         """Connect, see whether this Redis will do, and subscribe. As `JobStore.start`."""
@@ -98,6 +99,8 @@ class RedisSession:
         """
         try:
             return await self.run(script, job_id, write_id, *args, blobs=blobs)
+        except StoreFullError:  # nothing was written
+            raise
         except (asyncio.CancelledError, UnavailableError):
             self._unsure[write_id] = None  # if it is made later on, its message is not an old one
             self.publish(Change(job_id))

@@ -30,7 +30,8 @@ class RedisJobStore(RedisIndexes):
     - A replica that takes over lacks what the primary had not yet sent: replication is asynchronous.
 
     Set ``maxmemory-policy noeviction``: with any other Redis drops jobs when its memory is full (a warning is logged at
-    the start). With it a full Redis refuses new jobs (`UnavailableError`) while those there can still end.
+    the start). With it a full Redis refuses new jobs and events (`StoreFullError`), while those there can start, end,
+    be cancelled and be purged. A result that is much longer than its request is refused, too.
 
     **Retention.** A final job is gone from every answer at its `Job.expires_at`. `purge` removes it and its entries in
     the indexes, in batches of a hundred. Where nobody purges Redis itself drops the bodies and records a minute later.
