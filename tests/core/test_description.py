@@ -227,7 +227,7 @@ def test_any_pydantic_request_is_described_as_ivcap_service_does(
     [
         (Node, "f(children: Optional[array[Any]]) -> Result"),
         (Nothing, "f() -> Result"),
-        (Names, "f() -> Result"),
+        (Names, "f(request: Names) -> Result"),
     ],
 )
 def test_models_that_ivcap_service_fails_on_are_described(model: type[BaseModel], signature: str) -> None:

@@ -1,6 +1,5 @@
 """What a caller in the same process hands to a tool: the request itself, and the body that is kept of it."""
 
-import typing
 from types import NoneType
 from typing import Any
 
@@ -9,6 +8,7 @@ from pydantic import RootModel
 from lambda_kit.core.errors import RequestValidationError
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.tools.binary_request import BinaryRequest, binary_payload, is_binary_request
+from lambda_kit.core.tools.decoding import is_typed_dict
 from lambda_kit.core.tools.results import encode_json
 from lambda_kit.core.tools.round_trip import difference
 from lambda_kit.core.tools.tool import BoundTool
@@ -33,7 +33,7 @@ def hand_over(request: Any, tool: BoundTool, *, is_read_again: bool) -> tuple[Pa
     expected: Any = tool.signature.request_type
     if is_binary_request(expected) and isinstance(request, (bytes, BinaryRequest)):
         return binary_payload(request), request if isinstance(request, expected) else None
-    is_class = isinstance(expected, type) and not typing.is_typeddict(expected)
+    is_class = isinstance(expected, type) and not is_typed_dict(expected)
     is_instance = is_class and isinstance(request, expected)
     if is_class and not is_instance and not _is_material(request, expected):
         raise _refused(f"the request must be {_words(expected)}, not {_kind(request, expected)}")

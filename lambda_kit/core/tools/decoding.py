@@ -1,12 +1,13 @@
 """From a request's bytes to its model: decoded and validated once."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic.fields import FieldInfo
 from pydantic_core import SchemaValidator
@@ -15,6 +16,7 @@ from lambda_kit.core.errors import RequestValidationError
 from lambda_kit.core.tools.guarded_schema import Guards, guarded, traits_of
 from lambda_kit.core.tools.msgspec_traits import MsgspecTraits
 from lambda_kit.core.tools.refusals import not_json, refused, refused_by_msgspec, refused_by_pydantic
+from lambda_kit.core.tools.type_names import type_name
 from lambda_kit.core.tools.uploaded_file import UploadedFile, file_from_json
 from lambda_kit.core.tools.value_checks import (
     NotFiniteError,
@@ -25,7 +27,7 @@ from lambda_kit.core.tools.value_checks import (
     may_be_infinite,
 )
 
-__all__ = ["is_class", "needs_pydantic", "request_decoder"]
+__all__ = ["is_class", "is_typed_dict", "needs_pydantic", "request_decoder"]
 
 _SMALL_BYTES = 65536
 _SOUGHT_FAULTS = 5000
@@ -49,15 +51,27 @@ def request_decoder(tp: Any) -> Callable[[bytes], Any]:
             validate.
         TypeError: msgspec can't decode a field's type.
     """
-    name = getattr(tp, "__name__", str(tp))
+    name = type_name(tp)
     if is_class(tp, BaseModel):
         tp.model_rebuild()
-    return _PydanticDecoder(tp, name) if needs_pydantic(tp) else _MsgspecDecoder(tp, name)
+    if needs_pydantic(tp):
+        return _PydanticDecoder(tp, name)
+    try:
+        return _MsgspecDecoder(tp, name)
+    except TypeError:  # such as for a union of two dataclasses
+        with contextlib.suppress(PydanticUserError):
+            return _PydanticDecoder(tp, name)
+        raise
 
 
 def is_class(tp: Any, base: type = object) -> bool:
     """Whether `tp` is a class, of the given kind; a generic alias such as `list[int]` is none."""
     return isinstance(tp, type) and get_origin(tp) is None and issubclass(tp, base)
+
+
+def is_typed_dict(tp: Any) -> bool:
+    """Whether `tp` is a TypedDict of `typing` or of `typing_extensions`: a class without instances."""
+    return is_class(tp, dict) and hasattr(tp, "__required_keys__")
 
 
 def needs_pydantic(tp: Any) -> bool:
@@ -87,6 +101,8 @@ def _needs_pydantic(tp: Any, seen: set[int]) -> bool:
         return True
     if dataclasses.is_dataclass(tp):
         return _dataclass_needs_pydantic(tp, seen)
+    if is_typed_dict(tp) or hasattr(tp, "_fields"):
+        return any(_needs_pydantic(hint, seen) for hint in get_type_hints(tp, include_extras=True).values())
     return hasattr(tp, "__get_pydantic_core_schema__")
 
 

@@ -115,7 +115,7 @@ def service_definition(
             "controller-schema": REST_CONTROLLER_SCHEMA,
             "controller": controller,
             "request-schema": request_schema(request_type),
-            "result-schema": json_schema(result_type) if _is_model(result_type) else None,
+            "result-schema": json_schema(result_type, "serialization") if _is_model(result_type) else None,
         }
     )
     return definition.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -15,6 +15,7 @@ from lambda_kit.core.model.form import FormPart, decode_form
 from lambda_kit.core.tools.binary_request import OCTET_STREAM
 from lambda_kit.core.tools.form_fields import FieldKind, FormField, form_fields
 from lambda_kit.core.tools.schema import json_schema
+from lambda_kit.core.tools.type_names import type_name
 from lambda_kit.core.tools.uploaded_file import UploadedFile, file_reference, referring_to
 
 __all__ = ["FormReader", "form_reader"]
@@ -102,7 +103,7 @@ def form_reader(tp: Any, decode: Callable[[bytes], Any]) -> FormReader | None:
     fields = form_fields(json_schema(tp))
     if not any(field.takes_files for field in fields.values()):
         return None
-    return FormReader(getattr(tp, "__name__", str(tp)), fields, decode)
+    return FormReader(type_name(tp), fields, decode)
 
 
 def _by_name(parts: Sequence[FormPart]) -> dict[str, list[FormPart]]:

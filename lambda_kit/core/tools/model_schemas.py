@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePath
 from sys import modules
-from typing import Any, Literal, TypeAlias, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import ivcap_service
 import msgspec
@@ -19,13 +19,10 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import CoreModeRef, DefsRef
 
 from lambda_kit.core.tools.decoding import is_class, needs_pydantic
-from lambda_kit.core.tools.schema import LenientSchema, is_model
+from lambda_kit.core.tools.schema import LenientSchema, SchemaMode, is_model
 from lambda_kit.core.tools.uploaded_file import UploadedFile
 
 __all__ = ["ModelIdentity", "ModelSchemas", "SchemaMode", "model_schemas"]
-
-SchemaMode: TypeAlias = Literal["validation", "serialization"]
-"""Whether a schema says what is taken, or what is sent."""
 
 _REF_TEMPLATE = "#/$defs/{model}"
 _CLASS = re.compile(r"([^\[\],]+):(\d+)")

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import ivcap_service
 import msgspec
@@ -19,6 +19,7 @@ from lambda_kit.core.tools.uploaded_file import FILE_SCHEMA, UploadedFile
 
 __all__ = [
     "LenientSchema",
+    "SchemaMode",
     "is_model",
     "is_request_model",
     "json_schema",
@@ -26,6 +27,9 @@ __all__ = [
     "request_schema",
     "with_schema",
 ]
+
+SchemaMode: TypeAlias = Literal["validation", "serialization"]
+"""Whether a schema says what is taken, or what is sent."""
 
 _FRAMEWORK_TYPES = (
     ivcap_service.BinaryResult,
@@ -50,24 +54,28 @@ def is_request_model(tp: Any) -> bool:
     return is_model(tp)
 
 
-def json_schema(tp: Any) -> dict[str, Any]:
+def json_schema(tp: Any, mode: SchemaMode = "validation") -> dict[str, Any]:
     """The JSON Schema of anything that a tool takes or returns.
 
     A pydantic model gives exactly its `model_json_schema()`. A Struct or dataclass gives an object schema
     whose top level has the properties, with `$defs` for what is nested. A `BinaryResult`, and whatever has no
     schema, gives `{}`: any value.
+
+    Args:
+        tp: A model, or any other annotation.
+        mode: Whether it says what is taken, or what is sent: with computed fields, and defaults always there.
     """
     if is_class(tp, ivcap_service.BinaryResult):
         return {}
     if is_class(tp, BaseModel):
-        return _model_schema(tp)
+        return _model_schema(tp, mode)
     if is_model(tp) and not needs_pydantic(tp):
-        return _msgspec_schema(tp)
+        return _msgspec_schema(tp, mode)
     try:
-        return _top_level_inlined(TypeAdapter(tp).json_schema(schema_generator=LenientSchema))
+        return _top_level_inlined(TypeAdapter(tp).json_schema(schema_generator=LenientSchema, mode=mode))
     except (PydanticUserError, PydanticUndefinedAnnotation):
         # Structs, and TypedDicts before Python 3.12, are unknown to pydantic, not to msgspec.
-        return _msgspec_schema(tp)
+        return _msgspec_schema(tp, mode)
 
 
 def request_schema(tp: Any) -> dict[str, Any]:
@@ -92,14 +100,14 @@ def _is_dataclass(tp: Any) -> bool:
     return is_class(tp) and dataclasses.is_dataclass(tp)
 
 
-def _model_schema(tp: type[BaseModel]) -> dict[str, Any]:
+def _model_schema(tp: type[BaseModel], mode: SchemaMode) -> dict[str, Any]:
     try:
-        return tp.model_json_schema()
+        return tp.model_json_schema(mode=mode)
     except PydanticInvalidForJsonSchema:
-        return tp.model_json_schema(schema_generator=LenientSchema)
+        return tp.model_json_schema(schema_generator=LenientSchema, mode=mode)
 
 
-def _msgspec_schema(tp: Any) -> dict[str, Any]:
+def _msgspec_schema(tp: Any, mode: SchemaMode) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
 
     def foreign(nested: Any) -> dict[str, Any]:
@@ -107,7 +115,7 @@ def _msgspec_schema(tp: Any) -> dict[str, Any]:
             return copy.deepcopy(FILE_SCHEMA)
         if not is_class(nested, BaseModel):
             return {}
-        schema = dict(_model_schema(nested))
+        schema = dict(_model_schema(nested, mode))
         definitions.update(schema.pop("$defs", {}))
         return schema
 

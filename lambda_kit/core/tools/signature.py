@@ -12,9 +12,9 @@ import ivcap_service
 
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.model.request_info import RequestInfo
-from lambda_kit.core.tools.binary_request import is_binary_request
 from lambda_kit.core.tools.context import JobContext
-from lambda_kit.core.tools.schema import is_request_model
+from lambda_kit.core.tools.request_types import is_request, request_type
+from lambda_kit.core.tools.type_names import type_name
 
 __all__ = ["Injected", "RunSignature", "UnresolvedAnnotationError", "read_signature"]
 
@@ -40,7 +40,8 @@ class UnresolvedAnnotationError(ToolDefinitionError):
 class RunSignature:
     """What `run` takes, in order, and what it returns."""
 
-    request_type: type[Any]
+    request_type: Any
+    """A class, or what `is_request` knows beside classes."""
     result_type: Any
     allows_none: bool
     """Whether the return annotation has room for `None`."""
@@ -85,7 +86,7 @@ def read_signature(
         )
     positional: list[Injected] = []
     keywords: list[tuple[str, Injected]] = []
-    request_types: dict[str, type[Any]] = {}
+    request_types: dict[str, Any] = {}
     for parameter in parameters[1:]:
         kind, annotation = _classify(class_name, parameter, hints)
         if kind is Injected.REQUEST_MODEL:
@@ -148,7 +149,7 @@ def _resolve_hints(
     }
 
 
-def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Injected, type[Any]]:
+def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Injected, Any]:
     where = f"{class_name}.run: parameter '{parameter.name}'"
     if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
         raise ToolDefinitionError(
@@ -160,6 +161,7 @@ def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str,
             f"{where} has no annotation: annotate it with the request model, JobContext or RequestInfo"
         )
     annotation = _bare(hints[parameter.name])
+    request = request_type(hints[parameter.name])
     if isinstance(annotation, TypeVar):
         raise UnresolvedAnnotationError(
             f"{where} is the type variable {annotation}: say in the class what it stands for, as in "
@@ -168,17 +170,17 @@ def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str,
     kind = _injected(annotation)
     if kind is not None:
         return kind, annotation
-    if is_binary_request(annotation) or (isinstance(annotation, type) and is_request_model(annotation)):
-        return Injected.REQUEST_MODEL, annotation
-    shown = getattr(annotation, "__name__", None) or repr(annotation)
+    if is_request(request):
+        return Injected.REQUEST_MODEL, request
+    shown = type_name(annotation)
     module = str(getattr(annotation, "__module__", "")).partition(".")[0]
     if module in _FOREIGN_REQUESTS:
         remedy = f"use RequestInfo of lambda_kit (or litestar.Request) instead of {module}'s {shown}"
     else:
         remedy = (
             "make it a field of the request model; what is injected by type is JobContext, RequestInfo and "
-            "litestar.Request, and a request is a pydantic model, a msgspec Struct, a dataclass, or BinaryRequest (or "
-            "bytes) for a file"
+            "litestar.Request, and a request is a pydantic model, a msgspec Struct, a dataclass, a TypedDict, a list "
+            "or dict, a union of these, or BinaryRequest (or bytes) for a file"
         )
     raise ToolDefinitionError(f"{where} is annotated with {shown}, which nothing can supply: {remedy}")
 
@@ -210,14 +212,14 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def _only_request(class_name: str, request_types: Mapping[str, type[Any]]) -> type[Any]:
+def _only_request(class_name: str, request_types: Mapping[str, Any]) -> Any:
     if not request_types:
         raise ToolDefinitionError(
             f"{class_name}.run has no request parameter: add one that is annotated with a pydantic model, a msgspec "
             "Struct or a dataclass, 'def run(self, req: YourRequest) -> ...'"
         )
     if len(request_types) > 1:
-        names = " and ".join(f"'{name}: {tp.__name__}'" for name, tp in request_types.items())
+        names = " and ".join(f"'{name}: {type_name(tp)}'" for name, tp in request_types.items())
         raise ToolDefinitionError(
             f"{class_name}.run has {len(request_types)} request parameters, {names}: a tool has one request; put the "
             "fields of the others into it"

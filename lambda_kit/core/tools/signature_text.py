@@ -14,6 +14,7 @@ from typing import Any, Union, cast, get_type_hints
 from pydantic import BaseModel
 
 from lambda_kit.core.tools.schema import request_schema
+from lambda_kit.core.tools.type_names import type_name
 
 __all__ = ["SignatureText", "signature_text"]
 
@@ -48,8 +49,15 @@ def signature_text(name: str, request_type: Any, result_type: Any) -> SignatureT
     """Render the fields of `request_type` as if they were the arguments of a function called `name`."""
     schema = request_schema(request_type)
     definitions = schema.get("$defs", {})
-    fields = _fields(_resolved(schema, definitions))
-    if isinstance(request_type, type) and issubclass(request_type, BaseModel):
+    whole = _resolved(schema, definitions)
+    fields = _fields(whole)
+    if "properties" not in whole:
+        # a list, a dict, a union: there is no field to name, only the request as a whole
+        fields = [_Field("request", schema, True)]
+
+        def render(field: _Field, optional: bool) -> tuple[str, bool]:
+            return type_name(request_type), False
+    elif isinstance(request_type, type) and issubclass(request_type, BaseModel):
         annotations = _own_annotations(request_type)
 
         def render(field: _Field, optional: bool) -> tuple[str, bool]:
@@ -154,9 +162,10 @@ def _from_schema(field: _Field, definitions: Mapping[str, Any]) -> tuple[str, bo
 def _schema_text(schema: Any, definitions: Mapping[str, Any]) -> tuple[str, bool]:
     """What a msgspec schema says, as a Python type, and whether it takes null."""
     schema = _object(schema)
-    if "anyOf" in schema:
-        members = [_schema_text(member, definitions)[0] for member in schema["anyOf"] if not _is_null(member)]
-        return " | ".join(dict.fromkeys(members)) or "None", any(map(_is_null, schema["anyOf"]))
+    choices = schema.get("anyOf", schema.get("oneOf"))
+    if choices is not None:
+        members = [_schema_text(member, definitions)[0] for member in choices if not _is_null(member)]
+        return " | ".join(dict.fromkeys(members)) or "None", any(map(_is_null, choices))
     reference = str(schema.get("$ref", ""))
     if reference.startswith(_DEFINITIONS):
         name = reference.removeprefix(_DEFINITIONS)

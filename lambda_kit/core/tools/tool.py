@@ -17,6 +17,7 @@ from lambda_kit.core.tools.path_title import path_title
 from lambda_kit.core.tools.request_reader import RequestReader, json_decoder, json_payload
 from lambda_kit.core.tools.result_check import ResultCheck
 from lambda_kit.core.tools.signature import RunSignature, UnresolvedAnnotationError, read_signature
+from lambda_kit.core.tools.type_names import type_name
 
 __all__ = ["BoundTool", "LambdaTool", "concrete_tools", "tool_instance"]
 
@@ -50,9 +51,10 @@ class LambdaTool:
 
             def run(self, req: GreetRequest, ctx: JobContext) -> GreetResult: ...
 
-    `run` may be ``async def``. One of its parameters is the request: a pydantic model, a msgspec Struct or a dataclass.
-    The others are supplied by their type: `JobContext`, `RequestInfo`, or `litestar.Request` (only where the tool runs
-    in the server's process). The return annotation is required.
+    `run` may be ``async def``. One of its parameters is the request: a pydantic model, a msgspec Struct or a dataclass,
+    a TypedDict, a list or dict, a union of these, or a file (`BinaryRequest`, ``bytes``). The others are supplied by
+    their type: `JobContext`, `RequestInfo`, or `litestar.Request` (only where the tool runs in the server's process).
+    The return annotation is required.
 
     A class without `run`, or whose `run` is abstract, is a base for others and is not served.
 
@@ -263,7 +265,7 @@ def _decoder(owner: type[LambdaTool], signature: RunSignature) -> Callable[[byte
         return json_decoder(signature.request_type)
     except Exception as error:
         raise ToolDefinitionError(
-            f"{owner.__name__}.run: requests can't be read as {signature.request_type.__name__}: {error}"
+            f"{owner.__name__}.run: requests can't be read as {type_name(signature.request_type)}: {error}"
         ) from error
 
 
