@@ -4,6 +4,7 @@ import importlib
 import json
 import py_compile
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from docs_src import greet
-from examples import echo, greeter, testkit
+from examples import echo, greeter, testkit, upload
 from lambda_kit import ToolServer
 from lambda_kit.testing import TestClient
 from tests.openapi import rich_service
@@ -24,6 +25,7 @@ SERVERS = {
     "echo": echo.server,
     "greeter": greeter.server,
     "testkit": testkit.server,
+    "upload": upload.server,
     "rich": rich_service.server,
     "shop": shop.server,
 }
@@ -117,6 +119,24 @@ def test_a_generated_python_client_gets_typed_results(tmp_path, monkeypatch):
             collect: Any = importlib.import_module("rich_client.api.measure.collect_measure")
             job_id = later.location.rpartition("/")[2]
             assert collect.sync(job_id, client=client, prefer="wait=20") == page
+
+
+@pytest.mark.processes
+def test_a_generated_python_client_uploads_files(tmp_path, monkeypatch):
+    with ServiceProcess(Path(upload.__file__)) as service:
+        generate_python_client(written("upload", tmp_path), tmp_path, "upload_client")
+        monkeypatch.syspath_prepend(tmp_path)
+        upload_client = importlib.import_module("upload_client")
+        models: Any = importlib.import_module("upload_client.models")
+        files: Any = importlib.import_module("upload_client.types")
+        with upload_client.Client(base_url=service.url) as client:
+            count: Any = importlib.import_module("upload_client.api.uploads.run_count_words")
+            texts = [files.File(BytesIO(text), name) for name, text in (("a.txt", b"one two"), ("b.txt", b"two"))]
+            words = count.sync(client=client, body=models.RunCountWordsFilesBody(texts[0], more=texts[1:], at_least=2))
+            assert (words.files, words.words) == (["a.txt", "b.txt"], 3)
+            picture: Any = importlib.import_module("upload_client.api.uploads.run_picture")
+            answer = picture.sync_detailed(client=client, body=files.File(BytesIO(bytes(9))))
+            assert (answer.status_code, answer.content[:2]) == (200, b"P5")
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_a_large_file_goes_through_every_store_and_to_worker_processes(
 ) -> None:
     with (
         a_store(kind, tmp_path) as store,
-        running(upload_service(tmp_path, store=store, tools="Look, LookFar"), temporary) as (_, client),
+        running(upload_service(tmp_path, store=store, tools="Look, LookFar, TakeFar"), temporary) as (_, client),
     ):
         headers = {"job-id": new_id()}
         files = [("file", ("a.bin", LARGE, "x/y")), ("more", ("b.txt", b"small", "text/plain"))]
@@ -68,6 +68,8 @@ def test_a_large_file_goes_through_every_store_and_to_worker_processes(
             assert (seen.json()["more"][0]["size"], seen.json()["more"][0]["suffix"]) == (5, ".txt")
         in_json = client.post("/look-far", json={"file": {"filename": "c.csv", "content": "aGk="}}).json()
         assert (in_json["file"]["name"], in_json["file"]["suffix"], in_json["file"]["size"]) == ("c.csv", ".csv", 2)
+        named = {"Content-Type": "x/y; z=1", "Content-Disposition": 'attachment; filename="d.bin"'}
+        assert client.post("/take-far", content=LARGE[:100], headers=named).text == "x/y; z=1 d.bin 100"
     assert left_in(temporary) == []
 
 

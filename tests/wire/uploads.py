@@ -11,7 +11,7 @@ import hashlib
 from datetime import date
 from enum import StrEnum
 from uuid import UUID
-from lambda_kit import JobContext, ToolOptions, UploadedFile
+from lambda_kit import BinaryRequest, JobContext, ToolOptions, UploadedFile
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
 from lambda_kit.adapters.stores.redis import RedisJobStore
 
@@ -55,6 +55,14 @@ class LookFar(Look):
     """Look at files in a process of its own"""
 
     options = ToolOptions(executor="process")
+
+class TakeFar(LambdaTool):
+    """Take a file of any type in a process of its own"""
+
+    options = ToolOptions(executor="process")
+
+    def run(self, req: BinaryRequest) -> str:
+        return f"{req.content_type} {req.filename} {len(req.content)}"
 
 class Hold(LambdaTool):
     """Hold a file until it is cancelled"""

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from lambda_kit.adapters.http.components import Models
+from lambda_kit.core.tools.binary_request import OCTET_STREAM
 from lambda_kit.core.tools.form_fields import FieldKind, FormField
 from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["request_content"]
 
-_FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+_FILE = {"type": "string", "format": "binary", "contentMediaType": OCTET_STREAM}
 """A file: `format` is what user interfaces and generators look at, `contentMediaType` what OpenAPI 3.1 says."""
 _SAID = ("title", "description", "examples", "deprecated")
 
@@ -17,7 +18,8 @@ _SAID = ("title", "description", "examples", "deprecated")
 def request_content(tool: BoundTool, models: Models) -> dict[str, dict[str, Any]]:
     """The bodies that a tool takes, by media type: of each the schema, and of a form how parts are encoded."""
     if tool.read.is_binary:
-        return {"*/*": {"schema": {"description": "The file: the body as it is, of any media type."}}}
+        # not */*, which generators of clients don't know
+        return {OCTET_STREAM: {"schema": {**_FILE, "description": "The file: the body as it is, of any media type."}}}
     schema = models.schema(tool.name, "validation")
     as_json = {"application/json": {"schema": schema}}
     if tool.read.form is None:
