@@ -171,8 +171,12 @@ def job_record(job: Job, tool: BoundTool | None, base: str, queue_position: int 
     return {name: value for name, value in record.items() if value is not None}
 
 
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""What a record of an earlier version holds can be later than RFC 3339 can say."""
+
+
 def rfc3339(seconds: float | None) -> str | None:
     """A time in seconds since the epoch, as text. None stays None."""
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(min(seconds, _LATEST), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

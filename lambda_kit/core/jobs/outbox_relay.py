@@ -20,6 +20,9 @@ from lambda_kit.core.runtime.retry import BackOff, Outage
 
 __all__ = ["OutboxRelay", "RelayTimes"]
 
+_LONGEST_PAUSE_SECONDS = 86_400.0
+"""Whatever a sink asks for: jobs are not kept for ever."""
+
 logger = logging.getLogger("lambda_kit.delivery")
 
 _T = TypeVar("_T")
@@ -209,7 +212,7 @@ class OutboxRelay:
         back_off = self._new_back_off() if known is None else known[0]
         pause = back_off.next_pause()
         if isinstance(error, DeliveryError) and error.retry_after_seconds is not None:
-            pause = error.retry_after_seconds
+            pause = min(max(error.retry_after_seconds, 0.0), _LONGEST_PAUSE_SECONDS)
         self._failures[job_id] = (back_off, task.get_loop().time() + pause)
         with credentials_in_use(self._authorizations.get(job_id)):
             logger.warning(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.tools.options import require_number
+from lambda_kit.core.tools.options import MAX_SECONDS, require_number
 
 __all__ = ["JobSettings", "Pauses", "Roles"]
 
@@ -72,8 +72,8 @@ class JobSettings:
             ("store_wait_seconds", 0.0),
         ):
             value = getattr(self, name)
-            require_number("JobSettings", name, value, minimum=least, allows_none=False, error=ConfigurationError)
-        require_number("JobSettings", "flush_seconds", self.flush_seconds, minimum=0.0, error=ConfigurationError)
+            _require_seconds(name, value, least, allows_none=False)
+        _require_seconds("flush_seconds", self.flush_seconds, 0.0)
         if self.heartbeat_seconds >= self.lease_seconds:
             raise ConfigurationError(
                 f"JobSettings(heartbeat_seconds={self.heartbeat_seconds:g}): leases of {self.lease_seconds:g} s would "
@@ -96,3 +96,15 @@ class JobSettings:
     def flush(self) -> float:
         """For how long a stop goes on delivering what is left."""
         return self.grace_seconds if self.flush_seconds is None else self.flush_seconds
+
+
+def _require_seconds(name: str, value: float | None, least: float, *, allows_none: bool = True) -> None:
+    require_number(
+        "JobSettings",
+        name,
+        value,
+        minimum=least,
+        maximum=MAX_SECONDS,
+        allows_none=allows_none,
+        error=ConfigurationError,
+    )

@@ -7,7 +7,10 @@ from typing import Any
 
 from lambda_kit.core.errors import LambdaKitError, ToolDefinitionError
 
-__all__ = ["ExecutorOpts", "ToolOptions", "require_number"]
+__all__ = ["MAX_SECONDS", "ExecutorOpts", "ToolOptions", "require_number"]
+
+MAX_SECONDS = 2**31
+"""The longest duration, 68 years: timers and dates have bounds."""
 
 
 def require_number(
@@ -16,18 +19,21 @@ def require_number(
     value: float | None,
     *,
     minimum: float,
+    maximum: float = math.inf,
     whole: bool = False,
     allows_none: bool = True,
     error: type[LambdaKitError] = ToolDefinitionError,
 ) -> None:
-    """Refuse an option that is no finite number of at least `minimum`, and no None that is allowed, by an `error`."""
+    """Refuse an option that is no finite number in its bounds, and no None that is allowed, by an `error`."""
     if value is None and allows_none:
         return
     kind = "a whole number" if whole else "a number"
     good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if value is None or not good or not math.isfinite(value) or value < minimum:
+    is_infinite = isinstance(value, float) and not math.isfinite(value)  # an int can be too large for a float
+    if value is None or not good or is_infinite or not minimum <= value <= maximum:
+        at_most = "" if maximum == math.inf else f" and at most {maximum:.0f}"
         or_none = ", or None" if allows_none else ""
-        raise error(f"{owner}({name}={value!r}): must be {kind} of at least {minimum:g}{or_none}")
+        raise error(f"{owner}({name}={value!r}): must be {kind} of at least {minimum:g}{at_most}{or_none}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +48,8 @@ class ExecutorOpts:
     """How many finished jobs of this tool the memory store keeps, the oldest go first. None: 10000."""
 
     job_cache_ttl: float | None = 3600
-    """Seconds for which a finished job and its result are kept, in any store. None: 3600."""
+    """Seconds for which a finished job and its result are kept, in any store; more than 2**31 (68 years) count as so
+    many. None: 3600."""
 
     max_workers: int | None = None
     """How many of this tool's jobs are run at once, by an executor of its own: on so many threads, in so many worker
@@ -52,6 +59,8 @@ class ExecutorOpts:
     def __post_init__(self) -> None:
         require_number("ExecutorOpts", "job_cache_size", self.job_cache_size, minimum=1, whole=True)
         require_number("ExecutorOpts", "job_cache_ttl", self.job_cache_ttl, minimum=1)
+        if self.job_cache_ttl is not None and self.job_cache_ttl > MAX_SECONDS:  # such as sys.maxsize, to keep them
+            object.__setattr__(self, "job_cache_ttl", MAX_SECONDS)
         require_number("ExecutorOpts", "max_workers", self.max_workers, minimum=1, whole=True)
 
 
@@ -109,9 +118,10 @@ class ToolOptions:
     a job again that was partly, or wholly, done."""
 
     def __post_init__(self) -> None:
-        require_number("ToolOptions", "max_wait_time", self.max_wait_time, minimum=0)
-        require_number("ToolOptions", "refresh_interval", self.refresh_interval, minimum=0, whole=True)
-        require_number("ToolOptions", "time_limit_seconds", self.time_limit_seconds, minimum=0.001)
+        require_number("ToolOptions", "max_wait_time", self.max_wait_time, minimum=0, maximum=MAX_SECONDS)
+        refresh = self.refresh_interval
+        require_number("ToolOptions", "refresh_interval", refresh, minimum=0, maximum=MAX_SECONDS, whole=True)
+        require_number("ToolOptions", "time_limit_seconds", self.time_limit_seconds, minimum=0.001, maximum=MAX_SECONDS)
         require_number("ToolOptions", "max_concurrency", self.max_concurrency, minimum=1, whole=True)
         require_number("ToolOptions", "max_queue", self.max_queue, minimum=0, whole=True)
         require_number("ToolOptions", "max_attempts", self.max_attempts, minimum=1, whole=True, allows_none=False)

@@ -21,6 +21,7 @@ JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 _BYTES = "application/octet-stream"
 
+_MAX_CONTENT_TYPE_CHARS = 1024
 # visible ASCII around one slash (RFC 9110, 8.3): nothing that could start another header
 _CONTENT_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+([ \t]*;[ -~]*)?", re.ASCII)
 
@@ -122,8 +123,11 @@ def _encode_plain(value: object) -> bytes:
 
 
 def _encode_binary(result: BinaryResult) -> Payload:
-    if not _CONTENT_TYPE.fullmatch(str(result.content_type)):
-        raise ValueError(f"content_type {result.content_type!r} is no media type such as 'image/png'")
+    content_type = str(result.content_type)
+    if len(content_type) > _MAX_CONTENT_TYPE_CHARS or not _CONTENT_TYPE.fullmatch(content_type):
+        raise ValueError(
+            f"content_type {content_type[:_MAX_CONTENT_TYPE_CHARS]!r} is no media type such as 'image/png'"
+        )
     content: bytes | str | BinaryIO = result.content
     if not isinstance(content, (bytes, str, bytearray, memoryview)):
         with content as file:
