@@ -9,6 +9,7 @@ import ivcap_service
 
 from lambda_kit.adapters.http.components import Models
 from lambda_kit.core.tools.binary_request import is_binary_request
+from lambda_kit.core.tools.media_types import declared_media_types
 from lambda_kit.core.tools.model_schemas import ModelSchemas, SchemaMode, model_schemas
 from lambda_kit.core.tools.tool import BoundTool
 
@@ -19,6 +20,10 @@ _JSON = "application/json"
 _BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 
 _BYTES = (bytes, bytearray, memoryview)
+
+
+class _Declared:
+    """In place of a `BinaryResult` whose media type is declared."""
 
 
 def models_of(tools: Iterable[BoundTool]) -> Models:
@@ -41,6 +46,8 @@ def result_content(tool: BoundTool, models: Models) -> dict[str, Any]:
         content[_JSON] = {"schema": models.schema(tool.name, "serialization")}
     if str in members:
         content["text/plain"] = {"schema": {"type": "string"}}
+    for media_type in declared_media_types(tool.signature.result_type):
+        content[media_type] = {"schema": {**_BINARY, "contentMediaType": media_type}}
     if any(member in _BYTES or _is_binary(member) for member in members):
         content["application/octet-stream"] = {"schema": _BINARY}
     if any(_is_any_type(member) for member in members):
@@ -60,6 +67,8 @@ def _members(annotation: Any) -> list[Any]:
     """The alternatives of a return annotation."""
     if get_origin(annotation) is Annotated and isinstance(get_args(annotation)[0], type | UnionType):
         bare = get_args(annotation)[0]
+        if declared_media_types(annotation):
+            return [_Declared]
         return _members(bare) if bare is str or bare in _BYTES or _is_any_type(bare) else [annotation]
     if get_origin(annotation) in (Union, UnionType):
         return [one for member in get_args(annotation) for one in _members(member)]
@@ -67,7 +76,8 @@ def _members(annotation: Any) -> list[Any]:
 
 
 def _json_members(members: list[Any]) -> list[Any]:
-    return [one for one in members if one is not str and one not in _BYTES and not _is_binary(one)]
+    others = (str, _Declared, *_BYTES)
+    return [one for one in members if one not in others and not _is_binary(one)]
 
 
 def _is_binary(tp: Any) -> bool:

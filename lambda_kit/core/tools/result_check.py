@@ -4,6 +4,10 @@ import logging
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from lambda_kit.core.tools.media_types import declared_media_types, without_parameters
+from lambda_kit.core.tools.results import BinaryResult, encodable
+from lambda_kit.core.tools.type_names import type_name
+
 __all__ = ["ResultCheck"]
 
 logger = logging.getLogger("lambda_kit.job")
@@ -19,23 +23,33 @@ class ResultCheck:
         annotation: The return annotation of its `run`.
     """
 
-    __slots__ = ("_annotation", "_classes", "_tool")
+    __slots__ = ("_annotation", "_classes", "_media_types", "_tool")
 
     def __init__(self, tool: str, annotation: Any) -> None:
         self._tool = tool
         self._annotation = annotation
         self._classes = _classes(annotation)
+        self._media_types = declared_media_types(annotation)
 
     def look_at(self, value: object) -> None:
         """Log if it does not fit, unless that was said before."""
-        if self._classes is None or isinstance(value, self._classes):
-            return
-        self._classes = None
+        if self._classes is not None and not isinstance(value, self._classes):
+            self._classes = None
+            self._warn(f"a {type(value).__name__}", type_name(self._annotation))
+        elif self._media_types and isinstance(value, BinaryResult):
+            self._look_at_media_type(value.content_type)
+
+    def _look_at_media_type(self, content_type: str) -> None:
+        if without_parameters(content_type) not in self._media_types:
+            self._warn(f"'{encodable(content_type)}'", " or ".join(f"'{text}'" for text in self._media_types))
+            self._media_types = ()
+
+    def _warn(self, returned: str, annotated: str) -> None:
         logger.warning(
-            "tool '%s' returned a %s, but is annotated with %s; it is sent as it is, and this is not said again",
+            "tool '%s' returned %s, but is annotated with %s; it is sent as it is, and this is not said again",
             self._tool,
-            type(value).__name__,
-            getattr(self._annotation, "__name__", self._annotation),
+            returned,
+            annotated,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Union, cast, get_type_hints
 
 from pydantic import BaseModel
 
+from lambda_kit.core.tools.media_types import declared_media_types
 from lambda_kit.core.tools.schema import request_schema
 from lambda_kit.core.tools.type_names import type_name
 
@@ -31,7 +32,7 @@ class SignatureText:
     arguments: str
     """One line per field: name, type, description, default."""
     returns: str
-    """The result type's name."""
+    """The result type's name, with the media types that are declared of it."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def signature_text(name: str, request_type: Any, result_type: Any) -> SignatureT
             return _from_schema(field, definitions)
 
     returns = _result_name(result_type)
+    media_types = declared_media_types(result_type)
     parameters: list[str] = []
     optional = False
     for field in fields:
@@ -76,7 +78,7 @@ def signature_text(name: str, request_type: Any, result_type: Any) -> SignatureT
     return SignatureText(
         signature=f"{name}({', '.join(parameters)}) -> {returns}",
         arguments=_argument_lines(fields, render, optional),
-        returns=returns,
+        returns=f"{returns} ({', '.join(media_types)})" if media_types else returns,
     )
 
 
