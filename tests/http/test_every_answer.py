@@ -5,7 +5,9 @@ from collections.abc import Generator
 
 import httpx
 import pytest
+from litestar import Litestar
 from litestar.config.cors import CORSConfig
+from litestar.testing import TestClient as AppClient
 
 from lambda_kit import BinaryResult, LambdaTool, ToolOptions
 from lambda_kit.testing import TestClient
@@ -169,6 +171,15 @@ def test_methods_and_fields_are_those_of_the_settings() -> None:
         assert answer.headers["access-control-max-age"] == "5"
         assert "Origin" not in answer.headers["vary"]
         assert client.post("/echo", json={}, headers={"origin": "null"}).headers["access-control-allow-origin"] == "*"
+
+
+def test_an_app_that_exists_has_its_own_origins_or_else_the_servers() -> None:
+    server = a_server(*TOOLS, cors=CORSConfig(allow_origins=[ORIGIN]))
+    for config in (CORSConfig(allow_origins=[ORIGIN]), None):
+        with AppClient(Litestar(plugins=[server.plugin()], cors_config=config)) as client:
+            answer = ask(client, "POST", "/echo", {"origin": ORIGIN, "sec-fetch-site": "cross-site"})
+            assert answer.headers.get_list("access-control-allow-origin") == [ORIGIN]
+            assert preflight(client, "/echo").headers["access-control-allow-origin"] == ORIGIN
 
 
 # --- results that a browser would run ---

@@ -26,9 +26,9 @@ _HEALTH_PATHS = frozenset(["/_healtz", "/_livez"])
 """Asked by those who watch over the service, by whatever name or address they have for it."""
 
 _CHANGING = frozenset(["POST", "PUT", "PATCH", "DELETE"])
-_ONCE = {b"authorization": "Authorization", b"host": "Host"}
+_ONCE = {b"authorization": "Authorization", b"content-type": "Content-Type", b"host": "Host"}
 _LOOKED_AT = FORWARDING_FIELDS | {
-    b"authorization", b"host", b"origin", b"sec-fetch-site", b"content-encoding",
+    b"authorization", b"host", b"origin", b"sec-fetch-site", b"content-encoding", b"content-type",
     b"access-control-request-method", b"access-control-request-headers",
 }  # fmt: skip
 _IDENTITY = frozenset([b"", b"identity"])
@@ -82,7 +82,6 @@ class Door:
             The answer, if the request goes no further: it is refused, or a preflight. And what takes the answer, that
             or another one, in place of `send`.
         """
-        settings = self._settings
         fields: _Fields = {}
         for name, value in scope["headers"]:
             if name in _LOOKED_AT:
@@ -91,22 +90,21 @@ class Door:
                 else:
                     fields[name] = [value]
         origin = fields[b"origin"][0] if b"origin" in fields else None
-        shared = settings.origins
+        # an app that exists, with our routes as a plugin, may have such settings of its own
+        shared = self._settings.origins if app.cors_config is None else None
         is_shared = origin is not None and shared is not None and shared.allows(origin)
         finish = Finish(scope, send, app, shared, origin if is_shared else None, self._lasting_paths)
         own_host = fields[b"host"][0].decode("latin-1") if b"host" in fields else ""
-        own_scheme = scope["scheme"]
+        own_scheme = scope.get("scheme", "http")
         self._place(scope, fields, app)
-        problem = _given_twice(fields)
-        if settings.allowed_hosts is not None:
-            problem = problem or self._foreign_host(scope, own_host, app)
-        if problem is None and shared is not None and is_shared and _is_preflight(scope, fields):
-            return shared.preflight(b", ".join(fields.get(b"access-control-request-headers", ()))), finish
-        if scope["method"] in _CHANGING and problem is None:
-            if not is_shared and (origin is not None or b"sec-fetch-site" in fields):
-                problem = _cross_site(scope, fields, origin, origin_of(own_scheme, own_host), app)
-            if problem is None and b"content-encoding" in fields:
-                problem = _encoded(fields[b"content-encoding"])
+        problem = _given_twice(fields) or self._foreign_host(scope, own_host, app)
+        if problem is None:
+            if is_shared and shared is not None and _is_preflight(scope, fields):
+                return shared.preflight(b", ".join(fields.get(b"access-control-request-headers", ()))), finish
+            if scope["method"] in _CHANGING:
+                if not is_shared and (origin is not None or b"sec-fetch-site" in fields):
+                    problem = _cross_site(scope, fields, origin, origin_of(own_scheme, own_host), app)
+                problem = problem or _encoded(fields)
         return None if problem is None else _refusal(problem), finish
 
     def _place(self, scope: HTTPScope, fields: _Fields, app: Any) -> None:
@@ -114,7 +112,7 @@ class Door:
         said = Said()
         if not FORWARDING_FIELDS.isdisjoint(fields):
             proxies = self._settings.proxies
-            if proxies.trusts_peer(scope["client"]):
+            if proxies.trusts_peer(scope.get("client")):
                 said = said_by_proxies(fields, proxies)
             elif not self._has_warned:
                 self._has_warned = True
@@ -147,17 +145,17 @@ def _given_twice(fields: _Fields) -> Problem | None:
 
 def _cross_site(scope: HTTPScope, fields: _Fields, origin: bytes | None, own_origin: bytes, app: Any) -> Problem | None:
     sites = fields.get(b"sec-fetch-site")
-    own_origins = {own_origin, origin_of(scope["scheme"], host_of(scope["headers"]))}
+    own_origins = {own_origin, origin_of(scope.get("scheme", "http"), host_of(scope["headers"]))}
     if not is_cross_site(None if sites is None else b", ".join(sites), origin, own_origins):
         return None
-    cors = getattr(app, "cors_config", None)  # of an app that exists, which has our routes as a plugin
-    if origin is not None and cors is not None and cors.is_origin_allowed(origin.decode("latin-1")):
+    if origin is not None and app.cors_config and app.cors_config.is_origin_allowed(origin.decode("latin-1")):
         return None
     message = "the request comes from a page of another origin, which may not change anything here"
     return Problem(403, "cross-site", message)
 
 
-def _encoded(values: list[bytes]) -> Problem | None:
+def _encoded(fields: _Fields) -> Problem | None:
+    values = fields.get(b"content-encoding", ())
     codings = {coding.strip().lower() for value in values for coding in value.split(b",")}
     if codings <= _IDENTITY:
         return None
@@ -170,7 +168,7 @@ def _refusal(problem: Problem) -> Answer:
 
 
 def _warn_of_ignored(scope: HTTPScope, fields: _Fields) -> None:
-    peer = scope["client"]
+    peer = scope.get("client")
     where = f"from {peer[0]}" if peer else "through a unix socket"
     name = min(FORWARDING_FIELDS & fields.keys()).decode()
     logger.warning(

@@ -51,8 +51,8 @@ def mount_path(scope: HTTPScope, app: Any) -> str:
     if outer is None or outer is app:
         return root
     # a Litestar app tells what it has mounted of no root_path, but of the whole path
-    whole, own = unquote(scope["raw_path"].decode("latin-1")).rstrip("/"), scope["path"].rstrip("/")
-    mount = whole.removesuffix(own)
+    whole, own = unquote(scope.get("raw_path", b"").decode("latin-1")).rstrip("/"), scope["path"].rstrip("/")
+    mount = whole.removesuffix(own).rstrip("/") if whole.endswith(own) else ""
     return mount if mount.startswith(root) else root + mount
 
 
@@ -126,7 +126,7 @@ def public_url(scope: HTTPScope) -> str:
     Only the prefix, where the client's own `Host` could not stand in a URL.
     """
     host = host_of(scope["headers"])
-    origin = f"{scope['scheme']}://{host}" if is_host(host) else ""
+    origin = f"{scope.get('scheme', 'http')}://{host}" if is_host(host) else ""
     return origin + base_path(scope)
 
 
