@@ -53,6 +53,8 @@ class Sleep(LambdaTool):
     async def run(self, req: Pause, ctx: JobContext) -> str:
         for number in range(req.events):
             ctx.progress(number, req.events, "x" * 300)
+            if number % 50 == 0:
+                await asyncio.sleep(0)
         await asyncio.sleep(req.seconds)
         return "slept"
 

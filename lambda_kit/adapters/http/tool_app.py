@@ -1,7 +1,7 @@
 """The Litestar app of a server of its own, with a short way for the POSTs of tools."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -46,6 +46,8 @@ _EVENTS_PATH = "^/jobs/[^/]+/events$"
 
 _HTTP: Any = "http"
 
+_HEALTH = ("/_livez", "/_healtz")
+
 _PLAIN_HOST = re.compile(rb"[A-Za-z0-9.-]+(?::[0-9]+)?")
 
 
@@ -79,6 +81,7 @@ def make_app(
     tools = jobs.tools.values()
     document = ServedDocument()
     return ToolApp(
+        take_turn=jobs.request_turn,
         posts={tool.path: ToolPost(tool, jobs, settings) for tool in tools if _has_short_way(tool, settings)},
         settings=settings,
         lasting_paths=frozenset(["/openapi.json", "/api", "/api/openapi.json", *(tool.path for tool in tools)]),
@@ -113,6 +116,7 @@ class ToolApp(Litestar):
     `Door` is in front of both.
 
     Args:
+        take_turn: Gives what a request waits for, if there are many at once; the probes of health do not.
         posts: By path, for tools with a short way.
         settings: Of the HTTP side.
         lasting_paths: Of GETs whose answers caches may keep.
@@ -120,9 +124,16 @@ class ToolApp(Litestar):
     """
 
     def __init__(
-        self, *, posts: Mapping[str, ToolPost], settings: HttpSettings, lasting_paths: frozenset[str], **options: Any
+        self,
+        *,
+        take_turn: Callable[[], Awaitable[None] | None],
+        posts: Mapping[str, ToolPost],
+        settings: HttpSettings,
+        lasting_paths: frozenset[str],
+        **options: Any,
     ) -> None:
         super().__init__(**options)
+        self._take_turn = take_turn
         self._posts = posts
         self._door = Door(settings, lasting_paths, self._has_route)
         self._patterns: list[re.Pattern[str]] = []
@@ -143,6 +154,8 @@ class ToolApp(Litestar):
             await super().__call__(scope, receive, send)
             return
         request, receive = cast("HTTPScope", scope), cast("Receive", receive)
+        if (turn := self._take_turn()) is not None and not request["path"].endswith(_HEALTH):
+            await turn
         refusal, send = self._door.enter(request, cast("Send", send), self)
         if refusal is not None:
             await refusal(request, receive, send)

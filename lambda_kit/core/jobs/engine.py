@@ -124,6 +124,7 @@ class JobEngine:
         self.followers = Followers()
         self.turns = Turns()
         self.stream_turns = Turns(at_once=4)
+        self.request_turns = Turns()
         self.fetched_results = FetchedResults(len(self._sinks))
         self._semaphore = DistributedSemaphore(store, lease_seconds=settings.lease_seconds)
         self.scheduler = Scheduler(
@@ -238,8 +239,6 @@ class JobEngine:
         self.runner.worker_id = worker_id
         self._semaphore.start(worker_id)
         self.runner.buffers.start()
-        self.turns.start()
-        self.stream_turns.start()
         self.fetched_results.start()
         self.waiters.is_closed = False
         self._reconciler.start()

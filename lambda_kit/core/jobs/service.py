@@ -248,6 +248,10 @@ class JobService:
         """
         return EventReader(self._engine.store, self._engine.followers, job.id, after)
 
+    def request_turn(self) -> "asyncio.Future[None] | None":
+        """For a door with hundreds of requests at once: each waits for this first. None: go on now."""
+        return self._engine.request_turns.take()
+
     def stream_turn(self) -> "asyncio.Future[None] | None":
         """For who has much to send to one client: wait for this before each piece of it. None: go on now."""
         return self._engine.stream_turns.take()
