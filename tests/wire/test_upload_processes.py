@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.postgres_schema import POSTGRES_URL, new_schema
+from tests.support.raw_http import ask
 from tests.support.redis_jobs import new_prefix
 from tests.support.redis_server import REDIS_URL
 from tests.support.service_process import ServiceProcess
@@ -117,4 +118,25 @@ def test_a_full_disk_is_told_and_nothing_is_left(tmp_path: Path, temporary: Path
         service.wait_for_log("an upload could not be written")
         assert left_in(temporary) == []
         assert client.post("/look", files={"file": ("a.bin", LARGE[:1_500_000], "x/y")}).status_code == 200
+    assert left_in(temporary) == []
+
+
+def test_an_upload_does_not_go_on_when_the_service_stops(tmp_path: Path, temporary: Path) -> None:
+    head = b"POST /look HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    with running(upload_service(tmp_path, tools="Hold, Look"), temporary) as (service, client):
+        held = client.post("/hold", files={"file": ("a", b"1")}, headers={"Prefer": "respond-async"})
+
+        def upload() -> Iterator[bytes]:
+            yield head + f"Content-Length: {2 * len(LARGE)}\r\n\r\n".encode() + part + LARGE[:3_000_000]
+            eventually(lambda: client.get("/_livez"), lambda _: len(left_in(temporary)) == 2)
+            service.process.send_signal(signal.SIGTERM)
+            eventually(lambda: client.get("/_healtz"), lambda answer: answer.status_code == 503)
+            for start in range(3_000_000, len(LARGE), 1_000_000):
+                yield LARGE[start : start + 1_000_000]
+
+        answer = ask(service.port, upload())
+        assert (answer.status, int(answer.headers["retry-after"]) >= 1) == (503, True)
+        client.delete(f"/jobs/{held.headers['job-id']}")
+        assert service.process.wait(SECONDS) == 0
     assert left_in(temporary) == []

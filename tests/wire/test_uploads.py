@@ -354,7 +354,9 @@ def test_the_document_has_a_form_with_choosers_for_files_beside_the_json(client:
     assert (properties["more"]["type"], properties["more"]["items"]) == ("array", file)
     assert (properties["day"]["type"], properties["day"]["format"]) == ("string", "date")
     assert form["schema"]["required"] == ["file"]
-    assert form["encoding"] == {name: {"contentType": "application/json"} for name in ("points", "point")}
+    as_json, as_parts = {"contentType": "application/json"}, {"style": "form", "explode": True}
+    encoding = {"tags": as_parts, "numbers": as_parts, "points": as_json, "point": as_json}
+    assert form["encoding"] == encoding
 
 
 def test_an_agent_is_told_of_base64(client: httpx.Client) -> None:

@@ -12,6 +12,7 @@ from lambda_kit.adapters.http.headers import media_type
 from lambda_kit.adapters.http.request_body import JsonBody
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.core.errors import BadRequestError, NotServingError, PayloadTooLargeError
+from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.model.form import FORM
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.runtime.temporary_files import TemporaryFiles
@@ -35,11 +36,13 @@ class FormBody(JsonBody):
     Args:
         settings: Of the HTTP side.
         form: What the tool takes.
+        service: Says whether jobs are taken: an upload does not go on when the service stops.
     """
 
-    def __init__(self, settings: HttpSettings, form: FormReader) -> None:
+    def __init__(self, settings: HttpSettings, form: FormReader, service: JobService) -> None:
         super().__init__(settings)
         self._form = form
+        self._service = service
 
     def media(self, fields: dict[bytes, bytes]) -> str:
         content_type = fields.get(b"content-type", b"").decode("latin-1")
@@ -65,7 +68,7 @@ class FormBody(JsonBody):
         try:
             body = None if is_alone else ScopeState.from_scope(scope).body  # a guard or middleware may have read it
             if body is None or body is Empty:
-                await _receive_form(parser, receive, limit)
+                await self._receive(parser, receive, limit)
             else:
                 for start in range(0, len(body), _BLOCK_BYTES):
                     await read_off_loop(parser.feed, body[start : start + _BLOCK_BYTES])
@@ -78,27 +81,28 @@ class FormBody(JsonBody):
             parser.close()
             raise
 
-
-async def _receive_form(parser: FormParser, receive: Receive, limit: int) -> None:
-    block: list[bytes] = []
-    waiting = size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BadRequestError("the client went away before the end of its request")
-        chunk = cast("bytes", message.get("body", b""))
-        is_last = not message.get("more_body", False)
-        size += len(chunk)
-        if size > limit + _ALLOWANCE_BYTES:
-            raise _too_large(limit)
-        block.append(chunk)
-        waiting += len(chunk)
-        if waiting >= _BLOCK_BYTES or (is_last and waiting):
-            await read_off_loop(parser.feed, b"".join(block))
-            block.clear()
-            waiting = 0
-        if is_last:
-            return
+    async def _receive(self, parser: FormParser, receive: Receive, limit: int) -> None:
+        block: list[bytes] = []
+        waiting = size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequestError("the client went away before the end of its request")
+            chunk = cast("bytes", message.get("body", b""))
+            is_last = not message.get("more_body", False)
+            size += len(chunk)
+            if size > limit + _ALLOWANCE_BYTES:
+                raise _too_large(limit)
+            block.append(chunk)
+            waiting += len(chunk)
+            if waiting >= _BLOCK_BYTES or (is_last and waiting):
+                await read_off_loop(parser.feed, b"".join(block))
+                block.clear()
+                waiting = 0
+            if is_last:
+                return
+            if not self._service.accepts_jobs:
+                raise NotServingError("the service is starting or stopping")
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:

@@ -31,7 +31,7 @@ class ToolPost:
         self._tool = tool
         self._service = service
         self._settings = settings
-        self._body = _body_of(tool, settings)
+        self._body = _body_of(tool, settings, service)
 
     async def answer(self, scope: HTTPScope, receive: Receive, *, transport: Any = None) -> Answer:
         """Run the tool as the request asks.
@@ -68,7 +68,7 @@ class ToolPost:
         return job_answer(result, tool, wants, scope, debug=settings.debug, try_later_body=settings.try_later_body)
 
 
-def _body_of(tool: BoundTool, settings: HttpSettings) -> RequestBody:
+def _body_of(tool: BoundTool, settings: HttpSettings, service: JobService) -> RequestBody:
     if tool.read.is_binary:
         return BinaryBody(settings)
-    return JsonBody(settings) if tool.read.form is None else FormBody(settings, tool.read.form)
+    return JsonBody(settings) if tool.read.form is None else FormBody(settings, tool.read.form, service)

@@ -36,7 +36,7 @@ def _form(schema: Mapping[str, Any], fields: Mapping[str, FormField]) -> dict[st
     required = [name for name in schema.get("required", []) if name not in lists]
     form = {key: value for key, value in schema.items() if key not in ("title", "required")}
     form |= {"properties": properties, **({"required": required} if required else {})}
-    encoding = {name: {"contentType": "application/json"} for name, field in fields.items() if _is_json(field)}
+    encoding = {name: said for name, field in fields.items() if (said := _encoding(field)) is not None}
     return {"schema": form, **({"encoding": encoding} if encoding else {})}
 
 
@@ -59,6 +59,9 @@ def _without_null(member: Any) -> Any:
     return {**rest, **choices[0]} if len(choices) == 1 else {**rest, "anyOf": choices}
 
 
-def _is_json(field: FormField) -> bool:
+def _encoding(field: FormField) -> dict[str, Any] | None:
     of = field.item or field
-    return of.kind is FieldKind.JSON and of.takes_only_json
+    if of.kind is FieldKind.JSON and of.takes_only_json:
+        return {"contentType": "application/json"}
+    # each item a part; without this the form of /api joins them by commas
+    return {"style": "form", "explode": True} if field.item is not None else None
