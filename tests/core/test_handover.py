@@ -158,11 +158,31 @@ async def test_a_request_that_would_become_another_one_is_refused(at: int, url: 
     with pytest.raises(RequestValidationError) as caught:
         await a_server(keeper(type(request)), store=url).run_tool("keep", request)
     message = str(caught.value)
-    assert message.startswith("tool 'keep' reads this request from JSON, in another process or after a restart, and ")
+    assert message.startswith("tool 'keep' reads this request from JSON, and ")
     assert reason in message
     assert message.endswith("pass plain data, such as a dict with its fields, as a client would send it")
     assert "s3cret" not in message
     assert not PASSED
+
+
+async def test_a_member_of_a_union_is_handed_over_too(url: str) -> None:
+    either = keeper(Secret | Renamed)  # type: ignore[arg-type]
+    for request in (LOST[0][0], Renamed(theCount=7)):
+        await a_server(either).run_tool("keep", request)
+        assert PASSED.pop() is request
+    await a_server(either, store=url).run_tool("keep", Renamed(theCount=7))
+    assert PASSED.pop() == Renamed(theCount=7)
+    with pytest.raises(RequestValidationError, match=r"Secret\.password is another value"):
+        await a_server(either, store=url).run_tool("keep", LOST[0][0])
+
+
+async def test_models_in_a_list_reach_the_tool_equal_or_not_at_all() -> None:
+    await a_server(keeper(list[Renamed])).run_tool("keep", [Renamed(theCount=7), Renamed(theCount=8)])
+    assert PASSED.pop() == [Renamed(theCount=7), Renamed(theCount=8)]
+    with pytest.raises(RequestValidationError, match=r"list\.0\.password is another value"):
+        await a_server(keeper(list[Secret])).run_tool("keep", [LOST[0][0]])
+    await a_server(keeper(list[Secret])).run_tool("keep", [{"password": "s3cret"}])
+    assert PASSED.pop() == [LOST[0][0]]
 
 
 async def test_a_subclass_would_become_its_base(url: str) -> None:

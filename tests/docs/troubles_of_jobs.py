@@ -140,8 +140,8 @@ class LoginRequest(BaseModel):
 
 
 @refused(
-    "tool 'login' reads this request from JSON, in another process or after a restart, and LoginRequest.password is "
-    "another value"
+    "tool 'login' reads this request from JSON, and LoginRequest.password is another value after it was encoded and "
+    "decoded"
 )
 def a_request_that_json_changes() -> None:
     class Login(LambdaTool):

@@ -1,7 +1,7 @@
 """What a caller in the same process hands to a tool: the request itself, and the body that is kept of it."""
 
-from types import NoneType
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import RootModel
 
@@ -33,17 +33,30 @@ def hand_over(request: Any, tool: BoundTool, *, is_read_again: bool) -> tuple[Pa
     expected: Any = tool.signature.request_type
     if is_binary_request(expected) and isinstance(request, (bytes, BinaryRequest)):
         return binary_payload(request), request if isinstance(request, expected) else None
-    is_class = isinstance(expected, type) and not is_typed_dict(expected)
-    is_instance = is_class and isinstance(request, expected)
+    is_class = _is_class(expected)
+    is_instance = any(_is_class(member) and isinstance(request, member) for member in _members(expected))
     if is_class and not is_instance and not _is_material(request, expected):
         raise _refused(f"the request must be {_words(expected)}, not {_kind(request, expected)}")
     try:
         body = encode_json(request)
     except (TypeError, ValueError) as error:
         raise _refused(f"the request, a {type(request).__name__}, can't be encoded as JSON: {error}") from None
-    if is_read_again if is_instance else not is_class and not _is_plain(request):
+    is_json_enough = not is_read_again if is_instance else is_class or _is_plain(request)
+    if not is_json_enough:
         _check_round_trip(request, body, tool)
     return tool.json_payload(body), request if is_instance else None
+
+
+def _is_class(tp: Any) -> bool:
+    """Whether it can be asked what is an instance of a type."""
+    return isinstance(tp, type) and get_origin(tp) is None and not is_typed_dict(tp)
+
+
+def _members(tp: Any) -> tuple[Any, ...]:
+    """The types that a union is made of, or the type itself."""
+    if get_origin(tp) is Annotated:
+        return _members(get_args(tp)[0])
+    return get_args(tp) if get_origin(tp) in (Union, UnionType) else (tp,)
 
 
 def _is_material(request: Any, expected: type[Any]) -> bool:
@@ -83,7 +96,7 @@ def _check_round_trip(request: Any, body: bytes, tool: BoundTool) -> None:
         way, reason = "", f"{name} can't be read from its own JSON ({error})"
     if way is not None:
         raise _refused(
-            f"tool '{tool.name}' reads this request from JSON, in another process or after a restart, and {reason}: "
+            f"tool '{tool.name}' reads this request from JSON, and {reason}: "
             "pass plain data, such as a dict with its fields, as a client would send it"
         )
 
