@@ -1,13 +1,15 @@
 """What a tool says is kept with its beginning and its end where it is longer than 64 KiB."""
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from lambda_kit import GenericEvent, JobContext, LambdaTool, Service, ToolServer
+from lambda_kit import ExecutorOpts, GenericEvent, JobContext, LambdaTool, Service, ToolOptions, ToolServer
+from lambda_kit.adapters.http.answers import rfc3339
 from lambda_kit.core.model.bounds import MAX_MESSAGE_BYTES, bounded_json, bounded_text
 from lambda_kit.testing import TestClient
 
@@ -111,3 +113,24 @@ def test_any_json_object_gets_short(value: dict[str, Any]) -> None:
     shorter = bounded_json(json.dumps(value).encode())
     assert len(shorter) <= MAX_MESSAGE_BYTES
     assert isinstance(json.loads(shorter), dict)
+
+
+class Keep(LambdaTool):
+    """Keep for ever"""
+
+    options = ToolOptions(executor_opts=ExecutorOpts(job_cache_ttl=sys.maxsize), max_wait_time=2**31)
+
+    def run(self, req: Say) -> str:
+        return req.how
+
+
+def test_a_job_that_is_kept_for_ever_is_in_the_list() -> None:
+    service = Service(name="S", contact={"name": "A", "email": "a@example.com"})
+    with TestClient(ToolServer(service, [Keep], job_list=True)) as client:
+        job_id = client.post("/keep", json={"how": "x"}).headers["job-id"]
+        assert client.get(f"/jobs/{job_id}/status").json()["expires-at"] > "2090"
+        assert client.get("/jobs").status_code == 200
+
+
+def test_a_time_that_a_date_can_not_say_is_its_last_day() -> None:
+    assert rfc3339(1e18) == "9999-12-31T00:00:00.000Z"

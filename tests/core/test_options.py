@@ -1,6 +1,7 @@
 """What a tool's author can set, and what is refused."""
 
 import dataclasses
+import sys
 from typing import Any
 
 import pytest
@@ -35,6 +36,10 @@ def test_zero_is_not_the_default() -> None:
         (ToolOptions, "max_wait_time", float("inf")),
         (ToolOptions, "max_wait_time", "5"),
         (ToolOptions, "max_wait_time", True),
+        (ToolOptions, "max_wait_time", 1e10),
+        (ToolOptions, "max_wait_time", 10**400),
+        (ToolOptions, "refresh_interval", 10**10),
+        (ToolOptions, "time_limit_seconds", 1e300),
         (ToolOptions, "refresh_interval", -1),
         (ToolOptions, "refresh_interval", 1.5),
         (ToolOptions, "time_limit_seconds", 0),
@@ -113,3 +118,18 @@ def test_options_are_frozen_and_keyword_only(kind: Any) -> None:
 
 def test_options_of_two_tools_share_nothing() -> None:
     assert ToolOptions().post_route_opts is not ToolOptions().post_route_opts
+
+
+@pytest.mark.parametrize("seconds", [sys.maxsize, 1e12, 1e300, 10**400], ids=["maxsize", "1e12", "1e300", "10**400"])
+def test_to_keep_jobs_for_ever_is_to_keep_them_for_68_years(seconds: float) -> None:
+    assert ExecutorOpts(job_cache_ttl=seconds).job_cache_ttl == 2**31
+
+
+@pytest.mark.parametrize("name", ["grace_seconds", "flush_seconds", "lease_seconds", "store_wait_seconds"])
+def test_a_duration_that_no_timer_takes_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"JobSettings\({name}=1e\+300\): .* at most 2147483648"):
+        JobSettings(**{name: 1e300})
+
+
+def test_a_count_may_be_as_large_as_one_likes() -> None:
+    assert ExecutorOpts(job_cache_size=10**400).job_cache_size == 10**400
