@@ -147,8 +147,9 @@ class Database:
             UnavailableError: if the database can't be reached. Whether the statement was done is not known then.
         """
         if body_size > _MOST_BYTES:
+            # clients are told this: where the store is, is not for them
             raise PayloadTooLargeError(
-                f"{body_size} bytes are more than the job store at {self.where} keeps in one piece: {_MOST_BYTES}"
+                f"{body_size} bytes are more than a job store in PostgreSQL keeps in one piece: {_MOST_BYTES}"
             )
         with self.translated():
             for _ in range(_TRIES - 1):

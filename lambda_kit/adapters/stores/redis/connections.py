@@ -214,8 +214,9 @@ class Connections:
         if sum(map(len, args)) > _BULK_BYTES:
             longest = max(map(len, args))
             if longest > self.most_bytes:
+                # clients are told this: where the store is, is not for them
                 raise PayloadTooLargeError(
-                    f"{longest} bytes are more than Redis at {self._address.text} keeps in one piece: {self.most_bytes}"
+                    f"{longest} bytes are more than a job store in Redis keeps in one piece: {self.most_bytes}"
                 )
             return await self.bulk(*args)
         if self._client is None:
