@@ -52,6 +52,9 @@ _CREDENTIALS = re.compile(
 )
 
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 class JobFilter(logging.Filter):
     """Puts ``job_id`` and ``tool`` on each record: of the job in whose context the line is logged, or None.
 
@@ -105,7 +108,9 @@ class SuppressPathsFilter(logging.Filter):
 class ConsoleFormatter(logging.Formatter):
     """One line for people: time, level, logger, the job's id if there is one, and the message.
 
-    Values of ``authorization`` and bearer tokens are blanked.
+    Further lines, such as those of a traceback, are indented, and control characters are escaped: whatever a client or
+    a tool puts into a message, it can't look like another line or reach the terminal. Values of ``authorization`` and
+    bearer tokens are blanked.
     """
 
     default_time_format = "%Y-%m-%dT%H:%M:%S%z"
@@ -123,7 +128,7 @@ class ConsoleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and the traceback behind it."""
-        return _without_credentials(redacted(super().format(record)))
+        return _harmless(_without_credentials(redacted(super().format(record))))
 
 
 class JsonFormatter(logging.Formatter):
@@ -272,6 +277,12 @@ def _encoded(line: dict[str, Any]) -> str:
         return json.dumps(plain, default=repr, allow_nan=False)
     except Exception:  # noqa: BLE001 - cycles, odd keys, nan: a line is not lost because of what it holds
         return json.dumps({name: value if isinstance(value, str) else repr(value) for name, value in line.items()})
+
+
+def _harmless(text: str) -> str:
+    """Escape control characters, but tabs and line feeds, and line separators; indent further lines."""
+    text = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+    return text.replace("\n", "\n  ") if "\n" in text else text
 
 
 def _without_credentials(text: str) -> str:

@@ -254,6 +254,7 @@ class ToolServer:
         debug: bool = False,
         grace_seconds: float | None = None,
         store: JobStore | str | None = None,
+        max_body_bytes: int | None = None,
         max_upload_bytes: int | None = None,
         allowed_hosts: str | Sequence[str] | None = None,
         root_path: str | None = None,
@@ -266,6 +267,7 @@ class ToolServer:
             debug: Show tracebacks to clients.
             grace_seconds: For how long a stop waits for the jobs that were taken. None: leave it.
             store: Where jobs are kept, as for the constructor. None: leave it.
+            max_body_bytes: How large a request body may be. None: leave it.
             max_upload_bytes: How large all parts of a form may be together. None: leave it.
             allowed_hosts: As for the constructor. None: leave them.
             root_path: As for the constructor. None: leave it.
@@ -283,6 +285,8 @@ class ToolServer:
         if grace_seconds is not None:
             self._engine.settings = replace(self._engine.settings, grace_seconds=grace_seconds)
         settings = self.http_settings
+        if max_body_bytes is not None:
+            settings.max_body_bytes = max_body_bytes
         if max_upload_bytes is not None:
             settings.max_upload_bytes = max_upload_bytes
         if job_list and not settings.job_list:

@@ -144,8 +144,22 @@ def test_a_traceback_follows_its_line(lines):
         getLogger("app").exception("it failed")
     found = lines()
     assert found[0].endswith("ERROR (app): it failed")
-    assert found[1] == "Traceback (most recent call last):"
-    assert found[-1] == "RuntimeError: boom"
+    assert found[1] == "  Traceback (most recent call last):"
+    assert found[-1] == "  RuntimeError: boom"
+
+
+def test_what_is_logged_can_neither_look_like_another_line_nor_reach_the_terminal(lines):
+    logging_init()
+    forged = "\r\x1b[31m\x9b1m\u2028\x00\n2026-01-01T00:00:00+0000 INFO (root): forged"
+    getLogger("app").info("a\tb%s", forged)
+    try:
+        raise RuntimeError(forged)
+    except RuntimeError:
+        getLogger("app").exception("it failed")
+    found = lines()
+    assert found[0].endswith(r"(app): a	b\r\x1b[31m\x9b1m\u2028\x00".replace(r"\t", "\t"))
+    assert [line for line in found if line.startswith("2026-01-01")] == []
+    assert "\x1b" not in "".join(found)
 
 
 # lines for machines

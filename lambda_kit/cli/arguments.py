@@ -133,12 +133,23 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         help="serve GET /jobs, the list of jobs: who knows a job's id can read its result",
     )
     parser.add_argument(
+        "--max-body-bytes",
+        metavar="N",
+        type=_count,
+        help="refuse request bodies that are larger (default: what the server was made with, else 16 MiB)",
+    )
+    parser.add_argument(
         "--max-upload-bytes",
         metavar="N",
         type=_count,
         help="refuse forms with files whose parts are larger together (default: 256 MiB)",
     )
     parser.add_argument("--access-log", action="store_true", help="log a line per request")
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="start the service again whenever a Python file beside it changes; for development",
+    )
     parser.add_argument(
         "--debug", action="store_true", help="show clients the tracebacks of failed jobs; not for production"
     )

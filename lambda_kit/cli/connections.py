@@ -77,6 +77,10 @@ class Connections:
         """Take over the server's set of connections."""
         self._all = connections
 
+    def descriptors(self) -> Iterator[int]:
+        """The file descriptors of all."""
+        return (connection.descriptor for connection in self._ours() if connection.descriptor >= 0)
+
     def sweep(self, now: float) -> None:
         """End the slow ones. To be called about once a second, with the loop's time."""
         passed = 0.0 if self._swept_at is None else now - self._swept_at

@@ -49,6 +49,7 @@ class Served(Protocol):
         debug: bool = False,
         grace_seconds: float | None = None,
         store: Any = None,
+        max_body_bytes: int | None = None,
         max_upload_bytes: int | None = None,
         allowed_hosts: Any = None,
         root_path: str | None = None,

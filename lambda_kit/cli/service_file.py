@@ -1,14 +1,19 @@
 """What ``python my_service.py`` does (`docs/wire.md`, Command line of a service file)."""
 
 import argparse
+import asyncio
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from uvicorn.config import STARTUP_FAILURE
+
 from lambda_kit.adapters.executors.process.main_guard import refuse_unguarded_main
+from lambda_kit.cli.address import why_unusable
 from lambda_kit.cli.arguments import CustomArgs, parse_arguments
+from lambda_kit.cli.reload import is_reloaded, serve_with_reload
 from lambda_kit.cli.served import Served
 from lambda_kit.cli.serving import configure_logging, serve_app
 from lambda_kit.cli.stop_bounds import StopBounds
@@ -53,9 +58,23 @@ def run_service_file(
         refuse_unguarded_main()
         args = parse_arguments(title, list(server.tools), argv, custom_args)
         if not _print(server, args):
+            _refuse_running_loop()
             _serve(server, args, run_opts or {}, with_telemetry, bounds or StopBounds())
     except (ConfigurationError, ToolNotFoundError) as error:
         _exit(str(error), _FAILED)
+
+
+def _refuse_running_loop() -> None:
+    """Refuse to serve where an event loop runs already, such as in a notebook, an ``async def`` or an ASGI server."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise ConfigurationError(
+        "serve() runs an event loop of its own, and can't be called where one is running, as in an async function or a "
+        "notebook. Run the file with 'python my_tool.py', give server.app to an ASGI server, or call the tools here by "
+        "'async with server: await server.run_tool(...)'"
+    )
 
 
 def _print(server: Served, args: argparse.Namespace) -> bool:
@@ -86,6 +105,10 @@ def _serve(
                 _MISUSED,
             )
     configure_logging()
+    bonds = worker_bonds()
+    if args.reload and bonds is None and not is_reloaded():
+        serve_with_reload()
+        return
     if args.with_telemetry or (with_telemetry and not args.without_telemetry):
         # a service that was deployed with the flag does its work without traces, too
         logger.warning("OpenTelemetry is not part of this version of lambda_kit: serving without it")
@@ -94,6 +117,7 @@ def _serve(
         debug=args.debug,
         grace_seconds=args.grace,
         store=args.store,
+        max_body_bytes=args.max_body_bytes,
         max_upload_bytes=args.max_upload_bytes,
         allowed_hosts=args.allowed_hosts,
         root_path=args.root_path,
@@ -102,7 +126,8 @@ def _serve(
     server.check_environment()
     options = {"host": args.host, "port": args.port, "access_log": args.access_log, **run_opts}
     options["proxy_headers"] = False  # whom to trust is decided in one place, for all servers: the app's door
-    bonds = worker_bonds()
+    if (trouble := why_unusable(options)) is not None:
+        _exit(trouble, STARTUP_FAILURE)
     if args.workers > 1 and bonds is None:
         _check_store_is_shared(server, args.workers)
         supervise(options, args.workers, grace_seconds=server.settings.grace_seconds, bounds=bounds)

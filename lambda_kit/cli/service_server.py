@@ -10,8 +10,7 @@ import socket
 import sys
 import threading
 import time
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
@@ -20,8 +19,10 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.server import HANDLED_SIGNALS
 
+from lambda_kit.cli.access_log import redacted_access_log
 from lambda_kit.cli.connections import Connections
 from lambda_kit.cli.early_start import EarlyStart, StartState
+from lambda_kit.cli.forked_children import leave_to_children
 from lambda_kit.cli.http_protocol import LimitedHttpProtocol
 from lambda_kit.cli.served import Served
 from lambda_kit.cli.stop_bounds import StopBounds
@@ -94,7 +95,9 @@ class ServiceServer(uvicorn.Server):
             SystemExit: with 3 if the app can't be started or the port is taken; why is in the log.
         """
         try:
-            super().run(sockets)
+            with redacted_access_log(), asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
+                loop = runner.get_loop()
+                _run_to_end(loop, loop.create_task(self.serve(sockets)))
         finally:
             if self._last_resort is not None:
                 self._last_resort.cancel()
@@ -104,8 +107,7 @@ class ServiceServer(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """The part of `run` that is on the event loop."""
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=partial(_leave_signals_to_child, weakref.WeakMethod(self.handle_exit)))
+        leave_to_children(self)
         self._loop = asyncio.get_running_loop()
         if self._opens_after is not None:
             self._loop.add_reader(self._opens_after, self._open_port, self._loop, self._opens_after)
@@ -119,7 +121,12 @@ class ServiceServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            if not self.lifespan.should_exit:  # it is the address; uvicorn has logged which
+                logger.error("the port can't be opened: choose another --port or $PORT, --host or $HOST")
+            raise
         if self._collects:
             gc.enable()
         self._say_ready()
@@ -128,6 +135,7 @@ class ServiceServer(uvicorn.Server):
         """Called ten times a second."""
         if counter % _TICKS_PER_SECOND == 0:
             self._connections.sweep(asyncio.get_running_loop().time())
+            self._keep_signals()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -142,6 +150,12 @@ class ServiceServer(uvicorn.Server):
             self.config.timeout_graceful_shutdown = seconds  # type: ignore[assignment]
         await super().shutdown(sockets)
 
+    def socket_descriptors(self) -> Iterator[int]:
+        """The file descriptors of what it listens on, and of its connections."""
+        for server in getattr(self, "servers", ()):  # there are none before its start
+            yield from (sock.fileno() for sock in server.sockets)
+        yield from self._connections.descriptors()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the end at the first signal; at the second, end."""
         # uvicorn's own raises the signal again afterwards: the process would be reported as killed by it
@@ -153,6 +167,15 @@ class ServiceServer(uvicorn.Server):
             if self._loop is not None:
                 # on the loop: here, in the middle of anything, a lock that is needed may be held, that of a log handler
                 self._loop.call_soon_threadsafe(self._take_signal, sig)
+
+    def _keep_signals(self) -> None:
+        """Take SIGTERM and SIGINT again, where a tool has had them ignored, or end the process at once."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for sig in HANDLED_SIGNALS:
+            if signal.getsignal(sig) in (signal.SIG_IGN, signal.SIG_DFL):
+                signal.signal(sig, self.handle_exit)
+                logger.warning("a tool has switched off the handling of %s: it is on again", signal.Signals(sig).name)
 
     def _take_signal(self, sig: int) -> None:
         self._begin_stop()
@@ -214,6 +237,17 @@ class ServiceServer(uvicorn.Server):
             logger.info("ready: jobs are taken")
 
 
+def _run_to_end(loop: asyncio.AbstractEventLoop, main: "asyncio.Task[None]") -> None:
+    """Run until the task has ended, also where a tool stops the event loop, or exits in a callback."""
+    while not main.done():
+        try:
+            loop.run_until_complete(main)
+        except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
+            if main.done() or loop.is_closed():
+                raise
+            logger.error("a tool has stopped the event loop; it goes on", exc_info=error)
+
+
 def _end_at_once(sig: int, last_words_seconds: float) -> NoReturn:
     code = _SIGNAL_BASE + sig
     try:
@@ -231,17 +265,6 @@ def _end_by_force(code: int) -> None:
         _flush()
     finally:
         os._exit(code)
-
-
-def _leave_signals_to_child(handler: "weakref.WeakMethod[Callable[..., None]]") -> None:
-    """Let signals end a child that a tool forks: one for it is not one for the service.
-
-    At once, not when a signal comes: where a handler is written in Python, one that comes just before the child waits
-    for a lock is not heard of until it has that lock.
-    """
-    for sig in HANDLED_SIGNALS:
-        if signal.getsignal(sig) == handler():
-            signal.signal(sig, signal.SIG_DFL)
 
 
 def _bound_exit(code: int, leftovers_seconds: float) -> None:

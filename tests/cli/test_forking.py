@@ -1,6 +1,10 @@
 """A tool that forks: a signal for the child is the child's, and the service goes on."""
 
+import os
+import signal
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -79,3 +83,40 @@ def test_pools_of_forked_processes_end_and_the_service_goes_on(service: ServiceP
         assert post(service, "/pools", 3).json() == [3, 2, 1]
     assert "stopping" not in service.log
     service.assert_alive()
+
+
+_KEEPS = '''
+import multiprocessing, signal, time
+
+class Starts(LambdaTool):
+    """Fork a child that outlives the job"""
+
+    def run(self, req: Text) -> int:
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        return child
+'''
+
+
+def test_a_forked_child_holds_neither_the_port_nor_a_connection(tmp_path: Path) -> None:
+    file = service_file(tmp_path, body=_KEEPS, tools="Shout, Starts")
+    with (
+        ServiceProcess(file) as service,
+        socket.create_connection(("127.0.0.1", service.port), timeout=20) as idle,
+        httpx.Client(base_url=service.url, timeout=30) as client,
+    ):
+        idle.sendall(b"GET /_livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(12) == b"HTTP/1.1 200"
+        child = client.post("/starts", json={}).json()
+        try:
+            service.process.send_signal(signal.SIGTERM)
+            while idle.recv(65536):  # its end would not come if the child had it too
+                pass
+            assert service.process.wait(30) == 0
+            with socket.socket() as second:
+                second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                second.bind(("127.0.0.1", service.port))
+                second.listen()
+        finally:
+            os.kill(child, signal.SIGKILL)

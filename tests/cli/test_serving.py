@@ -173,3 +173,45 @@ class Broken(Shout):
     assert ended.returncode == 3
     assert "tool 'broken': setup failed: OSError: no model at /models/small" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_host_that_is_none_is_named_with_its_variable_and_the_remedy(tmp_path: Path) -> None:
+    port = str(free_port())
+    ended = run_to_end(ECHO, "--port", port, env={"HOST": "x86_64-conda-linux-gnu"}, cwd=tmp_path)
+    assert ended.returncode == 3
+    assert "'x86_64-conda-linux-gnu' from $HOST" in ended.stderr
+    assert "--host 0.0.0.0" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_that_is_taken_is_named_with_the_remedy(plain: ServiceProcess, tmp_path: Path) -> None:
+    ended = run_to_end(ECHO, "--host", "127.0.0.1", "--port", str(plain.port), cwd=tmp_path)
+    assert ended.returncode == 3
+    assert str(plain.port) in ended.stderr
+    assert "--port or $PORT" in ended.stderr
+
+
+def test_serving_in_a_running_event_loop_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    file = service_file(tmp_path)
+    file.write_text(
+        file.read_text().replace(
+            "    server.serve()",
+            "    import asyncio\n    async def main(): server.serve(['--port', '0'])\n    asyncio.run(main())",
+        )
+    )
+    ended = run_to_end(file)
+    assert ended.returncode == 1
+    assert "server.app" in ended.stderr
+    assert "python my_tool.py" in ended.stderr
+    assert "async with server" in ended.stderr
+
+
+def test_the_access_log_shows_no_credentials_of_the_query(flagged: ServiceProcess) -> None:
+    httpx.get(f"{flagged.url}/greet?page=7&access_token=s3cr3t")
+    flagged.wait_for_log("/greet?page=7&access_token=*** HTTP/1.1")
+    assert "s3cr3t" not in flagged.log
+
+
+def test_the_size_of_bodies_is_bounded_by_a_flag() -> None:
+    with ServiceProcess(GREETER, ["--max-body-bytes", "100"]) as service:
+        assert httpx.post(f"{service.url}/greet", content=b" " * 101).status_code == 413

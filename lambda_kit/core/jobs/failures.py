@@ -70,7 +70,7 @@ def log(job: Job, failure: Failure, now: float) -> None:
         "is run again," if job.status is JobStatus.PENDING else job.status,
         seconds,
         failure.type,
-        failure.message,
+        failure.message.replace("\n", "\\n"),  # only the traceback has lines of its own
         "\n" + failure.traceback if failure.traceback else "",
         extra={"job_id": job.id, "tool": job.tool},
     )
