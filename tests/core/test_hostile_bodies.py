@@ -352,3 +352,77 @@ def test_fractions_and_complex_numbers_are_bounded() -> None:
     assert request_decoder(Numbers)(b'{"ratio": "1/3", "point": "1+2j"}') == Numbers(ratio=Fraction(1, 3), point=1 + 2j)
     for text in ("nan+1j", "inf", "1e999j"):
         assert refusal(Numbers, json.dumps({"point": text})).errors
+
+
+# unions that contain each other
+
+
+class Plus(BaseModel):
+    left: "Term | None" = None
+    right: "Term | None" = None
+
+
+class Times(BaseModel):
+    left: "Term | None" = None
+    right: "Term | None" = None
+    by: int
+
+
+class Minus(BaseModel):
+    operand: "Term | None" = None
+
+
+Term = Plus | Times | Minus
+for model in (Plus, Times, Minus):
+    model.model_rebuild()
+
+
+class AddTagged(BaseModel):
+    kind: Literal["add"]
+    left: "Annotated[AddTagged | SubTagged, Field(discriminator='kind')] | None" = None
+
+
+class SubTagged(BaseModel):
+    kind: Literal["sub"]
+    left: "Annotated[AddTagged | SubTagged, Field(discriminator='kind')] | None" = None
+
+
+AddTagged.model_rebuild()
+
+
+class Tree(BaseModel):
+    children: "list[Tree]" = []
+    note: str = ""
+
+
+def nested(depth: int, start: str, end: str = "}") -> bytes:
+    return (start * depth + "{}" + end * depth).encode()
+
+
+@pytest.mark.parametrize("tp", [Plus, Term, list[Plus | Times]])
+def test_unions_that_contain_each_other_are_nested_only_so_deep(tp: Any) -> None:
+    decode = request_decoder(tp)
+    start, end = ("[", "]") if tp not in (Plus, Term) else ("", "")
+    shallow = start.encode() + nested(10, '{"left": ') + end.encode()
+    assert decode(shallow)
+    # unguarded it takes hours
+    error = refusal(tp, start.encode() + nested(60, '{"left": ') + end.encode())
+    assert "Nested too deeply in a union of models that has no discriminator" in str(error)
+
+
+def test_many_values_may_not_be_nested_as_deep_as_one() -> None:
+    decode = request_decoder(list[Term])
+    many = b"[" + nested(12, '{"left": ') + (b"," + nested(12, '{"left": ')) * 2000 + b"]"
+    assert "Nested too deeply" in str(refusal(list[Term], many))
+    flat = b"[" + nested(2, '{"left": ') + (b"," + nested(2, '{"left": ')) * 2000 + b"]"
+    assert len(decode(flat)) == 2001
+
+
+def test_what_does_not_branch_may_be_nested_deep() -> None:
+    tree = b'{"note": "' + b"{" * 100 + b'", "children": [' * 1 + nested(60, '{"children": [', "]}") + b"]}"
+    assert request_decoder(Tree)(tree).note == "{" * 100
+    tagged = b'{"kind": "add", "left": ' * 60 + b"null" + b"}" * 60
+    assert request_decoder(AddTagged)(tagged).kind == "add"
+    text = '{"left": {"operand": {}}, "note": "' + "{[" * 50 + '\\" {{{"}'
+    assert request_decoder(Plus)(text.encode())
+    assert request_decoder(RootModel[JsonValue])(b"[" * 100 + b"]" * 100).root

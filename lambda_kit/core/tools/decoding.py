@@ -17,6 +17,7 @@ from lambda_kit.core.tools.guarded_schema import Guards, guarded, traits_of
 from lambda_kit.core.tools.msgspec_traits import MsgspecTraits
 from lambda_kit.core.tools.refusals import not_json, refused, refused_by_msgspec, refused_by_pydantic
 from lambda_kit.core.tools.type_names import type_name
+from lambda_kit.core.tools.union_depth import UnionDepth
 from lambda_kit.core.tools.uploaded_file import UploadedFile, file_from_json
 from lambda_kit.core.tools.value_checks import (
     NotFiniteError,
@@ -126,10 +127,13 @@ class _PydanticDecoder:
         self._schema = TypeAdapter(tp).core_schema
         self._name = name
         self._traits = traits_of(self._schema)
+        self._depth = UnionDepth(self._schema)
         self._validators: dict[Guards, SchemaValidator] = {}
         self._validator(Guards())
 
     def __call__(self, body: bytes) -> Any:
+        if self._depth.is_too_deep(body):
+            raise refused(self._name, "Nested too deeply in a union of models that has no discriminator", "too_deep")
         traits = self._traits
         is_small = len(body) < _SMALL_BYTES and body.count(b",") * traits.parts < _SOUGHT_FAULTS
         guards = Guards(fail_fast=not is_small, finite_anything=traits.has_any and may_be_infinite(body))
