@@ -13,7 +13,7 @@ from tests.support.missing_service import missing_service
 __all__ = ["NODE_TOOLS", "generate_python_client", "node_tool", "run_tool"]
 
 NODE_TOOLS = Path(__file__).with_name("node")
-SECONDS = 100.0
+SECONDS = 200.0
 
 
 def run_tool(command: Sequence[object], *, cwd: Path) -> str:

@@ -4,14 +4,22 @@ import enum
 import itertools
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from lambda_kit import BinaryResult, LambdaTool, Service, ToolOptions, ToolServer, with_schema
+from lambda_kit import (
+    BinaryRequest,
+    BinaryResult,
+    LambdaTool,
+    Service,
+    ToolOptions,
+    ToolServer,
+    UploadedFile,
+    with_schema,
+)
 
 T = TypeVar("T")
 
@@ -98,9 +106,12 @@ class Draw(LambdaTool):
         return req
 
 
+Coordinate = Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
+
+
 class Point(msgspec.Struct):
-    x: Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
-    y: float = 0.0
+    x: Coordinate
+    y: Coordinate = 0.0
 
 
 class Path(msgspec.Struct, rename="camel"):
@@ -143,7 +154,8 @@ class Plan(LambdaTool):
 
 class Identity(BaseModel):
     id: UUID
-    amount: Decimal = Field(Decimal(1), ge=0, le=1000, decimal_places=2)
+    # no Decimal, of which pydantic says that it takes any string
+    amount: float = Field(1.0, ge=0, le=1000)
     pair: tuple[int, str] = (1, "a")
     wanted: Literal["text", "bytes", "nothing", "json"] = "json"
 
@@ -166,6 +178,32 @@ class Picture(LambdaTool):
         return BinaryResult("image/x-portable-bitmap", b"P1 %d 1 %s" % (req.width, b"1 " * req.width))
 
 
+class Album(BaseModel):
+    name: str = Field(min_length=1, max_length=50)
+    cover: UploadedFile
+    photos: list[UploadedFile] = Field([], max_length=3)
+    taken: date | None = None
+    labels: list[Label] = []
+
+
+class Sizes(BaseModel):
+    sizes: list[int]
+
+
+class Upload(LambdaTool):
+    """Weigh an album"""
+
+    async def run(self, req: Album) -> Sizes:
+        return Sizes(sizes=[req.cover.size, *(photo.size for photo in req.photos)])
+
+
+class Hash(LambdaTool):
+    """Weigh a file"""
+
+    async def run(self, req: BinaryRequest) -> Sizes:
+        return Sizes(sizes=[len(req.content)])
+
+
 class Anything(BaseModel):
     value: Any = None
 
@@ -181,7 +219,7 @@ class Echo(LambdaTool):
 
 server = ToolServer(
     Service(name="Rich", contact={"name": "Alice", "email": "alice@example.com"}, license={"name": "MIT"}),
-    tools=[Measure, Draw, Length, Plan, Convert, Picture, Echo],
+    tools=[Measure, Draw, Length, Plan, Convert, Picture, Upload, Hash, Echo],
 )
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 from typing_extensions import TypedDict
 
-from lambda_kit import LambdaTool, Service, ToolServer
+from lambda_kit import LambdaTool, Service, ToolServer, with_schema
 from lambda_kit.testing import TestClient
-from tests.openapi.documents import references, resolve
+from tests.openapi.documents import operations, references, resolve
 from tests.openapi.shop import orders, stock
 
 SERVICE = Service(name="models", contact={"name": "Alice", "email": "alice@example.com"})
@@ -217,6 +217,24 @@ def test_a_model_that_is_taken_and_sent_has_two_names_only_where_it_is_described
     assert "area" in document["components"]["schemas"]["SquareOutput"]["required"]
     assert {document["components"]["schemas"][name]["title"] for name in twice} == twice
     assert_whole(document)
+
+
+@pytest.mark.parametrize("base", [BaseModel, msgspec.Struct, object])
+def test_the_schema_member_of_a_class_has_one_value(base):
+    plain = type("Named", (base,), {"__annotations__": {"x": int}, "__module__": __name__})
+    named: Any = with_schema("urn:example:schema:named.1")(dataclass(plain) if base is object else plain)
+    document = document_of(tool(named, named))
+    member = document["components"]["schemas"]["Named"]["properties"]["$schema"]
+    assert (member["const"], member["default"]) == ("urn:example:schema:named.1",) * 2
+
+
+def test_an_answer_says_where_its_job_can_be_asked_for():
+    document = document_of(tool(Point))
+    ids = {operation["operationId"] for _, _, operation in operations(document)}
+    for status in ("200", "202", "204"):
+        links = document["paths"]["/use"]["post"]["responses"][status]["links"]
+        assert links["result"] == {"operationId": "collect_use", "parameters": {"job_id": "$response.header.job-id"}}
+        assert {link["operationId"] for link in links.values()} <= ids
 
 
 def test_our_own_schemas_keep_their_names():

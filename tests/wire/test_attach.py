@@ -165,6 +165,8 @@ def test_a_bare_key_is_the_quoted_one(client):
 @pytest.mark.parametrize("key", ["", '""', '"open', "a b", '"a" "b"', "x" * 5000])
 def test_a_malformed_key_is_refused(client, key):
     assert_problem(client.post("/echo", json={"text": "a"}, headers={"Idempotency-Key": key}), 400)
+    both = {"Idempotency-Key": key, "job-id": new_id()}
+    assert_problem(client.post("/echo", json={"text": "a"}, headers=both), 400)
 
 
 def test_no_record_shows_the_key(client):

@@ -221,6 +221,7 @@ def test_a_bad_place_to_resume_at_is_refused(url, value):
     if value.strip():
         problem = assert_problem(httpx.get(place, headers={"Last-Event-ID": value.encode()}), 400)
         assert "Last-Event-ID" in problem["detail"]
+    assert_problem(httpx.get(place, params={"after": value}, headers={"Last-Event-ID": "1"}), 400)
 
 
 def test_an_unknown_job_has_no_events(url):

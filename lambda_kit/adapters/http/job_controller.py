@@ -46,7 +46,9 @@ def job_controller(service: JobService, settings: HttpSettings, models: Models) 
         jobs = jobs_for(service, request.scope)
         job = await jobs.get(parse_job_id(job_id, "job id"))
         last = request.headers.get("last-event-id")  # a client that begins may send an empty one
-        after = _after("Last-Event-ID", last) if last else _after("after", request.query_params.get("after"))
+        after = _after("after", request.query_params.get("after"))
+        if last:
+            after = _after("Last-Event-ID", last)
         if job.status.is_final and after and await jobs.event_reader(job, after=after).is_at_end():
             return Answer(204, b"", None, [(b"job-id", job.urn.encode())])  # type: ignore[return-value]
         return EventStream(jobs, job, after, heartbeat_seconds=settings.heartbeat_seconds)  # type: ignore[return-value]

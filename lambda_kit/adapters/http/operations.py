@@ -57,11 +57,16 @@ _LATER_HEADERS = {
 
 
 def _response(
-    description: str, content: Mapping[str, Any] | None = None, headers: Mapping[str, Any] | None = None
+    description: str,
+    content: Mapping[str, Any] | None = None,
+    headers: Mapping[str, Any] | None = None,
+    links: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     response: dict[str, Any] = {"description": description, "headers": {**(headers or {}), **_VERSION}}
     if content is not None:
         response["content"] = dict(content)
+    if links is not None:
+        response["links"] = dict(links)
     return response
 
 
@@ -73,10 +78,21 @@ def _problem(description: str, headers: Mapping[str, Any] | None = None) -> dict
     return _response(description, {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM}}, headers)
 
 
-_LATER = {
-    "202": _response("Try later, where a body is preferred.", _json(TRY_LATER), _LATER_HEADERS),
-    "204": _response("Try later.", None, _LATER_HEADERS),
-}
+def _later(links: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "202": _response("Try later, where a body is preferred.", _json(TRY_LATER), _LATER_HEADERS, links),
+        "204": _response("Try later.", None, _LATER_HEADERS, links),
+    }
+
+
+def _links(tool: BoundTool) -> dict[str, Any]:
+    """Where the job that an answer is about can be asked for."""
+    result = "collect" if tool.path == "/" else f"collect_{tool.name}"
+    operation_ids = {"result": result, "record": "job_status", "events": "job_events", "cancel": "cancel_job"}
+    job_id = {"job_id": "$response.header.job-id"}
+    return {name: {"operationId": to, "parameters": job_id} for name, to in operation_ids.items()}
+
+
 _FORBIDDEN = {"403": _problem("Sent by a page of another origin, or to a `Host` that is not the service's.")}
 _NO_JOB = {"404": _problem("There is no such job, or it has expired.")}
 _UNAVAILABLE = {"503": _problem("The service can't answer now.", _RETRY_AFTER)}
@@ -92,12 +108,13 @@ _FAILED = {
 
 def run_tool(tool: BoundTool, models: Models) -> dict[str, Any]:
     """``POST {path}``."""
+    links = _links(tool)
     return {
         "parameters": [JOB_ID_HEADER, IDEMPOTENCY_KEY, TIMEOUT, PREFER, time_limit(tool), *TRACE],
         "requestBody": {"required": True, "content": request_content(tool, models)},
         "responses": {
-            "200": _response("The result.", result_content(tool, models), {**_JOB, **_APPLIED}),
-            **_LATER,
+            "200": _response("The result.", result_content(tool, models), {**_JOB, **_APPLIED}, links),
+            **_later(links),
             "400": _problem("The tool refused the request, or a header is malformed.", _JOB_IF_ANY),
             **_FORBIDDEN,
             "409": _problem("The id or key belongs to another request."),
@@ -123,7 +140,7 @@ def collect(tool: BoundTool | None, models: Models) -> dict[str, Any]:
         "parameters": [JOB_ID, PREFER, TIMEOUT],
         "responses": {
             "200": _response("The result.", content, {**_JOB, **_APPLIED}),
-            **_LATER,
+            **_later(),
             "400": _problem("The tool refused the request, or id or header is malformed.", _JOB_IF_ANY),
             **_OF_JOB,
             "410": _problem("The job was cancelled.", _JOB_IF_ANY),

@@ -26,8 +26,6 @@ _ID = {"type": "string", "pattern": r"^(urn:ivcap:job:)?(?!\.{1,2}$|[uU][rR][nN]
 # a quoted string, which the standard wants, or what many send: the key alone
 _KEY = {"type": "string", "maxLength": 255, "pattern": r'^("(?! *")([ !#-\[\]-~]|\\["\\])+"|[!#-+\--:<-\[\]-~]+)$'}
 
-_PREFERENCE = r"(respond-async|wait=[0-9]+|return=(representation|minimal))"
-
 _EVENT_ID = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
 
 
@@ -61,7 +59,7 @@ PREFER = _parameter(
     "Prefer",
     "`respond-async`: do not wait. `wait=SECONDS`: wait so long. `return=representation`: answer 202 with a body where "
     "the result is not there yet. Others are ignored (RFC 7240).",
-    {"type": "string", "pattern": f"^{_PREFERENCE}(, ?{_PREFERENCE})*$"},
+    {"type": "string", "examples": ["respond-async", "wait=20", "respond-async, wait=20, return=representation"]},
 )
 
 TRACE = (
@@ -90,7 +88,11 @@ def resume_parameters() -> list[dict[str, Any]]:
 
 def list_parameters() -> list[dict[str, Any]]:
     """Those of the list of jobs."""
-    statuses = {"type": "array", "items": {"type": "string", "enum": [status.value for status in JobStatus]}}
+    statuses = {
+        "type": "array",
+        "items": {"type": "string", "enum": [status.value for status in JobStatus]},
+        "minItems": 1,
+    }
     limit = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
     return [
         _parameter("query", "tool", "Only this tool's jobs."),

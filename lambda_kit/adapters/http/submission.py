@@ -46,8 +46,10 @@ async def read_submission(
     more: dict[str, Any] = {}
     if b"job-id" in fields:
         more["job_id"] = parse_job_id(_only(raw, b"job-id"))
-    elif b"idempotency-key" in fields:
-        more["idempotency_key"] = parse_idempotency_key(_only(raw, b"idempotency-key"))
+    if b"idempotency-key" in fields:
+        key = parse_idempotency_key(_only(raw, b"idempotency-key"))
+        if "job_id" not in more:
+            more["idempotency_key"] = key
     if b"job-time-limit" in fields:
         more["time_limit_seconds"] = parse_time_limit(_only(raw, b"job-time-limit"))
     if b"authorization" in fields:

@@ -16,10 +16,12 @@ import ivcap_service
 import msgspec
 from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
-from pydantic.json_schema import CoreModeRef, DefsRef
+from pydantic.json_schema import CoreModeRef, DefsRef, JsonSchemaValue
+from pydantic_core import core_schema
 
 from lambda_kit.core.tools.decoding import is_class, needs_pydantic
 from lambda_kit.core.tools.schema import LenientSchema, SchemaMode, is_model
+from lambda_kit.core.tools.schema_field import SCHEMA_MEMBER, schema_uri_of
 from lambda_kit.core.tools.uploaded_file import UploadedFile
 
 __all__ = ["ModelIdentity", "ModelSchemas", "SchemaMode", "model_schemas"]
@@ -84,6 +86,14 @@ class _IdentifyingSchema(LenientSchema):
         self.class_keys[key], _ = core_mode_ref
         return key
 
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        """The schema of a model."""
+        return _with_only_uri(super().model_schema(schema), schema["cls"])
+
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
+        """The schema of a dataclass."""
+        return _with_only_uri(super().dataclass_schema(schema), schema["cls"])
+
 
 def _of_pydantic(tp: Any, mode: SchemaMode) -> ModelSchemas:
     generator = _IdentifyingSchema(ref_template=_REF_TEMPLATE)
@@ -109,11 +119,22 @@ def _of_msgspec(tp: Any, mode: SchemaMode) -> ModelSchemas:
         (schema,), definitions = msgspec.json.schema_components((tp,), schema_hook=foreign)
         for cls in _named_classes(msgspec.inspect.type_info(tp), set()):
             class_keys |= dict.fromkeys(_msgspec_keys(cls), _class_key(cls))
+            for key in definitions.keys() & _msgspec_keys(cls):
+                definitions[key] = _with_only_uri(definitions[key], get_origin(cls) or cls)
             if is_class(cls, Enum):  # described by both in the same way, and by pydantic with the type of its values
                 definitions |= dict.fromkeys(definitions.keys() & _msgspec_keys(cls), _enum_schema(cls, mode))
     except (TypeError, NotImplementedError, NameError):
         return ModelSchemas({})
     return ModelSchemas(schema, foreign_definitions | definitions, _identities(class_keys) | identities)
+
+
+def _with_only_uri(schema: dict[str, Any], cls: type) -> dict[str, Any]:
+    """Say of the `$schema` member that it has one value, which neither library knows."""
+    member = schema.get("properties", {}).get(SCHEMA_MEMBER)
+    uri = None if member is None else schema_uri_of(cls)
+    if uri is None:
+        return schema
+    return schema | {"properties": schema["properties"] | {SCHEMA_MEMBER: {**member, "const": uri}}}
 
 
 def _enum_schema(cls: type[Enum], mode: SchemaMode) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def json_schema(tp: Any, mode: SchemaMode = "validation") -> dict[str, Any]:
     if is_model(tp) and not needs_pydantic(tp):
         return _msgspec_schema(tp, mode)
     try:
-        return _top_level_inlined(TypeAdapter(tp).json_schema(schema_generator=LenientSchema, mode=mode))
+        return _lenient_schema(tp, mode)
     except (PydanticUserError, PydanticUndefinedAnnotation):
         # Structs, and TypedDicts before Python 3.12, are unknown to pydantic, not to msgspec.
         return _msgspec_schema(tp, mode)
@@ -103,8 +103,14 @@ def _is_dataclass(tp: Any) -> bool:
 def _model_schema(tp: type[BaseModel], mode: SchemaMode) -> dict[str, Any]:
     try:
         return tp.model_json_schema(mode=mode)
-    except PydanticInvalidForJsonSchema:
-        return tp.model_json_schema(schema_generator=LenientSchema, mode=mode)
+    except (PydanticInvalidForJsonSchema, KeyError):  # of data that looks like a reference
+        return _lenient_schema(tp, mode)
+
+
+def _lenient_schema(tp: Any, mode: SchemaMode) -> dict[str, Any]:
+    schemas, definitions = LenientSchema().generate_definitions([(0, mode, TypeAdapter(tp).core_schema)])
+    schema = dict(schemas[0, mode])
+    return _top_level_inlined(schema | {"$defs": definitions} if definitions else schema)
 
 
 def _msgspec_schema(tp: Any, mode: SchemaMode) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic_core import core_schema
 
-__all__ = ["SCHEMA_MEMBER", "schema_mismatch", "with_schema"]
+__all__ = ["SCHEMA_MEMBER", "schema_mismatch", "schema_uri_of", "with_schema"]
 
 SCHEMA_MEMBER = "$schema"
 """The member's name in JSON."""
@@ -51,6 +51,14 @@ def with_schema(schema_uri: str) -> Callable[[type[T]], type[T]]:
         return cast("type[T]", _decorated(cls, schema_uri))
 
     return decorate
+
+
+def schema_uri_of(cls: type) -> str | None:
+    """The only value that `with_schema` allows in the `$schema` member of a class. None: it was not under it."""
+    uri: str | None = getattr(cls, _URI_ATTRIBUTE, None)
+    if uri is None and any(base.__name__ == "_SchemaField" for base in cls.__mro__):  # made by ivcap_service
+        uri = cast("type[BaseModel]", cls).model_fields[_ATTRIBUTE].default
+    return uri
 
 
 def schema_mismatch(expected: str, given: object) -> str:

@@ -20,6 +20,9 @@ from lambda_kit.core.tools.file_names import clean_filename, file_suffix
 
 __all__ = ["FILE_SCHEMA", "UploadedFile", "file_from_json", "file_reference", "referring_to"]
 
+# the older of the two words is the one that most generators know
+_BASE64 = {"type": "string", "format": "byte", "contentEncoding": "base64"}
+
 FILE_SCHEMA: dict[str, Any] = {
     "title": "UploadedFile",
     "description": "A file: in JSON its content in base64, alone or with its name and media type.",
@@ -29,12 +32,12 @@ FILE_SCHEMA: dict[str, Any] = {
             "properties": {
                 "filename": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
                 "content_type": {"type": "string", "default": OCTET_STREAM},
-                "content": {"type": "string", "contentEncoding": "base64"},
+                "content": _BASE64,
             },
             "required": ["content"],
             "additionalProperties": False,
         },
-        {"type": "string", "contentEncoding": "base64"},
+        _BASE64,
     ],
 }
 """The JSON Schema of a file."""
