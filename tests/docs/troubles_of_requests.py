@@ -15,7 +15,7 @@ from lambda_kit import (
 )
 from lambda_kit.adapters.metrics import prometheus
 from lambda_kit.testing import TestClient
-from tests.docs.troubles import GreetRequest, answer, greeter, refused, served, shows
+from tests.docs.troubles import GreetRequest, Warnings, answer, greeter, refused, served, shows
 from tests.support.metrics_source import FixedNumbers, ready
 
 
@@ -42,6 +42,38 @@ def another_schema() -> str:
 @shows("the body is over the limit of 1000 bytes")
 def too_large() -> str:
     return answer(413, json={"name": "A" * 1000}, options={"max_body_bytes": 1000})
+
+
+@shows("the request comes from a page of another origin, which may not change anything here")
+def a_page_of_another_origin() -> str:
+    return answer(403, json={"name": "Ada"}, headers={"Origin": "https://app.example.com"})
+
+
+@shows("Host: it is none of those by which this service may be called")
+def a_foreign_host() -> str:
+    return answer(403, json={"name": "Ada"}, options={"allowed_hosts": ["api.example.com"]})
+
+
+@shows("Content-Encoding: send the body as it is, without a coding")
+def a_compressed_body() -> str:
+    return answer(415, content=b"x", headers={"Content-Encoding": "gzip"})
+
+
+@shows("is ignored, since that is no trusted proxy")
+def a_proxy_that_is_not_trusted() -> str:
+    with (
+        Warnings("lambda_kit.http", "no trusted proxy") as log,
+        TestClient(served(greeter(), forwarded_allow_ips="10.0.0.0/8")) as client,
+    ):
+        client.get("/greet", headers={"X-Forwarded-Host": "api.example.com"})
+    return log.message
+
+
+@shows("jobs are refused by 503: the server has not been started")
+def a_server_without_lifespan() -> str:
+    with Warnings("lambda_kit.service", "has not been started") as log:
+        TestClient(served(greeter())).post("/greet", json={"name": "Ada"})
+    return log.message
 
 
 @shows("Timeout: 'soon' is not a number of seconds")
