@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import msgspec
 from pydantic import BaseModel
 
 from lambda_kit import JobSettings, LambdaTool, Service, ToolOptions, ToolServer
@@ -44,9 +45,33 @@ class Quick(LambdaTool):
         return req.file
 
 
+class Numbers(BaseModel):
+    distinct: set[int] = set()
+    listed: list[int | float | bool | None] = []
+
+
+class Count(LambdaTool):
+    """Count numbers"""
+
+    async def run(self, req: Numbers) -> int:
+        return len(req.distinct) + len(req.listed)
+
+
+class DistinctNumbers(msgspec.Struct):
+    distinct: set[int] = set()
+    listed: list[int] = []
+
+
+class CountDistinct(LambdaTool):
+    """Count numbers, decoded by msgspec"""
+
+    async def run(self, req: DistinctNumbers) -> int:
+        return len(req.distinct) + len(req.listed)
+
+
 server = ToolServer(
     Service(name="Frozen", contact={"name": "Alice", "email": "alice@example.com"}),
-    [Spins, Sleeps, Quick],
+    [Spins, Sleeps, Quick, Count, CountDistinct],
     settings=JobSettings(cancel_seconds=0.3),
 )
 

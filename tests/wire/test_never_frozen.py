@@ -96,3 +96,16 @@ def test_a_thread_that_does_not_end_is_given_up_while_the_service_goes_on(file: 
         process.wait_for_log(f"job {job_id} of tool 'spins' did not stop when asked to")
         assert_answers(client)
         assert process.stop(signal.SIGTERM) == 0
+
+
+def test_a_body_made_to_take_long_is_refused_and_health_is_answered_meanwhile(background: Background):
+    one_hash = b'{"distinct": [' + b",".join(b"%d" % (number * (2**61 - 1)) for number in range(1, 50_001)) + b"]}"
+    faults = b'{"listed": [' + b'"",' * 1_000_000 + b'""]}'
+    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=SECONDS) as client:
+        for path in ("/count", "/count-distinct"):
+            posts = [background(client.post, path, content=body) for body in (one_hash, faults) for _ in range(3)]
+            while not all(post.done() for post in posts):
+                assert_answers(client)
+            assert [post.result(SECONDS).status_code for post in posts] == [422] * len(posts)
+            assert max(len(post.result(SECONDS).content) for post in posts) < 65536
+            assert client.post(path, json={"distinct": list(range(1000)), "listed": [1]}).text == "1001"

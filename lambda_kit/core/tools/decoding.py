@@ -31,6 +31,8 @@ from lambda_kit.core.tools.value_checks import (
 __all__ = ["is_class", "is_typed_dict", "needs_pydantic", "request_decoder"]
 
 _SMALL_BYTES = 65536
+_FEW_KEYS_BYTES = 16384
+"""A smaller body has no room for so many numbers of one hash that a set of them would take long."""
 _SOUGHT_FAULTS = 5000
 """All faults are looked for in a body that can't have more. In others each list and dict stops at its first one."""
 _LISTED_FAULTS = 1000
@@ -135,7 +137,8 @@ class _PydanticDecoder:
         if self._depth.is_too_deep(body):
             raise refused(self._name, "Nested too deeply in a union of models that has no discriminator", "too_deep")
         traits = self._traits
-        is_small = len(body) < _SMALL_BYTES and body.count(b",") * traits.parts < _SOUGHT_FAULTS
+        most_bytes = _FEW_KEYS_BYTES if traits.has_unkeyed_hashes else _SMALL_BYTES
+        is_small = len(body) < most_bytes and body.count(b",") * traits.parts < _SOUGHT_FAULTS
         guards = Guards(fail_fast=not is_small, finite_anything=traits.has_any and may_be_infinite(body))
         return self._validated(SchemaValidator.validate_json, body, guards)
 
@@ -189,7 +192,7 @@ class _MsgspecDecoder:
 
     def __call__(self, body: bytes) -> Any:
         try:
-            if self._traits.has_unkeyed_hashes and len(body) >= _SMALL_BYTES:
+            if self._traits.has_unkeyed_hashes and len(body) >= _FEW_KEYS_BYTES:
                 check_keys(body)
             value = self._decode(body)
             if self._traits.has_infinite and may_be_infinite(body):
