@@ -1,4 +1,4 @@
-"""The flags of a service file, and what they say (`docs/wire.md`, Command line of a service file)."""
+"""The flags of a service file and their help texts (`docs/wire.md`, Command line of a service file)."""
 
 import argparse
 import math
@@ -41,7 +41,7 @@ def parse_arguments(
     if not isinstance(args, argparse.Namespace) or "port" not in args:
         name = getattr(custom_args, "__name__", repr(custom_args))
         raise ConfigurationError(
-            f"{name} returned {args!r}, not the arguments: end it with 'return parser.parse_args()'"
+            f"{name} returned {args!r}, not the parsed arguments: end it with 'return parser.parse_args()'"
         )
     return args
 
@@ -76,117 +76,116 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         default=os.environ.get("HOST") or "0.0.0.0",  # noqa: S104 - a service in a container is called from outside
-        help="address to listen on (default: $HOST, else 0.0.0.0, which is every address of the machine)",
+        help="address to listen on (default: $HOST, else 0.0.0.0: all addresses of this machine)",
     )
     parser.add_argument(
         "--port",
         type=_port,
         default=_FromPortVariable(os.environ.get("PORT") or "8090"),
-        help="port to listen on, 0 for any that is free (default: $PORT, else 8090)",
+        help="port to listen on; 0 chooses a free one (default: $PORT, else 8090)",
     )
     parser.add_argument(
         "--grace",
         metavar="SECONDS",
         type=_seconds,
-        help="for how long jobs that were accepted may go on after SIGTERM or SIGINT, before they are cancelled "
-        "(default: what the server was made with, else 25; keep it below Kubernetes' 30, after which the process is "
-        "killed)",
+        help="how long accepted jobs may continue after SIGTERM or SIGINT before they are cancelled (default: the "
+        "server's setting, else 25; in Kubernetes keep it below terminationGracePeriodSeconds, by default 30)",
     )
     parser.add_argument(
         "--store",
         metavar="URL",
-        help="where jobs are kept: memory://, sqlite:///jobs.db, redis://…, postgresql://… (default: what the server "
-        "was made with, else $LAMBDA_KIT_STORE, else memory://, which forgets them at the end)",
+        help="where jobs are kept: memory://, sqlite:///jobs.db, redis://…, postgresql://… (default: the server's "
+        "setting, else $LAMBDA_KIT_STORE, else memory://, which loses them when the process ends)",
     )
     parser.add_argument(
         "--workers",
         metavar="N",
         type=_count,
         default=1,
-        help="how many processes serve the port; more than 1 need a store that they share, so not memory:// (default: "
-        "1)",
+        help="number of processes that serve the port; more than 1 need a shared store, so not memory:// (default: 1)",
     )
     _add_proxies(parser)
     telemetry = parser.add_mutually_exclusive_group()
     telemetry.add_argument(
         "--with-telemetry",
         action="store_true",
-        help="trace with OpenTelemetry; not part of this version, which warns and serves without",
+        help="trace with OpenTelemetry; not available in this version, which logs a warning and runs without",
     )
     telemetry.add_argument(
-        "--without-telemetry", action="store_true", help="no OpenTelemetry, whatever the environment says"
+        "--without-telemetry",
+        action="store_true",
+        help="do not trace with OpenTelemetry, whatever the environment says",
     )
     mcp = parser.add_mutually_exclusive_group()
     mcp.add_argument(
         "--with-mcp",
         action="store_true",
-        help="serve MCP at /mcp too; needs the extra 'mcp', not part of this version",
+        help="also serve MCP at /mcp; not available in this version",
     )
     mcp.add_argument(
         "--with-mcp-stdio",
         action="store_true",
-        help="serve MCP on stdin and stdout instead of HTTP; needs the extra 'mcp', not part of this version",
+        help="serve MCP on stdin and stdout instead of HTTP; not available in this version",
     )
     parser.add_argument(
         "--job-list",
         action="store_true",
-        help="serve GET /jobs, the list of jobs: who knows a job's id can read its result",
+        help="serve GET /jobs, the list of all jobs; anyone who knows the id of a job can read its result",
     )
     parser.add_argument(
         "--max-body-bytes",
         metavar="N",
         type=_count,
-        help="refuse request bodies that are larger (default: what the server was made with, else 16 MiB)",
+        help="refuse larger request bodies with 413 (default: the server's setting, else 16 MiB)",
     )
     parser.add_argument(
         "--max-upload-bytes",
         metavar="N",
         type=_count,
-        help="refuse forms with files whose parts are larger together (default: 256 MiB)",
+        help="refuse forms whose parts together are larger, with 413 (default: the server's setting, else 256 MiB)",
     )
-    parser.add_argument("--access-log", action="store_true", help="log a line per request")
+    parser.add_argument("--access-log", action="store_true", help="log one line per request")
     parser.add_argument(
         "--reload",
         action="store_true",
-        help="start the service again whenever a Python file beside it changes; for development",
+        help="restart the service whenever a Python file in its folder or package changes; for development",
     )
-    parser.add_argument(
-        "--debug", action="store_true", help="show clients the tracebacks of failed jobs; not for production"
-    )
+    parser.add_argument("--debug", action="store_true", help="include tracebacks in error answers; not for production")
 
 
 def _add_proxies(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allowed-hosts",
         metavar="H,…",
-        help="the hosts by which the service may be called, such as api.example.com or *.example.com; other requests "
-        "are refused with 403 (default: what the server was made with, else $LAMBDA_KIT_ALLOWED_HOSTS, else any)",
+        help="comma-separated host names under which the service may be called, such as api.example.com or "
+        "*.example.com; others are refused with 403 (default: the server's setting, else $LAMBDA_KIT_ALLOWED_HOSTS, "
+        "else any)",
     )
     parser.add_argument(
         "--root-path",
         metavar="P",
-        help="the prefix under which a proxy has the service, such as /tools, whether it takes it away or not; not "
-        "needed where the proxy sends X-Forwarded-Prefix (default: what the server was made with, else "
-        "$LAMBDA_KIT_ROOT_PATH, else none)",
+        help="URL prefix of the service behind a proxy, such as /tools, whether or not the proxy strips it; not needed "
+        "if the proxy sends X-Forwarded-Prefix (default: the server's setting, else $LAMBDA_KIT_ROOT_PATH, else none)",
     )
     parser.add_argument(
         "--forwarded-allow-ips",
         metavar="A,…",
-        help="the proxies whose Forwarded and X-Forwarded-* are taken: addresses, networks such as 10.0.0.0/8, unix, "
-        "or * for all (default: what the server was made with, else $FORWARDED_ALLOW_IPS, else 127.0.0.1 and ::1)",
+        help="comma-separated trusted proxies, whose Forwarded and X-Forwarded-* headers are used: addresses, networks "
+        "such as 10.0.0.0/8, unix, or * for all (default: the server's setting, else $FORWARDED_ALLOW_IPS, else "
+        "127.0.0.1 and ::1)",
     )
 
 
 def _add_printing(parser: argparse.ArgumentParser, tool_names: Sequence[str]) -> None:
     names = ", ".join(tool_names)
     group = parser.add_argument_group("print and exit")
-    group.add_argument("--list-services", action="store_true", help="print the names of the tools, one a line")
+    group.add_argument("--list-services", action="store_true", help="print the names of the tools, one per line")
     group.add_argument(
         "--print-tool-description",
         metavar="NAME",
         nargs="?",
         const=tool_names[0],
-        help="print what agents read of a tool, as JSON; made with $IVCAP_SERVICE_ID and $IVCAP_SERVICE_NAME "
+        help="print a tool's description for agents, as JSON; uses $IVCAP_SERVICE_ID and $IVCAP_SERVICE_NAME "
         f"[{names}; without NAME: the first]",
     )
     group.add_argument(
@@ -194,14 +193,14 @@ def _add_printing(parser: argparse.ArgumentParser, tool_names: Sequence[str]) ->
         metavar="NAME",
         nargs="?",
         const=tool_names[0],
-        help="print a tool's definition as a service of the platform, as JSON; made with $IVCAP_SERVICE_ID, "
+        help="print a tool's service definition for the platform, as JSON; uses $IVCAP_SERVICE_ID, "
         "$IVCAP_SERVICE_NAME, $IVCAP_POLICY_URN, $DOCKER_IMG, $ENTRYPOINT, $DOCKERFILE (Dockerfile) and "
         f"$IVCAP_RESOURCES_FILE (resources.json) [{names}; without NAME: the first]",
     )
     group.add_argument(
         "--service-name",
         metavar="NAME",
-        help="the name in --print-service-description (default: the service's and the tool's, with a hyphen)",
+        help="name in --print-service-description (default: the names of service and tool, joined by a hyphen)",
     )
 
 
