@@ -4,19 +4,27 @@
 # pyright: reportReturnType=false
 
 import asyncio
+import errno
 import sys
 import threading
 from typing import Any
 from unittest import mock
 
+from pydantic import BaseModel
+
 from lambda_kit import (
     LambdaTool,
     ToolOptions,
+    UploadedFile,
 )
 from lambda_kit.adapters.metrics import prometheus
 from lambda_kit.testing import TestClient
 from tests.docs.troubles import GreetRequest, Warnings, answer, greeter, refused, served, shows
 from tests.support.metrics_source import FixedNumbers, ready
+
+
+class WithFile(BaseModel):
+    file: UploadedFile
 
 
 @shows("Content-Type 'application/x-www-form-urlencoded': send JSON in UTF-8 as 'application/json'")
@@ -74,6 +82,30 @@ def a_server_without_lifespan() -> str:
     with Warnings("lambda_kit.service", "has not been started") as log:
         TestClient(served(greeter())).post("/greet", json={"name": "Ada"})
     return log.message
+
+
+class Size(LambdaTool):
+    path = "/size"
+
+    def run(self, req: WithFile) -> int:
+        return req.file.size
+
+
+@shows("the parts of the form are over the limit of 1000 bytes")
+def too_large_a_form() -> str:
+    return answer(413, Size, path="/size", files={"file": b"A" * 1001}, options={"max_upload_bytes": 1000})
+
+
+@shows("Content-Type: multipart/form-data without a boundary: let your HTTP client set the field")
+def no_boundary() -> str:
+    return answer(400, Size, path="/size", content=b"", headers={"Content-Type": "multipart/form-data"})
+
+
+@shows("the service has no room for an upload now")
+def no_room() -> str:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with mock.patch("tempfile.mkstemp", side_effect=full):
+        return answer(503, Size, path="/size", files={"file": b"A" * 2_000_000})
 
 
 @shows("Timeout: 'soon' is not a number of seconds")

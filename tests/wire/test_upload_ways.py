@@ -1,6 +1,7 @@
 """Files reach a tool alike: in process, in Structs and dataclasses, behind guards and middleware."""
 
 import base64
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ def test_a_tool_can_be_tested_without_a_server() -> None:
     file = UploadedFile.from_bytes(b"hello", "a.txt")
     assert Look().run(Form(file=file))["size"] == 5
     assert file.path.suffix == ".txt"
+    assert copy.deepcopy(Form(file=file)).file.path == file.path
 
 
 # other kinds of model

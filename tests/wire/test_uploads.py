@@ -181,7 +181,7 @@ def test_parts_of_type_json_are_read_as_json(client: httpx.Client) -> None:
 
 
 def test_empty_text_is_absent_where_the_field_is_optional_and_no_string(client: httpx.Client) -> None:
-    empty = dict.fromkeys(("count", "text", "day", "id", "is_on", "point", "numbers"), "")
+    empty: dict[str, str] = dict.fromkeys(("count", "text", "day", "id", "is_on", "point", "numbers"), "")
     seen = client.post("/look", data=empty, files={"file": a_file()}).json()
     assert seen["text"] == ""
     assert (seen["count"], seen["day"], seen["id"], seen["is_on"], seen["point"]) == (1, None, None, False, None)
@@ -281,7 +281,8 @@ def test_a_malformed_form_is_refused(client: httpx.Client, body: bytes) -> None:
 def test_a_form_without_a_boundary_is_refused(client: httpx.Client) -> None:
     body = raw_form(('; name="file"', b"1"))
     assert_problem(post_raw(client, body, **{"Content-Type": "multipart/form-data"}), 400)
-    assert_problem(post_raw(client, body, **{"Content-Type": "multipart/mixed; boundary=x"}), 415)
+    refused = post_raw(client, body, **{"Content-Type": "multipart/mixed; boundary=x"})
+    assert "multipart/form-data" in assert_problem(refused, 415)["detail"]
 
 
 def test_a_thousand_parts_are_taken(client: httpx.Client) -> None:

@@ -39,6 +39,8 @@ class FormBody(JsonBody):
         service: Says whether jobs are taken: an upload does not go on when the service stops.
     """
 
+    remedy = "send a form as 'multipart/form-data', or JSON in UTF-8 as 'application/json'"
+
     def __init__(self, settings: HttpSettings, form: FormReader, service: JobService) -> None:
         super().__init__(settings)
         self._form = form

@@ -64,7 +64,7 @@ class _Part:
     """The part that is being read."""
 
     def __init__(self, segment: MultipartSegment) -> None:
-        names = form_names(segment.header("Content-Disposition", ""))
+        names = form_names(str(segment.header("Content-Disposition", "")))
         if names is None:
             raise BadRequestError('the form has a part without a name: Content-Disposition: form-data; name="…"')
         media = str(segment.header("Content-Type", "")).strip()

@@ -59,6 +59,9 @@ class RequestBody(Protocol):
 class JsonBody:
     """Takes JSON."""
 
+    remedy = "send JSON in UTF-8 as 'application/json'"
+    """What a client is told that sends something else."""
+
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
 
@@ -68,7 +71,7 @@ class JsonBody:
             return JSON_MEDIA_TYPE
         text = content_type.decode("latin-1")
         if not is_json_content_type(text):
-            raise UnsupportedMediaTypeError(f"Content-Type {text[:80]!r}: send JSON in UTF-8 as 'application/json'")
+            raise UnsupportedMediaTypeError(f"Content-Type {text[:80]!r}: {self.remedy}")
         return media_type(text)
 
     async def read(

@@ -125,6 +125,9 @@ class UploadedFile:
     def __repr__(self) -> str:
         return f"UploadedFile({self.filename!r}, content_type={self.content_type!r}, size={self.size})"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # nothing in it changes, and it may be large
+
     def __del__(self) -> None:
         if getattr(self, "_reader", None) is not None and self._reader is not None:
             self._reader.close()
