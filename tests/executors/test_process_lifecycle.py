@@ -197,5 +197,6 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _others() -> set[threading.Thread]:
-    """Threads that asyncio and the test itself have started."""
-    return {thread for thread in threading.enumerate() if thread.name.startswith("asyncio_")}
+    """Threads that asyncio and the test itself have started, and those that all servers of a process share."""
+    shared = ("asyncio_", "lambda_kit-files", "lambda_kit-work")
+    return {thread for thread in threading.enumerate() if thread.name.startswith(shared)}

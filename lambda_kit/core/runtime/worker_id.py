@@ -7,7 +7,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-__all__ = ["is_certainly_dead", "is_living_neighbour", "machine_boot", "new_worker_id"]
+__all__ = ["is_certainly_dead", "is_living_neighbour", "is_stopped", "machine_boot", "new_worker_id"]
 
 
 def new_worker_id() -> str:
@@ -35,6 +35,15 @@ def is_living_neighbour(worker_id: str) -> bool:
     its event loop may have ended.
     """
     return _is_there(worker_id) is True and worker_id.split("/")[2] != str(os.getpid())
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal, and not by a debugger. False where that can't be known."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat[stat.rindex(b")") + 2 :][:1] == b"T"
 
 
 def machine_boot() -> str:

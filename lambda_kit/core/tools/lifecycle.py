@@ -32,10 +32,16 @@ class ToolLifecycle:
         ready_seconds: How long `is_ready` may take; longer counts as "no".
         teardown_seconds: How long the `teardown` of all tools may take together, of which each has at least a second;
             then it is given up.
+        thread: Calls plain `setup` and `teardown`. None: a thread of this.
     """
 
     def __init__(
-        self, tools: Iterable[BoundTool], *, ready_seconds: float = 2.0, teardown_seconds: float = 10.0
+        self,
+        tools: Iterable[BoundTool],
+        *,
+        ready_seconds: float = 2.0,
+        teardown_seconds: float = 10.0,
+        thread: DaemonPool[Any] | None = None,
     ) -> None:
         self._tools = list(tools)
         self._ready_seconds = ready_seconds
@@ -43,6 +49,7 @@ class ToolLifecycle:
         self._to_tear_down: list[BoundTool] = []
         self._asked: dict[str, asyncio.Future[Any]] = {}
         self._pool: DaemonPool[Any] = DaemonPool("lambda_kit-hook")
+        self._thread = thread
 
     async def set_up(self) -> None:
         """Call `setup` of each tool, one after the other.
@@ -124,15 +131,18 @@ class ToolLifecycle:
         method: Callable[[], Any] = getattr(tool.tool, hook)
         token = in_hook.set(True)
         try:
-            return await self._call_method(method)
+            # `is_ready` may hang, and is asked again and again: it has none of the tool's own
+            pool = self._pool if self._thread is None or hook == "is_ready" else self._thread
+            return await self._call_method(method, pool)
         finally:
             in_hook.reset(token)
 
-    async def _call_method(self, method: Callable[[], Any]) -> Any:
+    @staticmethod
+    async def _call_method(method: Callable[[], Any], pool: DaemonPool[Any]) -> Any:
         if inspect.iscoroutinefunction(method):
             try:
                 return await method()
             except (SystemExit, KeyboardInterrupt) as error:  # out of a task they would end the event loop
                 raise RuntimeError(f"{type(error).__name__}: {error}") from error
-        value = await self._pool.call(method)
+        value = await pool.call(method)
         return await value if isinstance(value, Awaitable) else value

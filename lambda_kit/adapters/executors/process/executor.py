@@ -38,6 +38,13 @@ class ProcessExecutor(LocalExecutor):
     it ran, with ``worker-lost``, and no other; another worker takes its place. `ToolOptions.max_attempts` has such a
     job run again.
 
+    Plain `setup`, `run` and `teardown` of a worker's tools are called on its main thread, async ones on its event loop,
+    which has the main thread where all tools are async. A plain `is_ready` is called on a thread of its own.
+
+    A worker that ends is noticed and replaced, and so is one whose link to the server a tool has closed, when the tool
+    returns, and one that is stopped (SIGSTOP) for 10 s. One that computes for long, or holds the interpreter, counts
+    as busy: the job's time limit, or a cancel, ends it.
+
     Tools are set up (`LambdaTool.setup`) once in each worker, and are sent there by `pickle`: they must be defined at
     the top of a module, and get what can't be pickled in `setup`. A service file must start its server under
     ``if __name__ == "__main__":``, since workers import it. Context variables of the server do not reach the tool.
@@ -108,6 +115,7 @@ class ProcessExecutor(LocalExecutor):
             log_level=logging.root.getEffectiveLevel(),
             memory_limit_bytes=self._memory_limit_bytes,
             max_jobs=self._max_jobs_per_worker,
+            is_async=all(tool.signature.is_async for tool in host.tools.values()),
             observers=[_pickled(observer) for observer in host.observers],
         )
         links = self._links = WorkerLinks()

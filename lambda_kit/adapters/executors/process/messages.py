@@ -100,6 +100,8 @@ class Plan(_Message):
     log_level: int
     memory_limit_bytes: int | None
     max_jobs: int | None
+    is_async: bool
+    """Whether all tools are async: the event loop has the main thread then, else plain tools have it."""
     observers: list[bytes] = []
     """Pickled `JobObserver`s, of which `around_run` is called."""
 

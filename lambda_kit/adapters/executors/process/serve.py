@@ -8,9 +8,11 @@ import pickle
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from lambda_kit.adapters.executors.process.bonds import detach
 from lambda_kit.adapters.executors.process.log_forwarding import LogForwarder
+from lambda_kit.adapters.executors.process.main_thread import MainThread
 from lambda_kit.adapters.executors.process.memory import limit_memory, memory_failure
 from lambda_kit.adapters.executors.process.messages import (
     AskReady,
@@ -56,11 +58,30 @@ def serve(address: Address, token: str, server_pid: int) -> None:
     plan = link.receive()
     if isinstance(plan, Plan):
         with guard_logs():
-            asyncio.run(_live(link, plan))
+            _live(link, plan)
 
 
-async def _live(link: ServerLink, plan: Plan) -> None:
-    await _Worker(link, plan).live()
+def _live(link: ServerLink, plan: Plan) -> None:
+    if plan.is_async:
+        asyncio.run(_work(link, plan, DaemonPool("lambda_kit-job"), None))
+        return
+    main = MainThread()
+    threading.Thread(target=_live_beside, args=(link, plan, main), name="lambda_kit-loop", daemon=True).start()
+    main.work()
+
+
+async def _work(link: ServerLink, plan: Plan, threads: DaemonPool[Any], hooks: DaemonPool[Any] | None) -> None:
+    await _Worker(link, plan, threads, hooks).live()
+
+
+def _live_beside(link: ServerLink, plan: Plan, main: MainThread) -> None:
+    try:
+        asyncio.run(_work(link, plan, main, main))
+    except BaseException:
+        logger.exception("this worker process has failed")
+        os._exit(1)
+    finally:
+        main.close()
 
 
 class _WorkerRun(ToolRun):
@@ -89,19 +110,27 @@ class _WorkerRun(ToolRun):
 
 
 class _Worker:
-    """Hooks and ``async def run`` are called on the event loop of the main thread, plain ``def run`` on a thread.
+    """Plain ``def run`` is called on the main thread, ``async def run`` on the event loop.
 
-    Messages are read on a thread of their own, so that a cancel and the server's end are noticed whatever tools do.
+    The event loop has a thread of its own, but where all tools are async: then it has the main one. Messages are read
+    on another thread, so that a cancel and the server's end are noticed whatever tools do.
+
+    Args:
+        link: Leads to the server.
+        plan: What is to be done.
+        threads: Calls plain ``def run``.
+        hooks: Calls plain `setup` and `teardown`. None: a thread of their own.
     """
 
-    def __init__(self, link: ServerLink, plan: Plan) -> None:
+    def __init__(self, link: ServerLink, plan: Plan, threads: DaemonPool[Any], hooks: DaemonPool[Any] | None) -> None:
         self._link = link
         self._plan = plan
         self._tools: dict[str, BoundTool] = {}
         self._observers: list[JobObserver] = []
         self._lifecycle = ToolLifecycle(())
         self._loop = asyncio.get_running_loop()
-        self._threads: DaemonPool[Outcome] = DaemonPool("lambda_kit-job")
+        self._threads = threads
+        self._hooks = hooks
         self._run: _WorkerRun | None = None
         self._call: asyncio.Future[Outcome] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,7 +178,7 @@ class _Worker:
         if limit_bytes is not None:
             await self._threads.call(lambda: None)  # a thread for the jobs, while it is sure that there is room for it
             limit_memory(limit_bytes)
-        self._lifecycle = ToolLifecycle(self._tools.values())
+        self._lifecycle = ToolLifecycle(self._tools.values(), thread=self._hooks)
         await self._lifecycle.set_up()
 
     # --- on the thread that listens ---
@@ -195,27 +224,37 @@ class _Worker:
         self._link.send(Readiness(await self._lifecycle.why_not_ready()))
 
     async def _do(self, run: _WorkerRun) -> None:
-        self._tell(run.job_id, await self._end_of(run))
+        if run.tool.signature.is_async:
+            outcome = await self._awaited(run)
+            self._end(run, outcome)
+        else:
+            # told by the thread that has run it: a tool may have closed all files, and the loop never wakes then
+            await self._threads.call(lambda: self._end(run, self._called(run)))
 
-    async def _end_of(self, run: _WorkerRun) -> Outcome:
-        try:
-            return await self._outcome_of(run)
-        except asyncio.CancelledError:  # before it had begun
-            return None
-        except Exception as error:  # noqa: BLE001 - it could not be begun: there is no thread for it, for example
-            text = f"worker lost: the process could not run the job: {type(error).__name__}: {error}"
-            return Failure(FailureKind.WORKER_LOST, "worker-lost", encodable(text))
-        finally:
-            self._run = self._call = None
-            self._jobs_done += 1
-            _flush()
-
-    async def _outcome_of(self, run: _WorkerRun) -> Outcome:
+    async def _awaited(self, run: _WorkerRun) -> Outcome:
         if run.control.is_cancelled:  # its cancel came just behind it
             return None
-        is_async = run.tool.signature.is_async
-        self._call = asyncio.ensure_future(run.run_async()) if is_async else self._threads.call(run.run_sync)
-        return await self._call
+        try:
+            self._call = asyncio.ensure_future(run.run_async())
+            return await self._call
+        except asyncio.CancelledError:  # before it had begun
+            return None
+        except Exception as error:  # noqa: BLE001 - it could not be begun
+            return _not_run(error)
+
+    def _called(self, run: _WorkerRun) -> Outcome:
+        if run.control.is_cancelled:
+            return None
+        try:
+            return run.run_sync()
+        except BaseException as error:  # noqa: BLE001 - it could not be begun
+            return _not_run(error)
+
+    def _end(self, run: _WorkerRun, outcome: Outcome) -> None:
+        self._run = self._call = None
+        self._jobs_done += 1
+        _flush()
+        self._tell(run.job_id, outcome)
 
     def _interrupt(self, run: _WorkerRun) -> None:
         if self._run is run and run.tool.signature.is_async and self._call is not None:
@@ -234,7 +273,7 @@ class _Worker:
             is_last = True
             self._tell_instead(job_id, error)
         if is_last:
-            self._is_over.set()
+            self._loop.call_soon_threadsafe(self._is_over.set)
 
     def _tell_instead(self, job_id: str, error: BaseException) -> None:
         try:
@@ -247,6 +286,11 @@ class _Worker:
             self._link.send(done(job_id, failure, is_last=True))
         except BaseException:  # noqa: BLE001 - then the end of this process has to tell it
             os._exit(1)
+
+
+def _not_run(error: BaseException) -> Failure:
+    text = f"worker lost: the process could not run the job: {type(error).__name__}: {error}"
+    return Failure(FailureKind.WORKER_LOST, "worker-lost", encodable(text))
 
 
 def _log_to_stderr() -> None:

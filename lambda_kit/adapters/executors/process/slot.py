@@ -29,6 +29,7 @@ from lambda_kit.adapters.executors.process.worker import LiveWorker, WorkerProce
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.runtime.temporary_files import remove_left_behind
 from lambda_kit.core.runtime.threads import DaemonPool, read_off_loop
+from lambda_kit.core.runtime.worker_id import is_stopped
 
 __all__ = ["WorkerSlot"]
 
@@ -38,6 +39,9 @@ _NOT_STARTED = "a worker process ended while it started; what it wrote to stderr
 _FREQUENT_REASON = ", for example that the file which starts the server does so without 'if __name__ == \"__main__\":'"
 _SECONDS_FOR_LAST_WORDS = 2.0
 """For how long the link of a worker that has ended is read on: a process that it has left may keep it open."""
+_LOOK_SECONDS = 2.0
+_LOOKS_UNTIL_KILLED = 5
+"""How often in a row a worker process must be found stopped before it is killed."""
 _SECONDS_TO_EXIT = 3.0
 """For how long a worker may take to end after it has torn its tools down."""
 _SECONDS_TO_TEAR_DOWN = 15.0
@@ -221,12 +225,27 @@ class WorkerSlot:
 
     async def _accompany(self, worker: LiveWorker) -> None:
         listening = asyncio.ensure_future(self._listen(worker))
+        watching = asyncio.ensure_future(self._end_if_stopped(worker))
         try:
             await worker.process.ended_or(listening)
             await asyncio.wait({listening}, timeout=_SECONDS_FOR_LAST_WORDS)  # what it has sent is on its way
         finally:
-            listening.cancel()
-            await asyncio.wait({listening})
+            for task in (listening, watching):
+                task.cancel()
+            await asyncio.wait({listening, watching})
+
+    async def _end_if_stopped(self, worker: LiveWorker) -> None:
+        """Kill a worker that is stopped, as by SIGSTOP, and stays so: nothing else would notice it.
+
+        Time in which this process was stopped too does not count: who stops both will have both go on.
+        """
+        looks = 0
+        while looks < _LOOKS_UNTIL_KILLED:
+            await asyncio.sleep(_LOOK_SECONDS)
+            looks = looks + 1 if is_stopped(worker.link.pid) else 0
+        text = "executor '%s': its worker process %d is stopped, for %g s now: it is killed"
+        logger.warning(text, self._name, worker.link.pid, _LOOKS_UNTIL_KILLED * _LOOK_SECONDS)
+        worker.process.kill()
 
     async def _listen(self, worker: LiveWorker) -> None:
         try:
