@@ -17,8 +17,12 @@ from lambda_kit import (
     LambdaTool,
     MemoryJobStore,
 )
-from lambda_kit.core.model.job import Progress
+from lambda_kit.adapters.executors.process.messages import RunJob
+from lambda_kit.core.jobs.submission import Submission
+from lambda_kit.core.model.job import Payload, Progress
 from lambda_kit.core.tools.context import current_job
+from lambda_kit.core.tools.run import JobSpec, ToolRun
+from lambda_kit.core.tools.tool import BoundTool
 from tests.core.running_tools import Ask, a_server, the_job, until
 
 
@@ -183,3 +187,28 @@ def test_a_context_can_be_made_for_a_test_without_a_server() -> None:
     with ctx.report.step("s", "Starting") as step:
         step.finished("Done")
     assert (ctx.job_urn, ctx.cancelled) == ("urn:ivcap:job:a", False)
+
+
+def test_no_repr_shows_the_authorization() -> None:
+    secret = "Bearer not-to-be-shown"
+    ctx = JobContext(job_id="j", job_authorization=secret, tool="t")
+    assert ctx.job_authorization == secret
+    for text in (repr(ctx), str(ctx), f"{ctx}", repr([ctx]), repr(ctx.report)):
+        assert "not-to-be-shown" not in text
+    assert "job_id='j'" in repr(ctx)
+
+
+class Quiet(LambdaTool):
+    """Says nothing"""
+
+    def run(self, req: Ask) -> str:
+        return "ok"
+
+
+def test_the_repr_of_a_submission_and_of_a_run_shows_no_request() -> None:
+    job = Job(id="j", tool="t", requested_at=0.0)
+    spec = JobSpec(job=job, request=b"not-to-be-shown", authorization="Bearer not-to-be-shown")
+    tool = BoundTool.bind(Quiet())
+    submission = Submission(tool=tool, body=Payload(b"not-to-be-shown", "text/plain"), authorization="not-to-be-shown")
+    for value in (spec, submission, ToolRun(tool, spec, lambda _event: None), RunJob(spec)):
+        assert "not-to-be-shown" not in repr(value)

@@ -49,26 +49,26 @@ def test_nothing_of_a_requests_credentials_is_stored_shown_or_logged(dump: tuple
     env = {"LAMBDA_KIT_STORE": store.url, "LAMBDA_KIT_LOG_FORMAT": log_format, "LAMBDA_KIT_LOG_LEVEL": "DEBUG"}
     with ServiceProcess(FILE, ["--debug", "--job-list", "--access-log"], env=env, seconds=SECONDS) as service:
         with httpx.Client(base_url=service.url, timeout=SECONDS) as client:
-            for path in ("/on-loop", "/on-thread", "/in-process"):
-                for number, authorization in enumerate(AUTHORIZATIONS):
-                    for how in leaky_service.ENDS:
-                        headers = {**OTHERS, "Authorization": authorization.encode("latin-1")}
-                        headers["Idempotency-Key"] += f"{number}{how}"
-                        answer = client.post(f"{path}?{QUERY}", json={"end": how}, headers=headers)  # type: ignore[arg-type]
-                        assert answer.status_code in (200, 400, 500), answer.text
-                        assert_no_secret(f"{answer.headers}{answer.text}", f"{path} {how}: answer")
-                        assert answer.status_code == 200 or "***" in answer.text or how == "context"
-                        assert how == "result" or answer.status_code > 200, answer.text
-                        job_id = answer.headers.get("job-id") or answer.json()["instance"]
-                        for door in (f"/jobs/{job_id}", f"/jobs/{job_id}/status", f"/jobs/{job_id}/events"):
-                            text = client.get(door).text
-                            assert_no_secret(text, f"{path} {how}: {door}")
-                            assert "***" in text or not door.endswith("/events")
+            for turn, path in enumerate(("/on-loop", "/on-thread", "/in-process")):
+                for number, how in enumerate(leaky_service.ENDS):
+                    authorization = AUTHORIZATIONS[(number + turn) % len(AUTHORIZATIONS)]
+                    headers = {**OTHERS, "Authorization": authorization.encode("latin-1")}
+                    headers["Idempotency-Key"] += how
+                    answer = client.post(f"{path}?{QUERY}", json={"end": how}, headers=headers)  # type: ignore[arg-type]
+                    assert answer.status_code in (200, 400, 500), answer.text
+                    assert_no_secret(f"{answer.headers}{answer.text}", f"{path} {how}: answer")
+                    assert answer.status_code == 200 or "***" in answer.text or how == "context"
+                    assert how == "result" or answer.status_code > 200, answer.text
+                    job_id = answer.headers.get("job-id") or answer.json()["instance"]
+                    for door in (f"/jobs/{job_id}", f"/jobs/{job_id}/status", f"/jobs/{job_id}/events"):
+                        text = client.get(door).text
+                        assert_no_secret(text, f"{path} {how}: {door}")
+                        assert "***" in text or not door.endswith("/events")
             assert_no_secret(client.get("/jobs").text, "the list")
             assert_no_secret(client.get("/metrics").text, "the metrics")
         assert_no_secret(store.read().decode(errors="replace"), "the store")
         log = service.wait_for_log("GET /jobs HTTP")
-    assert_no_secret(log.replace(QUERY, ""), "the log")
+    assert_no_secret(log, "the log")
     for line in ("it is ***", "on a thread: ***", "Unauthorized: ***", "it has args that don't fit", "boom"):
         assert log.count(line) >= 9, line
     if log_format == "json":
