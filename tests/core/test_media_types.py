@@ -1,7 +1,7 @@
 """What a tool declares of its binary results, and where that is said."""
 
 import logging
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional, Union
 
 import pytest
 from pydantic import BaseModel
@@ -35,10 +35,10 @@ def server_of(annotation: Any) -> ToolServer:
     [
         (Png, ["image/png"], "Returns: BinaryResult (image/png)"),
         (Annotated[BinaryResult, "the picture", "Image/PNG; q=1", "image/svg+xml"], ["image/png", "image/svg+xml"], ""),
-        (Png | Annotated[BinaryResult, "text/csv"], ["image/png", "text/csv"], ""),
-        (Png | None, ["application/json", "image/png"], ""),
-        (Png | Other, ["application/json", "image/png"], ""),
-        (Png | BinaryResult, ["application/octet-stream", "image/png", "*/*"], ""),
+        (Union[Png, Annotated[BinaryResult, "text/csv"]], ["image/png", "text/csv"], ""),  # noqa: UP007
+        (Optional[Png], ["application/json", "image/png"], ""),  # noqa: UP045
+        (Union[Png, Other], ["application/json", "image/png"], ""),  # noqa: UP007
+        (Union[Png, BinaryResult], ["application/octet-stream", "image/png", "*/*"], ""),  # noqa: UP007
         (BinaryResult, ["application/octet-stream", "*/*"], "Returns: BinaryResult"),
         (Annotated[BinaryResult, "the picture"], ["application/octet-stream", "*/*"], "Returns: BinaryResult"),
     ],

@@ -98,6 +98,7 @@ def test_a_thread_that_does_not_end_is_given_up_while_the_service_goes_on(file: 
         assert process.stop(signal.SIGTERM) == 0
 
 
+@pytest.mark.timeout(180)
 def test_a_body_made_to_take_long_is_refused_and_health_is_answered_meanwhile(background: Background):
     one_hash = b'{"distinct": [' + b",".join(b"%d" % (number * (2**61 - 1)) for number in range(1, 50_001)) + b"]}"
     faults = b'{"listed": [' + b'"",' * 1_000_000 + b'""]}'
