@@ -13,7 +13,8 @@ from tests.support.missing_service import missing_service
 __all__ = ["NODE_TOOLS", "generate_python_client", "node_tool", "run_tool"]
 
 NODE_TOOLS = Path(__file__).with_name("node")
-SECONDS = 200.0
+CONFIG = Path(__file__).with_name("openapi-python-client.yaml")
+SECONDS = 300.0
 
 
 def run_tool(command: Sequence[object], *, cwd: Path) -> str:
@@ -34,7 +35,7 @@ def run_tool(command: Sequence[object], *, cwd: Path) -> str:
 
 def generate_python_client(document: Path, folder: Path, name: str) -> None:
     """Make the package `name` in `folder`, by openapi-python-client, which must have nothing to warn of."""
-    options = ["--meta", "none", "--fail-on-warning", "--output-path", folder / name]
+    options = ["--meta", "none", "--fail-on-warning", "--config", CONFIG, "--output-path", folder / name]
     said = run_tool(["openapi-python-client", "generate", "--path", document, *options], cwd=folder)
     assert "warning" not in said.lower(), said
 

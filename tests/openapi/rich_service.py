@@ -174,8 +174,22 @@ class Size(BaseModel):
 class Picture(LambdaTool):
     """Make a picture"""
 
-    async def run(self, req: Size) -> BinaryResult:
+    async def run(self, req: Size) -> Annotated[BinaryResult, "image/x-portable-bitmap"]:
         return BinaryResult("image/x-portable-bitmap", b"P1 %d 1 %s" % (req.width, b"1 " * req.width))
+
+
+class Pick(LambdaTool):
+    """Pick from a union"""
+
+    async def run(self, req: Shape) -> list[Shape]:
+        return [req]
+
+
+class Invert(LambdaTool):
+    """Say what has which priority"""
+
+    async def run(self, req: dict[str, Priority]) -> dict[str, list[str]]:
+        return {priority.value: [name for name in req if req[name] is priority] for priority in Priority}
 
 
 class Album(BaseModel):
@@ -219,7 +233,7 @@ class Echo(LambdaTool):
 
 server = ToolServer(
     Service(name="Rich", contact={"name": "Alice", "email": "alice@example.com"}, license={"name": "MIT"}),
-    tools=[Measure, Draw, Length, Plan, Convert, Picture, Upload, Hash, Echo],
+    tools=[Measure, Draw, Length, Plan, Convert, Picture, Pick, Invert, Upload, Hash, Echo],
 )
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ SERVERS = {
 }
 DOCS = Path(__file__).parents[2] / "docs_src"
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 
 def written(name: str, folder: Path, server: ToolServer | None = None) -> Path:
@@ -113,6 +113,9 @@ def test_a_generated_python_client_gets_typed_results(tmp_path, monkeypatch):
             refused = run.sync(client=client, body=models.Drawing(shapes=[], tree=models.Node(models.Label(text=""))))
             assert isinstance(refused, models.Problem)
             assert refused.errors[0].loc == ["body", "tree", "label", "text"]
+
+            picture: Any = importlib.import_module("rich_client.api.picture.run_picture")
+            assert picture.sync(client=client, body=models.Size(width=3)).payload.read() == b"P1 3 1 1 1 1 "
 
             later = run.sync(client=client, body=drawing, prefer="respond-async, return=representation")
             assert isinstance(later, models.TryLater)

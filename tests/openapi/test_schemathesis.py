@@ -20,7 +20,7 @@ SERVICES = {
 
 
 @pytest.mark.processes
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_answer_is_one_that_the_document_has(name):
     with ServiceProcess(SERVICES[name], ["--job-list"]) as service:
