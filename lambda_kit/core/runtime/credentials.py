@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -13,6 +14,8 @@ from urllib.parse import quote
 __all__ = ["NO_CREDENTIALS", "Credentials", "credentials_in_use", "guard_logs", "redacted"]
 
 _STARS = "***"
+_LOOKS_ALIKE = re.compile(r"[A-Za-z0-9._~ -]*")
+"""What is the same everywhere, but for the space after the scheme: in a URL what follows that is replaced."""
 _LEAST_CHARS = 8
 """What is shorter is no credential, but may be a part of any word."""
 
@@ -70,7 +73,10 @@ def _forms_of(authorization: str) -> tuple[str, ...]:
         values.append(after_scheme)
     forms: set[str] = set()
     for value in values:
-        forms |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}
+        forms.add(value)
+        if _LOOKS_ALIKE.fullmatch(value):  # most tokens do: the other forms take longer than all else here
+            continue
+        forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}
         forms |= {quote(value, safe=""), quote(value)}
     forms.discard("")
     return tuple(sorted(forms, key=len, reverse=True))  # the value before its part
