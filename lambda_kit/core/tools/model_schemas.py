@@ -130,11 +130,11 @@ def _of_msgspec(tp: Any, mode: SchemaMode) -> ModelSchemas:
 
 def _with_only_uri(schema: dict[str, Any], cls: type) -> dict[str, Any]:
     """Say of the `$schema` member that it has one value, which neither library knows."""
-    member = schema.get("properties", {}).get(SCHEMA_MEMBER)
-    uri = None if member is None else schema_uri_of(cls)
+    properties: dict[str, Any] = schema.get("properties", {})
+    uri = schema_uri_of(cls) if SCHEMA_MEMBER in properties else None
     if uri is None:
         return schema
-    return schema | {"properties": schema["properties"] | {SCHEMA_MEMBER: {**member, "const": uri}}}
+    return schema | {"properties": properties | {SCHEMA_MEMBER: {**properties[SCHEMA_MEMBER], "const": uri}}}
 
 
 def _enum_schema(cls: type[Enum], mode: SchemaMode) -> dict[str, Any]:
