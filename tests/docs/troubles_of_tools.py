@@ -92,7 +92,7 @@ def a_generator() -> None:
             yield req.name
 
 
-@refused("must be a number of at least 0, or None")
+@refused("must be a number of at least 0 and at most 2147483648, or None")
 def an_option_out_of_range() -> None:
     ToolOptions(max_wait_time=-1)
 

@@ -129,13 +129,16 @@ def test_what_is_larger_than_a_store_keeps_is_refused_or_fails_the_job(tmp_path:
             httpx.Client(base_url=service.url, timeout=SECONDS) as client,
         ):
             refused = client.post("/echo", json={"text": "y" * 1_100_000}, headers={"job-id": "huge"})
-            assert "more than Redis" in assert_problem(refused, 413)["detail"]
+            assert "more than a job store in Redis keeps" in assert_problem(refused, 413)["detail"]
             assert client.get("/jobs/huge").status_code == 404
             failed = client.post("/make", json={"size": 1_100_000}, headers={"job-id": "one", "Prefer": "wait=60"})
             for answer in (failed, client.get("/jobs/one")):
                 problem = assert_problem(answer, 500, job=True)
                 assert problem["type"] == "result-too-large"
-                assert "the result can't be kept: 1100000 bytes are more than Redis" in problem["detail"]
+                assert (
+                    "the result can't be kept: 1100000 bytes are more than a job store in Redis keeps"
+                    in problem["detail"]
+                )
             assert client.get("/jobs/one/status").json()["status"] == "failed"
             assert client.post("/make", json={"size": 1_000_000}).status_code == 200
         assert "Traceback" not in service.log
