@@ -33,14 +33,16 @@ def service_version(service: ivcap_service.Service, file: str | None) -> str:
 @functools.cache  # what is installed does not change while a process runs
 def _version_of_file(file: str) -> str | None:
     path = Path(file).resolve()
-    # an example in a checkout of lambda_kit is a service of its own
-    others = (found for found in distributions() if found.name != "lambda-kit")
-    return next((found.version for found in others if _holds(found, path)), None)
+    for found in distributions():
+        # an example in a checkout of lambda_kit is a service of its own; names last, which take longest to read
+        if _holds(found, path) and found.name != "lambda-kit":
+            return found.version
+    return None
 
 
 def _holds(distribution: Distribution, file: Path) -> bool:
     """Whether a distribution brought a file, or is installed in editable mode from a directory above it."""
-    root = Path(str(distribution.locate_file(""))).resolve()
+    root = _resolved(str(distribution.locate_file("")))
     if file.is_relative_to(root):
         record = distribution.read_text("RECORD") or ""
         return f"\n{file.relative_to(root).as_posix()}," in f"\n{record}"
@@ -48,3 +50,8 @@ def _holds(distribution: Distribution, file: Path) -> bool:
     if not origin.get("dir_info", {}).get("editable"):
         return False
     return file.is_relative_to(Path(unquote(urlsplit(origin["url"]).path)))
+
+
+@functools.cache  # of hundreds of distributions, most are in one place
+def _resolved(path: str) -> Path:
+    return Path(path).resolve()
