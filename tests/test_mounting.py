@@ -109,8 +109,8 @@ def test_a_server_is_an_asgi_app_itself() -> None:
 @pytest.mark.parametrize("what", ["server", "app"])
 def test_a_server_can_be_mounted_in_a_starlette_app(what: str) -> None:
     server = a_server(Echo)
-    mounted = server if what == "server" else server.app
-    app = Starlette(routes=[Mount("/tools", mounted)], lifespan=lifespan_of(server))
+    mounted: Any = server if what == "server" else server.app
+    app: Any = Starlette(routes=[Mount("/tools", mounted)], lifespan=lifespan_of(server))
     with AppClient(app) as client:
         later = client.post("/tools/echo", json={"text": "hi"}, headers={"job-id": "mine", **LATER})
         assert (later.status_code, later.headers["location"]) == (204, "/tools/echo/jobs/mine")
@@ -120,7 +120,8 @@ def test_a_server_can_be_mounted_in_a_starlette_app(what: str) -> None:
 
 
 def test_without_the_lifespan_the_log_says_once_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
-    with AppClient(Starlette(routes=[Mount("/tools", a_server(Echo))])) as client:
+    app: Any = Starlette(routes=[Mount("/tools", a_server(Echo))])
+    with AppClient(app) as client:
         answers = [client.post("/tools/echo", json={"text": "hi"}) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [503] * 3
         assert client.get("/tools/_healtz").json()["detail"] == "the service has not been started"

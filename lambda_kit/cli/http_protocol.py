@@ -271,8 +271,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     # --- refusing ---
 
     def _feed(self, data: bytes | memoryview) -> None:
+        parser: Any = self.parser  # None only once the connection is lost
         try:
-            self.parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._on_upgrade()
             return

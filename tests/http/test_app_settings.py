@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 import pytest
-from litestar import Litestar
+from litestar import Litestar, Request, Response
 from litestar.config.app import AppConfig
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
@@ -92,7 +92,7 @@ def test_a_guard_on_the_post_alone_is_warned_about_once(
     server = a_server(Routed, guards=guards)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            assert server.app
+            assert server.app.routes
     found = [record.getMessage() for record in caplog.records if "post_route_opts" in record.getMessage()]
     assert len(found) == lines
     assert all("'routed'" in line and "ToolServer(guards=...)" in line for line in found)
@@ -113,6 +113,10 @@ def test_middleware_sees_the_tools_routes_in_an_app_that_exists() -> None:
 async def _set_mark(message: Message, _scope: Scope) -> None:
     if message["type"] == "http.response.start":
         message["headers"] = [*message["headers"], (b"x-mark", b"1")]
+
+
+def _on_error(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
+    return Response(None, status_code=418)
 
 
 def _after_request(response: Any) -> Any:
@@ -149,11 +153,11 @@ def test_cors_that_on_app_init_adds_is_the_services(path: str) -> None:
 
 def test_an_exception_handler_that_on_app_init_adds_is_asked() -> None:
     def add(config: AppConfig) -> AppConfig:
-        config.exception_handlers[ValueError] = _after_request
+        config.exception_handlers[ValueError] = _on_error
         return config
 
     server = a_server(*TOOLS, on_app_init=[add])
-    assert server.app.exception_handlers[ValueError] is _after_request
+    assert server.app.exception_handlers[ValueError] is _on_error
     assert ValueError not in a_server(*TOOLS).app.exception_handlers
 
 

@@ -108,8 +108,8 @@ def test_pages_of_other_origins_can_read_none(client: TestClient) -> None:
 
 
 def test_answers_say_what_their_urls_are_made_of(answers: dict[tuple[str, str], httpx.Response]) -> None:
-    def vary(*route: str) -> set[str]:
-        return {name.strip() for name in answers[route].headers["vary"].split(",")} - {"Origin"}
+    def vary(method: str, path: str) -> set[str]:
+        return {name.strip() for name in answers[method, path].headers["vary"].split(",")} - {"Origin"}
 
     whole = {"Host", "Forwarded", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix"}
     assert vary("GET", "/echo") == whole

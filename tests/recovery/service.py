@@ -17,7 +17,7 @@ from tests.support.gate import pass_gate, pass_gate_async
 
 MACHINE = os.environ["RECOVERY_MACHINE"]
 if MACHINE:  # as if this process were on another machine: then nobody sees whether it lives
-    worker_id._machine = lambda: MACHINE
+    worker_id._machine = lambda: MACHINE  # type: ignore[assignment]
 
 GATE = int(os.environ.get("RECOVERY_GATE", "0"))
 

@@ -52,8 +52,11 @@ def test_nothing_of_a_requests_credentials_is_stored_shown_or_logged(dump: tuple
             for turn, path in enumerate(("/on-loop", "/on-thread", "/in-process")):
                 for number, how in enumerate(leaky_service.ENDS):
                     authorization = AUTHORIZATIONS[(number + turn) % len(AUTHORIZATIONS)]
-                    headers = {**OTHERS, "Authorization": authorization.encode("latin-1")}
-                    headers["Idempotency-Key"] += how
+                    headers = {
+                        **OTHERS,
+                        "Idempotency-Key": OTHERS["Idempotency-Key"] + how,
+                        "Authorization": authorization.encode("latin-1"),
+                    }
                     answer = client.post(f"{path}?{QUERY}", json={"end": how}, headers=headers)  # type: ignore[arg-type]
                     assert answer.status_code in (200, 400, 500), answer.text
                     assert_no_secret(f"{answer.headers}{answer.text}", f"{path} {how}: answer")

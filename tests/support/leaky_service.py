@@ -91,9 +91,9 @@ def end(how: str, ctx: JobContext, secret: str) -> Any:
     if how == "str":
         raise OddError(secret)
     if how == "note":
-        error = RuntimeError("boom")
-        error.add_note(f"with {secret}")
-        raise error
+        noted = RuntimeError("boom")
+        noted.add_note(f"with {secret}")
+        raise noted
     if how == "group":
         raise ExceptionGroup("several", [ValueError(secret), OddError(secret)])
     if how == "class":

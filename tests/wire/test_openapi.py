@@ -103,7 +103,7 @@ def test_a_tool_is_documented_with_all_its_answers(document, path):
 def test_a_path_with_a_job_says_what_an_id_looks_like(document):
     ids = [
         parameter["schema"]["pattern"]
-        for path, _, operation in operations(document)
+        for _, _, operation in operations(document)
         for parameter in operation.get("parameters", [])
         if parameter["name"] in ("job_id", "job-id")
     ]

@@ -79,7 +79,8 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
         service_id = tool.options.service_id
         fields: list[tuple[bytes, bytes]] = []
         if service_id is not None and service_id.startswith("/"):
-            service_id, fields = public_url(request.scope) + service_id, [VARIES_WITH_URL]
+            service_id = public_url(request.scope) + service_id
+            fields.append(VARIES_WITH_URL)
         description = tool_description(tool.name, tool.doc, signature.request_type, signature.result_type, service_id)
         return json_answer(description, fields=fields)  # type: ignore[return-value]
 
