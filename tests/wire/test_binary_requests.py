@@ -138,6 +138,8 @@ async def test_a_file_is_handed_over_in_process(server: ToolServer) -> None:
 async def test_a_file_can_be_a_dict_with_base64(server: ToolServer) -> None:
     content = base64.b64encode(b"\xff\x00").decode()
     assert await server.run_tool(Take, {"content": content, "content_type": "a/b"}) == r"a/b None b'\xff\x00'"
+    named = {"content": content, "content_type": "a\r\nb: c", "filename": "../../etc/pass\nwd"}
+    assert await server.run_tool(Take, named) == r"application/octet-stream passwd b'\xff\x00'"
     assert await server.run_tool(Measure, {"content": content}) == 2
     with pytest.raises(RequestValidationError) as refused:
         await server.run_tool(Measure, {"content": "no base64!"})

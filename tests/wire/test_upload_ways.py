@@ -120,6 +120,8 @@ async def test_a_file_is_handed_over_in_process(tool: type[LambdaTool], tmp_path
         assert await server.run_tool(tool, Form(file=UploadedFile.from_path(path))) == expected
         expected = {"name": None, "type": "application/octet-stream", "start": "hi", "size": 2}
         assert await server.run_tool(tool, {"file": base64.b64encode(b"hi").decode()}) == expected
+        odd = {"content": base64.b64encode(b"hi").decode(), "content_type": "no media type"}
+        assert await server.run_tool(tool, {"file": odd}) == expected
     assert path.exists()
 
 

@@ -20,6 +20,7 @@ from lambda_kit.adapters.http.problems import (
 from lambda_kit.adapters.http.public_place import VARIES_WITH_PREFIX, base_path
 from lambda_kit.core.jobs.waiting import WaitResult
 from lambda_kit.core.model.job import Job
+from lambda_kit.core.model.media_type import JSON, essence_of
 from lambda_kit.core.tools.tool import BoundTool
 from lambda_kit.version import VERSION
 
@@ -77,7 +78,7 @@ class Answer:
 
 def json_answer(content: Any, status: int = 200, fields: Iterable[tuple[bytes, bytes]] = ()) -> Answer:
     """Plain data as JSON."""
-    return Answer(status, msgspec.json.encode(content), "application/json", fields)
+    return Answer(status, msgspec.json.encode(content), JSON, fields)
 
 
 def job_answer(
@@ -118,7 +119,7 @@ def job_answer(
 @functools.lru_cache(maxsize=256)
 def _fields_of_result(content_type: str) -> tuple[tuple[bytes, bytes], ...]:
     """What a browser has to know of a result: what would be run there has none of the rights of a page of ours."""
-    essence = content_type.partition(";")[0].strip().lower()
+    essence = essence_of(content_type)
     return (_SANDBOX,) if essence in _RUN_BY_BROWSERS or essence.endswith("+xml") else ()
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import ivcap_service
 
 from lambda_kit.adapters.http.components import Models
+from lambda_kit.core.model.media_type import JSON, OCTET_STREAM
 from lambda_kit.core.tools.binary_request import is_binary_request
 from lambda_kit.core.tools.media_types import declared_media_types
 from lambda_kit.core.tools.model_schemas import ModelSchemas, SchemaMode, model_schemas
@@ -15,9 +16,8 @@ from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["models_of", "result_content"]
 
-_JSON = "application/json"
 # the older of the two forms is the one that most generators know
-_BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+_BINARY = {"type": "string", "format": "binary", "contentMediaType": OCTET_STREAM}
 
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -41,15 +41,15 @@ def result_content(tool: BoundTool, models: Models) -> dict[str, Any]:
     members = _members(tool.signature.result_type)
     content: dict[str, Any] = {}
     if Any in members or object in members:
-        content[_JSON] = {}
+        content[JSON] = {}
     elif _json_members(members):
-        content[_JSON] = {"schema": models.schema(tool.name, "serialization")}
+        content[JSON] = {"schema": models.schema(tool.name, "serialization")}
     if str in members:
         content["text/plain"] = {"schema": {"type": "string"}}
     for media_type in declared_media_types(tool.signature.result_type):
         content[media_type] = {"schema": {**_BINARY, "contentMediaType": media_type}}
     if any(member in _BYTES or _is_binary(member) for member in members):
-        content["application/octet-stream"] = {"schema": _BINARY}
+        content[OCTET_STREAM] = {"schema": _BINARY}
     if any(_is_any_type(member) for member in members):
         content["*/*"] = {}
     return content

@@ -14,6 +14,7 @@ from multipart import MultipartError, MultipartSegment, ParserError, ParserLimit
 from lambda_kit.adapters.http.content_disposition import form_names
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError
 from lambda_kit.core.model.form import FormPart, encode_form
+from lambda_kit.core.model.media_type import is_media_type
 from lambda_kit.core.runtime.temporary_files import TemporaryFile, TemporaryFiles
 from lambda_kit.core.tools.file_names import clean_filename, file_suffix
 
@@ -28,8 +29,6 @@ _MAX_HEADER_BYTES = 16 * 1024
 _MAX_HEADERS = 8
 
 _BOUNDARY = re.compile(r';\s*+boundary\s*+=\s*+(?:"([^"\x00-\x1f\x7f]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
-_MEDIA_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+[ \t]*(;[ -~]*)?", re.ASCII)
-_MEDIA_TYPE_CHARACTERS = 255
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -68,11 +67,10 @@ class _Part:
         if names is None:
             raise BadRequestError('the form has a part without a name: Content-Disposition: form-data; name="…"')
         media = str(segment.header("Content-Type", "")).strip()
-        is_media = len(media) <= _MEDIA_TYPE_CHARACTERS and _MEDIA_TYPE.fullmatch(media)
         self.name, filename = names
         self._filename = clean_filename(filename)
         self._is_absent_if_empty = filename == ""
-        self._content_type = media if is_media else None
+        self._content_type = media if is_media_type(media) else None
         self._digest = hashlib.blake2b(digest_size=16)
         self.content = bytearray()
         self.file: TemporaryFile | None = None

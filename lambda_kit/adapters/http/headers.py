@@ -10,9 +10,9 @@ from typing import Final, TypeAlias
 
 from lambda_kit.core.errors import BadRequestError
 from lambda_kit.core.model.job import JOB_URN_PREFIX
+from lambda_kit.core.model.media_type import JSON, charset_of, essence_of, is_json
 
 __all__ = [
-    "JSON_MEDIA_TYPE",
     "MAX_WAIT_SECONDS",
     "HeaderError",
     "RawHeaders",
@@ -30,8 +30,6 @@ __all__ = [
 RawHeaders: TypeAlias = Iterable[tuple[bytes, bytes]]
 """Headers as ASGI hands them over, names in lower case."""
 
-JSON_MEDIA_TYPE: Final = "application/json"
-
 MAX_WAIT_SECONDS: Final = 2.0**31
 """Longer waits are cut to this: what RFC 9111 section 1.2.2 says of a delta-seconds that overflows."""
 
@@ -44,7 +42,6 @@ _JOB_URN = re.compile(r"(?i:urn:ivcap):job:")
 _KEY_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*+)"')
 _KEY_BARE = re.compile(r"[!#-+\--:<-\[\]-~]++")
 _KEY_MAX_CHARS = 255
-_PARAMETER = re.compile(r';[ \t]*+([^\s;="]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^\s;"]*+)')
 # names of UTF-8 and of its subset: no other encoding is JSON's on the wire (RFC 8259 section 8.1)
 _UTF8_NAMES = frozenset({"ascii", "us-ascii", "utf-8", "utf8"})
 
@@ -178,9 +175,7 @@ def parse_idempotency_key(value: str) -> str:
 
 def media_type(value: str | None) -> str:
     """The media type in a `Content-Type` header, in lower case, without parameters; absent counts as JSON."""
-    if value is None or value == JSON_MEDIA_TYPE:
-        return JSON_MEDIA_TYPE
-    return value.partition(";")[0].strip(_OWS).lower() or JSON_MEDIA_TYPE
+    return JSON if value is None else essence_of(value) or JSON
 
 
 def is_json_content_type(value: str | None) -> bool:
@@ -188,12 +183,6 @@ def is_json_content_type(value: str | None) -> bool:
 
     Other encodings are refused: JSON between systems is UTF-8 (RFC 8259 section 8.1).
     """
-    if value is None or value == JSON_MEDIA_TYPE:
+    if value is None:
         return True
-    essence = media_type(value)
-    if essence != JSON_MEDIA_TYPE and not re.fullmatch(r"[^\s/,]++/[^\s/,]+\+json", essence):
-        return False
-    for parameter in _PARAMETER.finditer(value):
-        if parameter[1].lower() == "charset":
-            return parameter[2].strip('"').lower() in _UTF8_NAMES
-    return True
+    return is_json(media_type(value)) and (charset_of(value) or "utf-8") in _UTF8_NAMES

@@ -18,6 +18,7 @@ from lambda_kit.adapters.http.parameters import (
 )
 from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE
 from lambda_kit.adapters.http.upload_operations import request_content
+from lambda_kit.core.model.media_type import JSON
 from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = [
@@ -71,7 +72,7 @@ def _response(
 
 
 def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": dict(schema)}}
+    return {JSON: {"schema": dict(schema)}}
 
 
 def _problem(description: str, headers: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def describe_tool() -> dict[str, Any]:
 
 def collect(tool: BoundTool | None, models: Models) -> dict[str, Any]:
     """``GET …/jobs/{id}``."""
-    content = {"application/json": {}, "*/*": {}} if tool is None else result_content(tool, models)
+    content = {JSON: {}, "*/*": {}} if tool is None else result_content(tool, models)
     return {
         "parameters": [JOB_ID, PREFER, TIMEOUT],
         "responses": {

@@ -1,24 +1,19 @@
 """The body of a tool's POST, as the tool takes it: JSON, or a file of any media type."""
 
-import re
 from typing import Protocol, cast
 
 from litestar.types import Empty, HTTPScope, Receive
 from litestar.utils.scope.state import ScopeState
 
 from lambda_kit.adapters.http.content_disposition import body_filename
-from lambda_kit.adapters.http.headers import JSON_MEDIA_TYPE, is_json_content_type, media_type
+from lambda_kit.adapters.http.headers import is_json_content_type, media_type, shown
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.model.media_type import JSON, OCTET_STREAM, is_media_type
 from lambda_kit.core.runtime.temporary_files import TemporaryFiles
-from lambda_kit.core.tools.binary_request import OCTET_STREAM
 
 __all__ = ["BinaryBody", "JsonBody", "RequestBody"]
-
-# RFC 9110, 8.3.1, and parameters of visible ASCII
-_MEDIA_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+[ \t]*(;[ -~]*)?", re.ASCII)
-_MEDIA_TYPE_CHARACTERS = 1024
 
 
 class RequestBody(Protocol):
@@ -68,10 +63,10 @@ class JsonBody:
     def media(self, fields: dict[bytes, bytes]) -> str:
         content_type = fields.get(b"content-type")
         if content_type is None or content_type == b"application/json":
-            return JSON_MEDIA_TYPE
+            return JSON
         text = content_type.decode("latin-1")
         if not is_json_content_type(text):
-            raise UnsupportedMediaTypeError(f"Content-Type {text[:80]!r}: {self.remedy}")
+            raise UnsupportedMediaTypeError(f"Content-Type {shown(text)}: {self.remedy}")
         return media_type(text)
 
     async def read(
@@ -88,8 +83,8 @@ class BinaryBody:
 
     def media(self, fields: dict[bytes, bytes]) -> str:
         media = fields.get(b"content-type", b"").decode("latin-1").strip() or OCTET_STREAM
-        if len(media) > _MEDIA_TYPE_CHARACTERS or not _MEDIA_TYPE.fullmatch(media):
-            raise UnsupportedMediaTypeError(f"Content-Type {media[:80]!r} is no media type such as 'image/png'")
+        if not is_media_type(media):
+            raise UnsupportedMediaTypeError(f"Content-Type {shown(media)} is no media type such as 'image/png'")
         return media
 
     async def read(

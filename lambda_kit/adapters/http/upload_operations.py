@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lambda_kit.adapters.http.components import Models
-from lambda_kit.core.tools.binary_request import OCTET_STREAM
+from lambda_kit.core.model.form import FORM
+from lambda_kit.core.model.media_type import JSON, OCTET_STREAM
 from lambda_kit.core.tools.form_fields import FieldKind, FormField
 from lambda_kit.core.tools.tool import BoundTool
 
@@ -21,12 +22,12 @@ def request_content(tool: BoundTool, models: Models) -> dict[str, dict[str, Any]
         # not */*, which generators of clients don't know
         return {OCTET_STREAM: {"schema": {**_FILE, "description": "The file: the body as it is, of any media type."}}}
     schema = models.schema(tool.name, "validation")
-    as_json = {"application/json": {"schema": schema}}
+    as_json = {JSON: {"schema": schema}}
     if tool.read.form is None:
         return as_json
     whole = models.components().get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
     # the form first: user interfaces show the first one, with a file chooser
-    return {"multipart/form-data": _form(whole, tool.read.form.fields), **as_json}
+    return {FORM: _form(whole, tool.read.form.fields), **as_json}
 
 
 def _form(schema: Mapping[str, Any], fields: Mapping[str, FormField]) -> dict[str, Any]:
@@ -62,6 +63,6 @@ def _without_null(member: Any) -> Any:
 def _encoding(field: FormField) -> dict[str, Any] | None:
     of = field.item or field
     if of.kind is FieldKind.JSON and of.takes_only_json:
-        return {"contentType": "application/json"}
+        return {"contentType": JSON}
     # each item a part; without this the form of /api joins them by commas
     return {"style": "form", "explode": True} if field.item is not None else None

@@ -7,19 +7,17 @@ from typing import Any
 import msgspec
 
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.model.media_type import OCTET_STREAM, is_media_type
+from lambda_kit.core.tools.file_names import clean_filename
 
 __all__ = [
     "BINARY_SCHEMA",
-    "OCTET_STREAM",
     "BinaryObject",
     "BinaryRequest",
     "binary_payload",
     "binary_reader",
     "is_binary_request",
 ]
-
-OCTET_STREAM = "application/octet-stream"
-"""The media type of bytes of which nothing is said (RFC 9110, 8.3)."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,6 +46,12 @@ class BinaryObject(msgspec.Struct, frozen=True):
     content: bytes
     content_type: str = OCTET_STREAM
     filename: str | None = None
+
+    def __post_init__(self) -> None:
+        """See to it that a tool gets what it would get over HTTP."""
+        if not is_media_type(self.content_type):
+            msgspec.structs.force_setattr(self, "content_type", OCTET_STREAM)
+        msgspec.structs.force_setattr(self, "filename", clean_filename(self.filename))
 
 
 BINARY_SCHEMA: dict[str, Any] = {

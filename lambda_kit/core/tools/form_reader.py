@@ -12,7 +12,7 @@ import msgspec
 
 from lambda_kit.core.errors import RequestValidationError
 from lambda_kit.core.model.form import FormPart, decode_form
-from lambda_kit.core.tools.binary_request import OCTET_STREAM
+from lambda_kit.core.model.media_type import OCTET_STREAM, charset_of, is_json
 from lambda_kit.core.tools.form_fields import FieldKind, FormField, form_fields
 from lambda_kit.core.tools.schema import json_schema
 from lambda_kit.core.tools.type_names import type_name
@@ -137,8 +137,7 @@ def _plain(field: FormField, part: FormPart) -> Any:
 
 
 def _is_json(part: FormPart) -> bool:
-    essence = (part.content_type or "").partition(";")[0].strip().lower()
-    return essence == "application/json" or essence.endswith("+json")
+    return part.content_type is not None and is_json(part.content_type)
 
 
 def _checked(part: FormPart) -> msgspec.Raw:
@@ -158,11 +157,7 @@ def _json(part: FormPart) -> msgspec.Raw | None:
 
 
 def _text(part: FormPart) -> str:
-    charset = "utf-8"
-    for parameter in (part.content_type or "").split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            charset = value.strip().strip('"').lower()
+    charset = charset_of(part.content_type or "") or "utf-8"
     if charset not in _CHARSETS:
         raise ValueError("the charset of a text must be UTF-8, US-ASCII or ISO-8859-1")
     try:

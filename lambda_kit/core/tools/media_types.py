@@ -4,9 +4,10 @@ import re
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from lambda_kit.core.model.media_type import essence_of
 from lambda_kit.core.tools.results import BinaryResult
 
-__all__ = ["declared_media_types", "without_parameters"]
+__all__ = ["declared_media_types"]
 
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
 
@@ -20,14 +21,9 @@ def declared_media_types(annotation: Any) -> tuple[str, ...]:
         bare, *metadata = get_args(annotation)
         if not (isinstance(bare, type) and issubclass(bare, BinaryResult)):
             return declared_media_types(bare)
-        texts = (without_parameters(item) for item in metadata if isinstance(item, str))
+        texts = (essence_of(item) for item in metadata if isinstance(item, str))
         return tuple(dict.fromkeys(text for text in texts if _MEDIA_TYPE.fullmatch(text)))
     if get_origin(annotation) in (Union, UnionType):
         members = get_args(annotation)
         return tuple(dict.fromkeys(text for member in members for text in declared_media_types(member)))
     return ()
-
-
-def without_parameters(content_type: str) -> str:
-    """``image/svg+xml`` of ``Image/SVG+xml; charset=utf-8``."""
-    return content_type.partition(";")[0].strip().lower()

@@ -5,10 +5,10 @@ from typing import Any
 
 from lambda_kit.core.model.form import FORM
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.model.media_type import JSON
 from lambda_kit.core.runtime.collector import collector_paused
 from lambda_kit.core.tools.binary_request import BinaryObject, binary_payload, binary_reader, is_binary_request
 from lambda_kit.core.tools.form_reader import form_reader
-from lambda_kit.core.tools.results import JSON
 from lambda_kit.core.tools.schema import request_decoder
 
 __all__ = ["RequestReader", "json_decoder", "json_payload"]

@@ -4,7 +4,8 @@ import logging
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from lambda_kit.core.tools.media_types import declared_media_types, without_parameters
+from lambda_kit.core.model.media_type import essence_of
+from lambda_kit.core.tools.media_types import declared_media_types
 from lambda_kit.core.tools.results import BinaryResult, encodable
 from lambda_kit.core.tools.type_names import type_name
 
@@ -40,7 +41,7 @@ class ResultCheck:
             self._look_at_media_type(value.content_type)
 
     def _look_at_media_type(self, content_type: str) -> None:
-        if without_parameters(content_type) not in self._media_types:
+        if essence_of(content_type) not in self._media_types:
             self._warn(f"'{encodable(content_type)}'", " or ".join(f"'{text}'" for text in self._media_types))
             self._media_types = ()
 

@@ -1,7 +1,6 @@
 """What a tool returned, as bytes and a content type (docs/wire.md, Results), and back."""
 
 import dataclasses
-import re
 import traceback
 from typing import Any, BinaryIO, get_args
 
@@ -11,19 +10,15 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from lambda_kit.core.model.job import Failure, FailureKind, Payload
+from lambda_kit.core.model.media_type import JSON, OCTET_STREAM, is_media_type
 from lambda_kit.core.tools.result_values import adapter_of, as_plain, dump_model, like_plain
 
-__all__ = ["JSON", "BinaryResult", "decode_result", "encodable", "encode_json", "encode_result"]
+__all__ = ["BinaryResult", "decode_result", "encodable", "encode_json", "encode_result"]
 
 BinaryResult = ivcap_service.BinaryResult
 
-JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
-_BYTES = "application/octet-stream"
-
-_MAX_CONTENT_TYPE_CHARS = 1024
-# visible ASCII around one slash (RFC 9110, 8.3): nothing that could start another header
-_CONTENT_TYPE = re.compile(r"[!#-'*+.^-z|~\w-]+/[!#-'*+.^-z|~\w-]+([ \t]*;[ -~]*)?", re.ASCII)
+_SHOWN_CHARACTERS = 1024
 
 
 _encoder = msgspec.json.Encoder(enc_hook=like_plain)
@@ -62,7 +57,7 @@ def _encode(value: object) -> Payload | Failure:
     if isinstance(value, str):
         return Payload(value.encode(), _TEXT)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return Payload(bytes(value), _BYTES)
+        return Payload(bytes(value), OCTET_STREAM)
     if isinstance(value, BinaryResult):
         return _encode_binary(value)
     return Payload(encode_json(value), JSON)
@@ -124,10 +119,8 @@ def _encode_plain(value: object) -> bytes:
 
 def _encode_binary(result: BinaryResult) -> Payload:
     content_type = str(result.content_type)
-    if len(content_type) > _MAX_CONTENT_TYPE_CHARS or not _CONTENT_TYPE.fullmatch(content_type):
-        raise ValueError(
-            f"content_type {content_type[:_MAX_CONTENT_TYPE_CHARS]!r} is no media type such as 'image/png'"
-        )
+    if not is_media_type(content_type):
+        raise ValueError(f"content_type {content_type[:_SHOWN_CHARACTERS]!r} is no media type such as 'image/png'")
     content: bytes | str | BinaryIO = result.content
     if not isinstance(content, (bytes, str, bytearray, memoryview)):
         with content as file:
@@ -160,7 +153,7 @@ def decode_result(payload: Payload, annotation: Any) -> Any:
             return _decode_struct(payload.content, annotation, plain)
     if payload.content_type == _TEXT:
         return payload.content.decode()
-    if payload.content_type == _BYTES:
+    if payload.content_type == OCTET_STREAM:
         return payload.content
     return BinaryResult(content_type=payload.content_type, content=payload.content)
 

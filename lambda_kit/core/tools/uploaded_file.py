@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, Self
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
+from lambda_kit.core.model.media_type import OCTET_STREAM, is_media_type
 from lambda_kit.core.runtime.temporary_files import TemporaryFile
-from lambda_kit.core.tools.binary_request import OCTET_STREAM
 from lambda_kit.core.tools.file_names import clean_filename, file_suffix
 
 __all__ = ["FILE_SCHEMA", "UploadedFile", "file_from_json", "file_reference", "referring_to"]
@@ -174,6 +174,8 @@ def file_from_json(value: Any) -> UploadedFile:
         raise ValueError("a file has no other members than 'content', 'filename' and 'content_type'")
     if not (filename is None or isinstance(filename, str)) or not isinstance(content_type, str):
         raise ValueError("'filename' and 'content_type' of a file are strings")
+    if not is_media_type(content_type):  # as of a part of a form
+        content_type = OCTET_STREAM
     return UploadedFile(_from_base64(value["content"]), filename=filename, content_type=content_type)
 
 
