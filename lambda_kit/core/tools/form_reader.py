@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from lambda_kit.core.errors import RequestValidationError
 from lambda_kit.core.model.form import FormPart, decode_form
 from lambda_kit.core.model.media_type import OCTET_STREAM, charset_of, is_json
 from lambda_kit.core.tools.form_fields import FieldKind, FormField, form_fields
+from lambda_kit.core.tools.refusals import fault, refusal
 from lambda_kit.core.tools.schema import json_schema
 from lambda_kit.core.tools.type_names import type_name
 from lambda_kit.core.tools.uploaded_file import UploadedFile, file_reference, referring_to
@@ -60,15 +60,12 @@ class FormReader:
             try:
                 value = self._value(field, parts, files)
             except ValueError as error:
-                errors.append({"loc": ["body", name], "msg": str(error), "type": "form_invalid"})
+                errors.append(fault([name], str(error), "form_invalid"))
                 continue
             if value is not msgspec.UNSET:
                 members[name] = value
         if errors:
-            where = ".".join(map(str, errors[0]["loc"]))
-            raise RequestValidationError(
-                f"The request does not fit {self._name}: {where}: {errors[0]['msg']}", errors[:100]
-            )
+            raise refusal(self._name, errors)
         with referring_to(files):
             return self._decode(msgspec.json.encode(members))
 

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from lambda_kit.core.errors import RequestValidationError
 from lambda_kit.core.tools.schema_field import SCHEMA_MEMBER
 
-__all__ = ["not_json", "refused", "refused_by_msgspec", "refused_by_pydantic"]
+__all__ = ["fault", "not_json", "refusal", "refused", "refused_by_msgspec", "refused_by_pydantic"]
 
-MOST_ERRORS = 100
+_MOST_ERRORS = 100
 """How many faults an error report names."""
 
 _BODY = "body"
@@ -29,7 +29,7 @@ _ECHOING = re.compile(r"(?P<text>Invalid (?:enum )?value) .*", re.DOTALL)
 def refused_by_pydantic(error: ValidationError, name: str) -> RequestValidationError:
     """What is wrong, from pydantic's error, which must not have many thousands of faults: all of them are made here."""
     details = error.errors(include_url=False, include_input=False)
-    return _refusal(name, [_fault(detail["loc"], _text(detail), detail["type"]) for detail in details])
+    return refusal(name, [fault(detail["loc"], _text(detail), detail["type"]) for detail in details])
 
 
 def _text(detail: Any) -> str:
@@ -46,19 +46,19 @@ def refused_by_msgspec(error: msgspec.ValidationError, name: str) -> RequestVali
         message = located["text"]
         for step, index, anywhere in _PATH.findall(located["path"]):
             loc.append(int(index) if index else step or anywhere)
-    return _refusal(name, [_located(loc, message)])
+    return refusal(name, [_located(loc, message)])
 
 
 def _located(loc: list[str | int], message: str) -> dict[str, Any]:
     if missing := _MISSING.fullmatch(message):
-        return _fault([*loc, missing["field"]], "Field required", "missing")
+        return fault([*loc, missing["field"]], "Field required", "missing")
     if unknown := _UNKNOWN.fullmatch(message):
-        return _fault([*loc, unknown["field"]], "Extra inputs are not permitted", "extra_forbidden")
+        return fault([*loc, unknown["field"]], "Extra inputs are not permitted", "extra_forbidden")
     if echoing := _ECHOING.fullmatch(message):
-        return _fault(loc, echoing["text"], "enum")
+        return fault(loc, echoing["text"], "enum")
     if message.startswith(f"{SCHEMA_MEMBER} must be "):
-        return _fault([*loc, SCHEMA_MEMBER], message, "value_error")
-    return _fault(loc, message, "type_error" if ", got `" in message else "value_error")
+        return fault([*loc, SCHEMA_MEMBER], message, "value_error")
+    return fault(loc, message, "type_error" if ", got `" in message else "value_error")
 
 
 def not_json(error: Exception, body: bytes, name: str) -> RequestValidationError:
@@ -82,14 +82,21 @@ def refused(name: str, message: str, kind: str = "value_error") -> RequestValida
         message: Why, without anything that was sent.
         kind: The `type` of the fault.
     """
-    return _refusal(name, [_fault([], message, kind)])
+    return refusal(name, [fault([], message, kind)])
 
 
 def _empty_body(name: str) -> RequestValidationError:
     return refused(name, "Field required", "missing")
 
 
-def _fault(loc: Sequence[str | int], message: str, kind: str) -> dict[str, Any]:
+def fault(loc: Sequence[str | int], message: str, kind: str) -> dict[str, Any]:
+    """One fault of a body, its texts cut where they are long.
+
+    Args:
+        loc: The way to it, without ``"body"``.
+        message: What is wrong, without anything that was sent.
+        kind: Its `type`.
+    """
     steps = [_shortened(step, _STEP_CHARACTERS) if isinstance(step, str) else step for step in loc[:_STEPS]]
     return {"loc": [_BODY, *steps], "msg": _shortened(message, _TEXT_CHARACTERS), "type": kind}
 
@@ -98,9 +105,10 @@ def _shortened(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[:characters]}…"
 
 
-def _refusal(name: str, errors: list[dict[str, Any]]) -> RequestValidationError:
+def refusal(name: str, errors: list[dict[str, Any]]) -> RequestValidationError:
+    """The body is refused for these faults, of which at most 100 are told."""
     first = errors[0]
     where = ".".join(map(str, first["loc"]))
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     message = f"The request does not fit {name}: {where}: {first['msg']}{more}"
-    return RequestValidationError(message, errors[:MOST_ERRORS])
+    return RequestValidationError(message, errors[:_MOST_ERRORS])
