@@ -1,9 +1,10 @@
 """lambda_kit: a class with one typed `run` method becomes a service that people, programs and AI agents can rely on."""
 
-import gc
 import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from lambda_kit.core.runtime.collector import collector_paused
 
 if TYPE_CHECKING:
     from ivcap_service import BaseEvent, GenericErrorEvent, GenericEvent
@@ -161,13 +162,8 @@ def __getattr__(name: str) -> Any:
 
 def _quickly_imported(module: str) -> ModuleType:
     """Import a module without looking for garbage meanwhile: there is none, and looking takes a seventh of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with collector_paused():
         return importlib.import_module(module)
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def __dir__() -> list[str]:
