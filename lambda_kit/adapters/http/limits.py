@@ -1,9 +1,9 @@
 """`HttpLimits`: what a connection may take of the service."""
 
-import math
 from dataclasses import dataclass, fields
 
 from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.tools.options import require_number
 
 __all__ = ["HttpLimits"]
 
@@ -17,7 +17,7 @@ class HttpLimits:
     poll or an event stream.
 
     Raises:
-        ConfigurationError: if a value is not a positive number.
+        ConfigurationError: if a value is no positive number, of bytes and fields a whole one.
     """
 
     header_bytes: int = 64 * 1024
@@ -40,7 +40,13 @@ class HttpLimits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not is_number or not math.isfinite(value) or value <= 0:
-                raise ConfigurationError(f"HttpLimits({field.name}={value!r}): must be a number above 0")
+            is_duration = field.name.endswith("_seconds")
+            require_number(
+                "HttpLimits",
+                field.name,
+                getattr(self, field.name),
+                minimum=0.001 if is_duration else 1,
+                whole=not is_duration,
+                allows_none=False,
+                error=ConfigurationError,
+            )
