@@ -10,10 +10,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from lambda_kit.adapters.http.answers import Answer
-from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE, VERSION_HEADER, Problem, problem_body
+from lambda_kit.adapters.http.answers import VERSION_FIELD, Answer
+from lambda_kit.adapters.http.finish import NO_STORE, NOSNIFF
+from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE, Problem, problem_body, retry_after
+from lambda_kit.adapters.http.system import HEALTH_PATHS
 from lambda_kit.cli.connections import Connections
-from lambda_kit.version import VERSION
 
 __all__ = ["LimitedHttpProtocol"]
 
@@ -25,7 +26,8 @@ _LINGER_BYTES = 64 * 1024 * 1024
 _DRAIN_BYTES = 256 * 1024
 """A request that was answered before its end is read on so far, to keep the connection for the next one."""
 
-_PROBES = ("/_healtz", "/_livez", "/_readyz")
+_CROWDED_SECONDS = 5
+"""When to try again where there is no connection left."""
 
 
 class _Stage(Enum):
@@ -323,10 +325,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         body = problem_body(problem)
         fields = [
             *self.server_state.default_headers,
-            (VERSION_HEADER.lower().encode(), VERSION.encode()),
+            VERSION_FIELD,
             (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
             (b"content-length", b"%d" % len(body)),
-            (b"x-content-type-options", b"nosniff"),
+            NOSNIFF,
+            NO_STORE,
             (b"connection", b"close"),
         ]
         lines = [b"%s: %s\r\n" % field for field in fields]
@@ -363,11 +366,13 @@ def _too_large(limit_bytes: int) -> tuple[int, str, str]:
 def _only_probes(app: Any) -> Any:
     """An app that answers health, and refuses all else."""
     problem = Problem(503, "unavailable", "the service has no connection left: try again later")
+    fields = [(b"retry-after", retry_after(_CROWDED_SECONDS).encode()), NOSNIFF, NO_STORE]
+    refusal = Answer(503, problem_body(problem), PROBLEM_MEDIA_TYPE, fields)
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        if scope["path"].endswith(_PROBES):
+        if scope["path"].endswith(HEALTH_PATHS):
             await app(scope, receive, send)
         else:
-            await Answer(503, problem_body(problem), PROBLEM_MEDIA_TYPE, [(b"retry-after", b"5")])(scope, receive, send)
+            await refusal(scope, receive, send)
 
     return answer

@@ -59,6 +59,7 @@ def refused(service: ServiceProcess, status: int, kind: str, pieces: Iterable[by
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["connection"] == "close"
     assert "ivcap-ai-tool-version" in answer.headers
+    assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == ("nosniff", "no-store")
     problem: dict[str, Any] = json.loads(answer.body)
     assert (problem["type"], problem["status"], problem["code"]) == (kind, status, status)
     return problem
@@ -245,5 +246,7 @@ def test_what_is_refused_is_answered_after_the_requests_before_it(hasty: Service
 
 
 def test_limits_must_be_numbers_above_0() -> None:
-    with pytest.raises(ConfigurationError, match=r"header_bytes=0\): must be a number above 0"):
+    with pytest.raises(ConfigurationError, match=r"HttpLimits\(header_bytes=0\): must be a whole number of at least 1"):
         HttpLimits(header_bytes=0)
+    with pytest.raises(ConfigurationError, match=r"HttpLimits\(body_seconds=0\): must be a number of at least 0\.001"):
+        HttpLimits(body_seconds=0)

@@ -16,14 +16,12 @@ from lambda_kit.adapters.http.origins import is_cross_site, origin_of
 from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE, Problem, problem_body
 from lambda_kit.adapters.http.public_place import host_of, mount_path, own_path, place
 from lambda_kit.adapters.http.settings import HttpSettings
+from lambda_kit.adapters.http.system import HEALTH_PATHS
 from lambda_kit.core.model.public_url import FORWARDING_FIELDS, Said, said_by_proxies
 
 __all__ = ["Door"]
 
 logger = logging.getLogger("lambda_kit.http")
-
-_HEALTH_PATHS = frozenset(["/_healtz", "/_livez"])
-"""Asked by those who watch over the service, by whatever name or address they have for it."""
 
 _CHANGING = frozenset(["POST", "PUT", "PATCH", "DELETE"])
 _ONCE = {b"authorization": "Authorization", b"content-type": "Content-Type", b"host": "Host"}
@@ -124,7 +122,7 @@ class Door:
 
     def _foreign_host(self, scope: HTTPScope, own_host: str, app: Any) -> Problem | None:
         allowed = self._settings.allowed_hosts
-        if allowed is None or own_path(scope, app) in _HEALTH_PATHS:
+        if allowed is None or own_path(scope, app) in HEALTH_PATHS:
             return None
         # what a proxy says ends in URLs, and what was really sent is what a page can't choose
         if allowed.allows(own_host) and allowed.allows(host_of(scope["headers"])):

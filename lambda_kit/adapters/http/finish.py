@@ -8,10 +8,10 @@ from litestar.types import HTTPScope, Message, Send
 from lambda_kit.adapters.http.origins import SharedOrigins
 from lambda_kit.adapters.http.public_place import own_path
 
-__all__ = ["Finish"]
+__all__ = ["NOSNIFF", "NO_STORE", "Finish"]
 
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
-_NO_STORE = (b"cache-control", b"no-store")
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+NO_STORE = (b"cache-control", b"no-store")
 
 _Fields = list[tuple[bytes, bytes]]
 
@@ -55,9 +55,9 @@ class Finish:
     def _finished(self, fields: _Fields) -> _Fields:
         names = [name for name, _ in fields]
         if b"x-content-type-options" not in names:
-            fields.append(_NOSNIFF)
+            fields.append(NOSNIFF)
         if b"cache-control" not in names and not self._may_last():
-            fields.append(_NO_STORE)
+            fields.append(NO_STORE)
         if self._scope["method"] == "OPTIONS" and b"allow" in names:
             fields = self._with_all_methods(fields)
         shared = self._shared

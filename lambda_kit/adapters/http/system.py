@@ -25,7 +25,12 @@ from lambda_kit.core.errors import NotServingError
 from lambda_kit.core.runtime.threads import off_loop
 from lambda_kit.version import VERSION
 
-__all__ = ["health_handlers", "openapi_config", "openapi_handlers", "version_response_header"]
+__all__ = ["HEALTH_PATHS", "health_handlers", "openapi_config", "openapi_handlers", "version_response_header"]
+
+_READINESS, _LIVENESS = "/_healtz", "/_livez"
+
+HEALTH_PATHS = (_READINESS, _LIVENESS)
+"""Asked by those who watch over the service, by whatever name or address they have for it, at any time."""
 
 _DOCUMENT_TYPE = "application/vnd.oai.openapi+json"
 _VARIES = ResponseHeader(name="Vary", value=VARIES_WITH_PREFIX[1].decode())
@@ -63,8 +68,8 @@ def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]], version:
 
     handlers: list[Any] = []
     for path, summary, handler, operation in (
-        ("/_healtz", "Whether jobs are taken", readiness, operations.readiness),
-        ("/_livez", "Whether the event loop turns", liveness, operations.liveness),
+        (_READINESS, "Whether jobs are taken", readiness, operations.readiness),
+        (_LIVENESS, "Whether the event loop turns", liveness, operations.liveness),
     ):
         described = get(
             path,

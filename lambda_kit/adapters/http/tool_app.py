@@ -26,7 +26,7 @@ from lambda_kit.adapters.http.door import Door
 from lambda_kit.adapters.http.problems import on_exception
 from lambda_kit.adapters.http.routes import EXCEPTION_HANDLERS
 from lambda_kit.adapters.http.settings import HttpSettings
-from lambda_kit.adapters.http.system import openapi_config, openapi_handlers
+from lambda_kit.adapters.http.system import HEALTH_PATHS, openapi_config, openapi_handlers
 from lambda_kit.adapters.http.tool_post import ToolPost
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.tools.tool import BoundTool
@@ -45,8 +45,6 @@ _HOOKS = (
 _EVENTS_PATH = "^/jobs/[^/]+/events$"
 
 _HTTP: Any = "http"
-
-_HEALTH = ("/_livez", "/_healtz")
 
 _PLAIN_HOST = re.compile(rb"[A-Za-z0-9.-]+(?::[0-9]+)?")
 
@@ -154,7 +152,7 @@ class ToolApp(Litestar):
             await super().__call__(scope, receive, send)
             return
         request, receive = cast("HTTPScope", scope), cast("Receive", receive)
-        if (turn := self._take_turn()) is not None and not request["path"].endswith(_HEALTH):
+        if (turn := self._take_turn()) is not None and not request["path"].endswith(HEALTH_PATHS):
             await turn
         refusal, send = self._door.enter(request, cast("Send", send), self)
         if refusal is not None:
