@@ -1,17 +1,15 @@
 """`ToolServer`: puts the parts together and owns their life."""
 
 import argparse
-import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self, TypeVar, get_args, overload
 
 import ivcap_service
 from litestar import Litestar
-from litestar.config.app import AppConfig
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
 from litestar.plugins import InitPlugin
@@ -19,28 +17,28 @@ from litestar.types import Guard, Middleware, OnAppInitHandler
 
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
 from lambda_kit.adapters.http.asgi_server import warn_of_other_processes
-from lambda_kit.adapters.http.bodies import models_of
-from lambda_kit.adapters.http.components import with_components
-from lambda_kit.adapters.http.door import Door
 from lambda_kit.adapters.http.limits import HttpLimits
-from lambda_kit.adapters.http.routes import (
-    check_paths,
-    job_list_routes,
-    job_routes,
-    metrics_routes,
-)
+from lambda_kit.adapters.http.routes import check_paths, job_list_routes
 from lambda_kit.adapters.http.service_version import service_version
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.tool_app import AppHooks, make_app
+from lambda_kit.adapters.http.tool_plugin import PluggedServer, ToolPlugin
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
-from lambda_kit.adapters.stores.urls import store_from_url, store_of_environment
-from lambda_kit.core.errors import ConfigurationError, ToolNotFoundError
+from lambda_kit.adapters.stores.urls import as_store, store_of_environment
+from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.jobs.authorization_sealer import Sealer
 from lambda_kit.core.jobs.engine import JobEngine
 from lambda_kit.core.jobs.in_process import run_in_process
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.jobs.settings import JobSettings, Roles
-from lambda_kit.core.jobs.tool_binding import assign_executors, bind_tools, check_names, listed, require_instance
+from lambda_kit.core.jobs.tool_binding import (
+    assign_executors,
+    bind_tools,
+    check_names,
+    find_tool,
+    listed,
+    require_instance,
+)
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.model.request_info import KeptFields
 from lambda_kit.core.ports.executor import Executor
@@ -50,6 +48,7 @@ from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.ports.store import JobStore
 from lambda_kit.core.runtime.bounded import bounded
 from lambda_kit.core.runtime.credentials import guard_logs
+from lambda_kit.core.runtime.shared_life import SharedLife
 from lambda_kit.core.runtime.task_guard import guard_tasks
 from lambda_kit.core.runtime.temporary_files import remove_left_behind
 from lambda_kit.core.runtime.threads import read_off_loop
@@ -180,7 +179,7 @@ class ToolServer:
             sealer, self._key_trouble = Sealer.of_environment()
         self._engine = JobEngine(
             bound,
-            _as_store(store),
+            as_store(store),
             executors,
             sinks=sinks,
             observers=observers,
@@ -195,10 +194,7 @@ class ToolServer:
         self._lifecycle = ToolLifecycle(
             tool for tool in bound if is_set_up_here and executors[tool.executor].runs_in_server
         )
-        self._users = 0
-        self._opened = contextlib.AsyncExitStack()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._changing = asyncio.Lock()
+        self._life = SharedLife(self._start)
 
     def add_part(self, part: ServerPart) -> None:
         """Give a part the life of the server: it is entered after the jobs can run, and left before they stop.
@@ -210,7 +206,7 @@ class ToolServer:
         Raises:
             ConfigurationError: if the server is running.
         """
-        if self._users:
+        if self._life.is_used:
             raise ConfigurationError("add_part: the server is running: add parts before it starts")
         self._parts.append(part)
 
@@ -232,7 +228,7 @@ class ToolServer:
             self.http_settings,
             service=self.service,
             version=self.version,
-            plugin=_ToolPlugin(self, metrics=True, is_own_app=True),
+            plugin=self._plugin(metrics=True, middleware=None),
             hooks=self._hooks,
         )
 
@@ -245,7 +241,7 @@ class ToolServer:
         Args:
             metrics: Whether to serve ``GET /metrics``: not where the app has that path already.
         """
-        return _ToolPlugin(self, metrics=metrics, is_own_app=False)
+        return self._plugin(metrics=metrics, middleware=self._hooks.middleware)
 
     def enable(
         self,
@@ -277,18 +273,18 @@ class ToolServer:
             ConfigurationError: if one is wrong, or another store is asked for and the server has started already.
         """
         self.http_settings.change(
-            allowed_hosts=allowed_hosts, root_path=root_path, forwarded_allow_ips=forwarded_allow_ips
+            allowed_hosts=allowed_hosts,
+            root_path=root_path,
+            forwarded_allow_ips=forwarded_allow_ips,
+            max_body_bytes=max_body_bytes,
+            max_upload_bytes=max_upload_bytes,
         )
         if store is not None:
-            self._engine.use_store(_as_store(store))
+            self._engine.use_store(as_store(store))
             self._store_trouble = None
         if grace_seconds is not None:
             self._engine.settings = replace(self._engine.settings, grace_seconds=grace_seconds)
         settings = self.http_settings
-        if max_body_bytes is not None:
-            settings.max_body_bytes = max_body_bytes
-        if max_upload_bytes is not None:
-            settings.max_upload_bytes = max_upload_bytes
         if job_list and not settings.job_list:
             settings.job_list = True
             if "app" in self.__dict__:
@@ -351,7 +347,7 @@ class ToolServer:
             QueueFullError: if there is no room for it.
             JobFailedError: if the job ended without a result.
         """
-        bound = self._find(tool)
+        bound = find_tool(self.tools.values(), tool)
         async with self:
             return await run_in_process(self.jobs, bound, request)
 
@@ -415,46 +411,12 @@ class ToolServer:
             ConfigurationError: if that can't be done; says why.
         """
         self.check_environment()
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            if self._users and self._loop is not None:
-                if self._loop.is_closed():
-                    raise ConfigurationError(
-                        "this server was not stopped before its event loop was closed, and what it ran there is lost: "
-                        "make a new ToolServer"
-                    )
-                raise ConfigurationError(
-                    "this server is running on another event loop, maybe in another thread: call it from there, or "
-                    "make a ToolServer for each"
-                )
-            # a lock belongs to the event loop on which it is waited for
-            self._loop, self._changing, self._users = loop, asyncio.Lock(), 0
-        async with self._changing:
-            if self._users == 0:
-                if not self.has_shared_store:
-                    warn_of_other_processes()
-                self._engine.begin_start()
-                async with contextlib.AsyncExitStack() as opened:
-                    opened.enter_context(guard_tasks())
-                    opened.enter_context(guard_logs())
-                    if any(tool.read.form is not None for tool in self.tools.values()):
-                        await read_off_loop(remove_left_behind)
-                    await self._lifecycle.set_up()
-                    opened.push_async_callback(self._lifecycle.tear_down)
-                    await self._engine.start()
-                    opened.push_async_callback(self._engine.stop)
-                    for part in self._parts:
-                        await opened.enter_async_context(part)
-                    self._opened = opened.pop_all()
-            self._users += 1
+        await self._life.enter()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stop it when the last user has left: jobs end, tools are torn down."""
-        async with self._changing:
-            self._users -= 1
-            if self._users == 0:
-                await self._opened.aclose()
+        await self._life.leave()
 
     # --- inside ---
 
@@ -462,55 +424,24 @@ class ToolServer:
         """Why no job can be taken now, in words. None: the service is ready."""
         return await self._engine.why_not_ready() or await self._lifecycle.why_not_ready()
 
-    def _find(self, tool: type[LambdaTool] | LambdaTool | str) -> BoundTool:
-        found = [bound for bound in self.tools.values() if tool in (bound.name, bound.tool, type(bound.tool))]
-        if len(found) > 1:
-            names = ", ".join(repr(bound.name) for bound in found)
-            raise ConfigurationError(
-                f"{type(found[0].tool).__name__} is served more than once: pass the instance or the name of the one "
-                f"that is meant: {names}"
-            )
-        if found:
-            return found[0]
-        raise ToolNotFoundError(f"{tool!r} is not served here; the tools are {', '.join(self.tools)}")
+    async def _start(self, opened: contextlib.AsyncExitStack) -> None:
+        if not self.has_shared_store:
+            warn_of_other_processes()
+        self._engine.begin_start()
+        opened.enter_context(guard_tasks())
+        opened.enter_context(guard_logs())
+        if any(tool.read.form is not None for tool in self.tools.values()):
+            await read_off_loop(remove_left_behind)
+        await self._lifecycle.set_up()
+        opened.push_async_callback(self._lifecycle.tear_down)
+        await self._engine.start()
+        opened.push_async_callback(self._engine.stop)
+        for part in self._parts:
+            await opened.enter_async_context(part)
 
-
-def _as_store(store: JobStore | str) -> JobStore:
-    if isinstance(store, str):
-        return store_from_url(store)
-    require_instance("store", store, JobStore)
-    return store
-
-
-class _ToolPlugin(InitPlugin):
-    def __init__(self, server: ToolServer, *, metrics: bool, is_own_app: bool) -> None:
-        self._server = server
-        self._metrics = metrics
-        self._is_own_app = is_own_app
-
-    def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        server, settings = self._server, self._server.http_settings
-        models = models_of(server.tools.values())
-        middleware: list[Middleware] = []
-        if self._is_own_app:  # it has the door, and the middleware, in front of all its routes
-            settings.change(cors=app_config.cors_config)
-            app_config.cors_config = None
-        else:
-            door = Door(settings, [tool.path for tool in server.tools.values()])
-            middleware = [door.around, *server._hooks.middleware]
-        routes = [job_routes(server.jobs, settings, models, server.why_not_ready, lambda: server.version, middleware)]
-        if self._metrics:
-            render = PrometheusMetrics(server._engine, server.why_not_ready).render
-            routes.append(metrics_routes(render, settings, middleware))
-        if settings.job_list:
-            routes.append(job_list_routes(server.jobs, settings, middleware))
-        app_config.route_handlers.extend(routes)
-        if app_config.openapi_config is not None:
-            app_config.openapi_config = with_components(app_config.openapi_config, models)
-        app_config.lifespan.append(self._lifespan)
-        return app_config
-
-    @contextlib.asynccontextmanager
-    async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
-        async with self._server:
-            yield
+    def _plugin(self, *, metrics: bool, middleware: Sequence[Middleware] | None) -> ToolPlugin:
+        render = PrometheusMetrics(self._engine, self.why_not_ready).render
+        plugged = PluggedServer(
+            self.jobs, self.http_settings, lambda: self.version, self.why_not_ready, render, lambda: self
+        )
+        return ToolPlugin(plugged, metrics=metrics, middleware=middleware)

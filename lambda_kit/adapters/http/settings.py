@@ -68,11 +68,8 @@ class HttpSettings:
     """Whether clients are shown tracebacks."""
 
     def __post_init__(self) -> None:
-        for name in ("max_body_bytes", "max_upload_bytes"):
-            value = getattr(self, name)
-            require_number(
-                "ToolServer", name, value, minimum=1, whole=True, allows_none=False, error=ConfigurationError
-            )
+        _checked_bytes("max_body_bytes", self.max_body_bytes)
+        _checked_bytes("max_upload_bytes", self.max_upload_bytes)
 
     def change(
         self,
@@ -81,8 +78,10 @@ class HttpSettings:
         cors: CORSConfig | None = None,
         root_path: str | None = None,
         forwarded_allow_ips: str | Sequence[str] | None = None,
+        max_body_bytes: int | None = None,
+        max_upload_bytes: int | None = None,
     ) -> None:
-        """Set what decides who may come in, and where the service is for them. None leaves a setting as it is.
+        """Set who may come in and how, and how much they may send. None leaves a setting as it is.
 
         Raises:
             ConfigurationError: if one is wrong; says how to mend it.
@@ -95,6 +94,10 @@ class HttpSettings:
             self.root_path = checked_root_path(root_path)
         if forwarded_allow_ips is not None:
             self.proxies = TrustedProxies(forwarded_allow_ips)
+        if max_body_bytes is not None:
+            self.max_body_bytes = _checked_bytes("max_body_bytes", max_body_bytes)
+        if max_upload_bytes is not None:
+            self.max_upload_bytes = _checked_bytes("max_upload_bytes", max_upload_bytes)
 
     def take_environment(self) -> ConfigurationError | None:
         """Take what the environment says of these; returns what is wrong with it."""
@@ -108,3 +111,8 @@ class HttpSettings:
             names = (ALLOWED_HOSTS_VARIABLE, ROOT_PATH_VARIABLE, FORWARDED_ALLOW_IPS_VARIABLE)
             return ConfigurationError(f"{error} (in the environment: {', '.join(f'${name}' for name in names)})")
         return None
+
+
+def _checked_bytes(name: str, value: int) -> int:
+    require_number("ToolServer", name, value, minimum=1, whole=True, allows_none=False, error=ConfigurationError)
+    return value

@@ -5,9 +5,10 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.jobs.tool_binding import require_instance
 from lambda_kit.core.ports.store import JobStore
 
-__all__ = ["store_from_url", "store_of_environment"]
+__all__ = ["as_store", "store_from_url", "store_of_environment"]
 
 _FORMS = (
     "memory://, sqlite:///jobs.db (four slashes for an absolute path), redis://host:6379/0, rediss://… (TLS), "
@@ -48,6 +49,19 @@ def store_from_url(url: str) -> JobStore:
     else:
         named = f"'{named_scheme}://'" if _SCHEME.fullmatch(named_scheme) else "a URL that is not shown"
     raise ConfigurationError(f"there is no store for {named}: use one of {_FORMS}")
+
+
+def as_store(store: JobStore | str) -> JobStore:
+    """The store itself, or the one that a URL names.
+
+    Raises:
+        ConfigurationError: if it is neither, or as `store_from_url`.
+        MissingExtraError: as `store_from_url`.
+    """
+    if isinstance(store, str):
+        return store_from_url(store)
+    require_instance("store", store, JobStore)
+    return store
 
 
 def store_of_environment() -> tuple[JobStore, ConfigurationError | None]:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lambda_kit.core.errors import ConfigurationError, ToolDefinitionError
+from lambda_kit.core.errors import ConfigurationError, ToolDefinitionError, ToolNotFoundError
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.tools.tool import BoundTool, LambdaTool, tool_instance
 
-__all__ = ["assign_executors", "bind_tools", "check_names", "listed"]
+__all__ = ["assign_executors", "bind_tools", "check_names", "find_tool", "listed", "require_instance"]
 
 
 def listed(argument: str, given: Any, kind: type[Any]) -> list[Any]:
@@ -171,3 +171,23 @@ def _check_room(tool: BoundTool, executor: Executor) -> None:
             f"{type(tool.tool).__name__}: max_queue=0 leaves no room for any job, since nothing bounds how many run at "
             "once: set ToolOptions(max_concurrency=...) too, or a larger max_queue"
         )
+
+
+def find_tool(tools: Iterable[BoundTool], wanted: type[LambdaTool] | LambdaTool | str) -> BoundTool:
+    """The tool of a server that a class, an instance or a name stands for.
+
+    Raises:
+        ToolNotFoundError: if there is none.
+        ConfigurationError: if several are instances of the class.
+    """
+    served = list(tools)
+    found = [bound for bound in served if wanted in (bound.name, bound.tool, type(bound.tool))]
+    if len(found) > 1:
+        names = ", ".join(repr(bound.name) for bound in found)
+        raise ConfigurationError(
+            f"{type(found[0].tool).__name__} is served more than once: pass the instance or the name of the one "
+            f"that is meant: {names}"
+        )
+    if found:
+        return found[0]
+    raise ToolNotFoundError(f"{wanted!r} is not served here; the tools are {', '.join(tool.name for tool in served)}")
