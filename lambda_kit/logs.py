@@ -20,6 +20,7 @@ import msgspec
 
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.runtime.credentials import redacted
+from lambda_kit.core.runtime.tracebacks import TracebackFormatter
 
 __all__ = [
     "ConsoleFormatter",
@@ -105,7 +106,7 @@ class SuppressPathsFilter(logging.Filter):
         return True
 
 
-class ConsoleFormatter(logging.Formatter):
+class ConsoleFormatter(TracebackFormatter):
     """One line for people: time, level, logger, the job's id if there is one, and the message.
 
     Further lines, such as those of a traceback, are indented, and control characters are escaped: whatever a client or
@@ -131,7 +132,7 @@ class ConsoleFormatter(logging.Formatter):
         return _harmless(_without_credentials(redacted(super().format(record))))
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(TracebackFormatter):
     """One JSON object per line.
 
     Members: ``timestamp`` (RFC 3339, UTC), ``level``, ``logger``, ``message``; ``job_id`` and ``tool`` in a

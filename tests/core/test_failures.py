@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+import logging
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lambda_kit import JobFailedError, JobStatus, LambdaTool, MemoryJobStore, ToolError
 from lambda_kit.core.model.job import Payload
+from lambda_kit.logs import ConsoleFormatter, JsonFormatter
 from tests.core.running_tools import LONG_SECONDS, Ask, a_server, the_job
 
 
@@ -82,6 +85,77 @@ async def test_whatever_a_tool_raises_is_a_failed_job(
     assert caught.value.error_type == type_
     assert message in caught.value.message
     assert (await the_job(store)).status is JobStatus.FAILED
+
+
+def a_group_that_doubles() -> BaseException:
+    error: Exception = KeyError("innermost")
+    for _ in range(60):
+        error = ExceptionGroup("twice", [error, error])
+    return error
+
+
+def a_group_with_its_member_as_context() -> BaseException:
+    error: Exception = KeyError("innermost")
+    for _ in range(60):
+        group = ExceptionGroup("again", [error, error])
+        group.__context__ = error
+        error = group
+    return error
+
+
+def a_chain_without_end() -> BaseException:
+    error = KeyError("innermost")
+    for number in range(50_000):
+        outer = KeyError(number)
+        outer.__cause__ = error
+        error = outer
+    return error
+
+
+@pytest.mark.parametrize("many", [a_group_that_doubles, a_group_with_its_member_as_context, a_chain_without_end])
+async def test_exceptions_that_take_python_minutes_to_show_are_shown_in_part(
+    many: Callable[[], BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raises(LambdaTool):
+        async def run(self, req: Ask) -> str:
+            raise many()
+
+    store = MemoryJobStore()
+    with pytest.raises(JobFailedError):
+        async with asyncio.timeout(LONG_SECONDS):
+            await a_server(Raises, store=store).run_tool(Raises, Ask())
+    assert "raise many()" in caplog.text
+    assert "too many exceptions in its groups, causes and contexts" in caplog.text
+
+
+def test_a_group_that_takes_python_minutes_to_show_can_be_logged() -> None:
+    record = logging.makeLogRecord({"msg": "boom", "exc_info": (ExceptionGroup, a_group_that_doubles(), None)})
+    for formatter in (ConsoleFormatter(), JsonFormatter()):
+        assert "KeyError: 'innermost'" in formatter.format(record)
+
+
+async def test_a_cancelled_tool_may_raise_a_group_of_cancels_that_doubles() -> None:
+    begun = asyncio.Event()
+
+    class Winds(LambdaTool):
+        async def run(self, req: Ask) -> str:
+            begun.set()
+            try:
+                await asyncio.sleep(LONG_SECONDS)
+            except asyncio.CancelledError as cancel:
+                error: BaseException = cancel
+                for _ in range(60):
+                    error = BaseExceptionGroup("twice", [error, error])
+                raise error  # noqa: B904
+            return "never"
+
+    store = MemoryJobStore()
+    async with asyncio.timeout(LONG_SECONDS), a_server(Winds, store=store) as server:
+        call = asyncio.create_task(server.run_tool(Winds, Ask()))
+        await begun.wait()
+        await server.cancel((await the_job(store)).id)
+        with pytest.raises(JobFailedError, match="cancelled"):
+            await call
 
 
 async def test_a_stop_iteration_of_a_plain_tool_is_a_failed_job() -> None:

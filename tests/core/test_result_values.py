@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import itertools
 import json
 import types
 from collections import OrderedDict, UserDict, deque
@@ -212,6 +213,13 @@ def test_keys_are_written_as_json_has_them(key: Any, name: str) -> None:
 @pytest.mark.parametrize("key", [(1, 2), frozenset({1}), Point(1, 2)])
 def test_other_keys_are_refused_with_the_remedy(key: Any) -> None:
     assert f"a {type(key).__name__} can't be a key in JSON; make a text of it" in refused({key: 1}).message
+
+
+@pytest.mark.parametrize("wrap", [lambda values: values, lambda values: {"values": values}], ids=["alone", "inside"])
+def test_a_generator_without_end_is_no_result(wrap: Callable[[Any], Any]) -> None:
+    failure = encode_result(wrap(itertools.repeat(1)), allows_none=False)
+    assert isinstance(failure, Failure)
+    assert "an iterator gave more than 1,000,000 values" in failure.message
 
 
 def test_a_generator_is_read_to_its_end() -> None:

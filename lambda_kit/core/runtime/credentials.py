@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 
+from lambda_kit.core.runtime.tracebacks import TracebackFormatter
+
 __all__ = ["NO_CREDENTIALS", "Credentials", "credentials_in_use", "guard_logs", "redacted"]
 
 _STARS = "***"
@@ -163,7 +165,7 @@ def guard_logs() -> Iterator[None]:
             logging.setLogRecordFactory(make_before)
 
 
-_formatter = logging.Formatter()
+_formatter = TracebackFormatter()
 
 
 def _redact(record: logging.LogRecord) -> None:

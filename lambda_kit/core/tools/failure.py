@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-import traceback
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -12,6 +11,7 @@ import msgspec
 
 from lambda_kit.core.errors import JobCancelledError, ToolError, is_delay, is_error_status, is_error_type
 from lambda_kit.core.model.job import Failure, FailureKind
+from lambda_kit.core.runtime.tracebacks import traceback_text
 from lambda_kit.core.tools.results import encodable
 
 __all__ = ["failure_of", "is_cancel", "single_error"]
@@ -29,9 +29,17 @@ def single_error(error: BaseException) -> BaseException:
 
 def is_cancel(error: BaseException) -> bool:
     """Whether it is what a cancelled tool raises, alone or in a group of nothing else."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_cancel(inner) for inner in error.exceptions)
-    return isinstance(error, (JobCancelledError, asyncio.CancelledError))
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        current = left.pop()
+        if isinstance(current, BaseExceptionGroup):
+            if id(current) not in seen:  # several groups may hold the same one
+                seen.add(id(current))
+                left.extend(current.exceptions)
+        elif not isinstance(current, (JobCancelledError, asyncio.CancelledError)):
+            return False
+    return True
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -109,6 +117,6 @@ def _text_of(error: BaseException) -> str:
 
 def _traceback_of(error: BaseException) -> str | None:
     try:
-        return encodable("".join(traceback.format_exception(error)))
+        return encodable(traceback_text(error))
     except BaseException:  # noqa: BLE001 - it can have other broken members, such as those of a SyntaxError
         return None

@@ -32,6 +32,10 @@ _KNOWN = {
 }
 
 
+_MAX_ITERATED = 1_000_000
+"""Of the values of a generator or another iterator in a result."""
+
+
 @functools.lru_cache(maxsize=1024)
 def adapter_of(tp: type[Any]) -> TypeAdapter[Any] | None:
     """Pydantic's serializer of a class. None: it has none, such as for a class that holds a Struct."""
@@ -92,8 +96,10 @@ def as_plain(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return {_key(key): as_plain(member) for key, member in value.items()}
-    if isinstance(value, (list, tuple, AbstractSet, Iterator)):
+    if isinstance(value, (list, tuple, AbstractSet)):
         return [as_plain(member) for member in value]
+    if isinstance(value, Iterator):
+        return [as_plain(member) for member in _bounded(value)]
     if is_dataclass(value) and not is_pydantic_dataclass(type(value)):
         return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     return as_plain(like_plain(value))
@@ -182,7 +188,17 @@ def _from_collection(value: Any) -> Any:
         return dict(value)
     if isinstance(value, (Sequence, AbstractSet)):
         return list(value)
+    if isinstance(value, Iterator):
+        return list(_bounded(value))
     return _from_pydantic(value)
+
+
+def _bounded(values: Iterator[Any]) -> Iterator[Any]:
+    """The same, with an end: without one it would take all memory, and an async tool's the event loop as well."""
+    for count, value in enumerate(values):
+        if count >= _MAX_ITERATED:
+            raise ValueError(f"an iterator gave more than {_MAX_ITERATED:,} values; return a list if it has an end")
+        yield value
 
 
 def _from_pydantic(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """What a tool returned, as bytes and a content type (docs/wire.md, Results), and back."""
 
 import dataclasses
-import traceback
 from typing import Any, BinaryIO, get_args
 
 import ivcap_service
@@ -11,6 +10,7 @@ from pydantic_core import PydanticSerializationError
 
 from lambda_kit.core.model.job import Failure, FailureKind, Payload
 from lambda_kit.core.model.media_type import JSON, OCTET_STREAM, is_media_type
+from lambda_kit.core.runtime.tracebacks import traceback_text
 from lambda_kit.core.tools.result_values import adapter_of, as_plain, dump_model, like_plain
 
 __all__ = ["BinaryResult", "decode_result", "encodable", "encode_json", "encode_result"]
@@ -40,7 +40,7 @@ def encode_result(value: object, *, allows_none: bool) -> Payload | Failure:
         return _encode(value)
     except Exception as error:  # noqa: BLE001 - whatever a user's object raises, it can't be encoded
         message = f"the result, of type {type(value).__name__}, can't be encoded: {error}"
-        trace = "".join(traceback.format_exception(error))
+        trace = traceback_text(error)
         return Failure(FailureKind.ENCODING, type(error).__name__, encodable(message), encodable(trace))
 
 

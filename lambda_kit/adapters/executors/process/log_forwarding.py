@@ -7,6 +7,7 @@ from typing import Any
 from lambda_kit.adapters.executors.process.messages import Logged
 from lambda_kit.core.model.bounds import bounded_text
 from lambda_kit.core.runtime.credentials import redacted
+from lambda_kit.core.runtime.tracebacks import TracebackFormatter
 from lambda_kit.core.tools.results import encodable
 from lambda_kit.logs import JobFilter
 
@@ -26,7 +27,7 @@ class LogForwarder(logging.Handler):
     def __init__(self, send: Callable[[Logged], None]) -> None:
         super().__init__()
         self._send = send
-        self._as_text = logging.Formatter()
+        self._as_text = TracebackFormatter()
         self.addFilter(JobFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
