@@ -14,8 +14,9 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 from pydantic import BaseModel
 
-from lambda_kit import LambdaTool, RequestValidationError, Service, ToolOptions, ToolServer, UploadedFile
+from lambda_kit import Job, LambdaTool, RequestValidationError, Service, ToolOptions, ToolServer, UploadedFile
 from lambda_kit.testing import TestClient
+from tests.core.flaky_store import FlakyStore
 
 LARGE = b"x" * 3_000_000
 
@@ -179,3 +180,22 @@ def test_a_large_form_takes_the_long_way_too(tool: type[LambdaTool]) -> None:
 def test_a_form_that_a_middleware_has_read_is_taken() -> None:
     with TestClient(a_server(Look, middleware=[ReadsBodies()])) as client:
         assert client.post("/look", files={"file": ("a", LARGE)}).json()["size"] == len(LARGE)
+
+
+def test_a_form_that_is_sent_again_brings_its_files_to_the_job_that_was_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FlakyStore(tmp_path / "jobs.db")
+    form: dict[str, Any] = {"files": {"file": ("a.txt", LARGE)}, "headers": {"job-id": "mine"}}
+    with TestClient(a_server(Look, store=store)) as client:
+        store.lost["create"] = 1
+        assert client.post("/look", **form).status_code == 503
+        found = store.get
+
+        async def get_too_early(_job_id: str) -> Job | None:  # what was asked for first is still on its way
+            monkeypatch.setattr(store, "get", found)
+            return None
+
+        monkeypatch.setattr(store, "get", get_too_early)
+        answer = client.post("/look", **form)
+        assert (answer.status_code, answer.json()["size"]) == (200, len(LARGE)), answer.text

@@ -94,7 +94,7 @@ class LocalJob:
 
 
 class JobTable:
-    """The jobs of this process by id. For the event loop's thread only."""
+    """The jobs of this process by id. For the event loop's thread only; other threads may go through them."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, LocalJob] = {}

@@ -261,6 +261,8 @@ class Submitter:
 
     def _undo(self, local: LocalJob, permit: Permit | None, waiter: Waiter | None) -> None:
         if local.state is State.RESERVED:
+            if local.files is not None:  # `submit` closes them, unless a job in doubt gets them
+                local.files.is_kept, local.files = False, None
             self._table.remove(local)
         if waiter is not None:
             self._waiters.remove(local.id, waiter)
