@@ -8,16 +8,16 @@ import re
 from typing import NamedTuple
 
 from lambda_kit.adapters.http.headers import MAX_WAIT_SECONDS, HeaderError, RawHeaders, parse_timeout, shown
+from lambda_kit.core.model.http_syntax import TOKEN
 
 __all__ = ["NO_PREFERENCE", "WaitPreference", "parse_prefer", "wait_preference"]
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # noqa: S105 - RFC 9110's token
 _QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
-_WORD = rf"(?:{_TOKEN}|{_QUOTED})"
+_WORD = rf"(?:{TOKEN}|{_QUOTED})"
 _EQUALS = r"[ \t]*+=[ \t]*+"
-_PARAMETER = rf"[ \t]*+{_TOKEN}(?:{_EQUALS}{_WORD})?+"
+_PARAMETER = rf"[ \t]*+{TOKEN}(?:{_EQUALS}{_WORD})?+"
 # RFC 7240 section 2; possessive throughout, so that no input makes the matcher go back
-_PREFERENCE = re.compile(rf"({_TOKEN})(?:{_EQUALS}({_WORD}))?+(?:[ \t]*+;(?:{_PARAMETER})?+)*+[ \t]*+(?:,|\Z)")
+_PREFERENCE = re.compile(rf"({TOKEN})(?:{_EQUALS}({_WORD}))?+(?:[ \t]*+;(?:{_PARAMETER})?+)*+[ \t]*+(?:,|\Z)")
 _GAP = re.compile(r"[ \t,]*+")
 _DIGITS = re.compile(r"[0-9]++")
 

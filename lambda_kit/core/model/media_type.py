@@ -2,6 +2,8 @@
 
 import re
 
+from lambda_kit.core.model.http_syntax import TOKEN
+
 __all__ = ["JSON", "OCTET_STREAM", "charset_of", "essence_of", "is_json", "is_media_type"]
 
 JSON = "application/json"
@@ -13,8 +15,7 @@ _LONGEST = 1024
 _OWS = " \t"
 
 # two tokens, and parameters of visible ASCII: nothing that could start another header field
-_TOKEN = r"[!#-'*+.^-z|~\w-]+"  # noqa: S105 - RFC 9110's token
-_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}[ \t]*(;[ -~]*)?", re.ASCII)
+_MEDIA_TYPE = re.compile(rf"{TOKEN}/{TOKEN}[ \t]*+(;[ -~]*+)?")
 _JSON_SUFFIX = re.compile(r"[^\s/,]++/[^\s/,]+\+json")
 _PARAMETER = re.compile(r';[ \t]*+([^\s;="]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^\s;"]*+)')
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from lambda_kit.core.model.http_syntax import TOKEN
 from lambda_kit.core.model.trusted_proxies import TrustedProxies, address_of
 
 __all__ = ["FORWARDING_FIELDS", "Said", "is_host", "is_prefix", "joined_prefix", "parse_forwarded", "said_by_proxies"]
@@ -21,9 +22,8 @@ FORWARDING_FIELDS = frozenset(
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SCHEME = re.compile(r"https?", re.IGNORECASE)
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&()*+=:@%-]++)++/?")
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # noqa: S105 - RFC 9110's token
 # more lenient than RFC 7239 section 4 where proxies are: white space around ";", and ":" in unquoted values
-_PAIR = re.compile(rf'({_TOKEN})=("(?:[^"\\]|\\.)*+"|[^\s",;]*+)')
+_PAIR = re.compile(rf'({TOKEN})=("(?:[^"\\]|\\.)*+"|[^\s",;]*+)')
 _NEXT = re.compile(r"[ \t]*+;[ \t;]*+")
 _END = re.compile(r"[ \t]*+(?:,|\Z)")
 _START = re.compile(r"[ \t,;]*+")

@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.model.http_syntax import TOKEN
 
 __all__ = ["Fields", "KeptFields", "RequestInfo", "redacted_query"]
 
@@ -24,7 +25,7 @@ _KEPT_NAMES = frozenset(
 _KEPT_PREFIXES = (b"accept-", b"ivcap-")
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 _SECRET_WORDS = frozenset({"token", "secret", "key"})
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
+_FIELD_NAME = re.compile(TOKEN)  # RFC 9110, 5.1
 
 _SECRET_PARAMETER_WORDS = frozenset(
     ["token", "key", "apikey", "secret", "password", "auth", "authorization", "sig", "signature", "credential"]
