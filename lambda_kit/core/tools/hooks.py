@@ -1,10 +1,12 @@
 """Checks the hooks of a tool when a server is built, before the service starts without them."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from lambda_kit.core.errors import ToolDefinitionError
 
-__all__ = ["check_hooks"]
+__all__ = ["check_hooks", "required_parameters"]
 
 _HOOKS = {
     "setup": "def setup(self) -> None",
@@ -35,14 +37,18 @@ def _check_hook(tool: object, hook: str, form: str) -> None:
         raise ToolDefinitionError(
             f"{where} is a generator (it has a 'yield'): prepare in 'setup', and clean up in 'teardown'"
         )
-    required = [
-        parameter.name
-        for parameter in inspect.signature(method).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    if required:
+    if required := required_parameters(method):
         raise ToolDefinitionError(
             f"{where} takes '{required[0]}', which nothing can supply: write '{form}'; what it needs can be given to "
             "the constructor, and the instance to the server"
         )
+
+
+def required_parameters(function: Callable[..., Any]) -> list[str]:
+    """The names of the arguments without which it can't be called."""
+    return [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.model.job import Payload
-from lambda_kit.core.tools.hooks import check_hooks
+from lambda_kit.core.tools.hooks import check_hooks, required_parameters
 from lambda_kit.core.tools.options import ToolOptions
 from lambda_kit.core.tools.path_title import path_title
 from lambda_kit.core.tools.request_reader import RequestReader, json_decoder, json_payload
@@ -158,13 +158,7 @@ def tool_instance(tool: object) -> LambdaTool:
             f"{tool.__name__} has no 'run' of its own or inherited, so it is only a base: add "
             "'def run(self, req: YourRequest) -> YourResult'"
         )
-    required = [
-        parameter.name
-        for parameter in inspect.signature(tool).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    if required:
+    if required := required_parameters(tool):
         raise ToolDefinitionError(
             f"{tool.__name__}() needs {', '.join(required)}: pass an instance, "
             f"tools=[{tool.__name__}({required[0]}=...)]"
