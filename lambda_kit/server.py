@@ -149,8 +149,13 @@ class ToolServer:
         check_paths({tool.name: tool.path for tool in bound})
         executors, bound = assign_executors(bound, built_in_executors(), own, OWN_POOLS)
         check_names("sinks", sinks)
-        if settings is not None:
-            require_instance("settings", settings, JobSettings)
+        for argument, given, kind in (
+            ("settings", settings, JobSettings),
+            ("http", http, HttpLimits),
+            ("compression", compression, CompressionConfig),
+        ):
+            if given is not None:
+                require_instance(argument, given, kind)
         if roles not in get_args(Roles):
             raise ConfigurationError(f"ToolServer(roles={roles!r}): must be one of {', '.join(get_args(Roles))}")
         self.service = service

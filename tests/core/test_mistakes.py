@@ -192,6 +192,16 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ConfigurationError,
         "ToolServer(settings={'grace_seconds': 2}): must be an instance of JobSettings",
     ),
+    "limits as a dict": (
+        server(http={"header_bytes": 2}),
+        ConfigurationError,
+        "ToolServer(http={'header_bytes': 2}): must be an instance of HttpLimits",
+    ),
+    "compression by name": (
+        server(compression="gzip"),
+        ConfigurationError,
+        "ToolServer(compression='gzip'): must be an instance of CompressionConfig",
+    ),
     "a size as text": (
         server(max_body_bytes="16M"),
         ConfigurationError,
