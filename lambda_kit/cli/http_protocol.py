@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections import deque
 from enum import Enum
 from typing import Any, NamedTuple
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -23,6 +25,10 @@ logger = logging.getLogger("lambda_kit.http")
 _LEAST_BYTES_PER_SECOND = 1024
 _LINGER_SECONDS = 5.0
 _LINGER_BYTES = 64 * 1024 * 1024
+_MOST_WAITING = 32
+"""So many requests of a connection are parsed while one before them is answered, and those of one more piece."""
+
+_HEAD_PIECE_BYTES = 4096
 _DRAIN_BYTES = 256 * 1024
 """A request that was answered before its end is read on so far, to keep the connection for the next one."""
 
@@ -49,6 +55,24 @@ class _Out(NamedTuple):
     write: Any
     is_closing: Any
     close: Any
+
+
+class _Flow(FlowControl):
+    """Reads nothing more while requests wait for their turn: else each answer, and each look for a body, lets in more.
+
+    Args:
+        transport: Of the connection.
+        waiting: What it reads nothing more for, while there is any.
+    """
+
+    def __init__(self, transport: asyncio.Transport, *waiting: deque[Any]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read on, if nothing waits."""
+        if not any(self._waiting):
+            super().resume_reading()
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
@@ -80,6 +104,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._unseen_bytes = 0
         """So much the parser has been given since it has last told of something, at most: an endless field."""
         self._body_bytes = 0
+        self._has_host = False
+        self._unparsed: deque[bytes | memoryview] = deque()
+        """What has come behind `_MOST_WAITING` requests."""
         self._refusal: Problem | None = None
         self._last_words: Problem | None = None
         """Is sent when all requests before it are answered."""
@@ -94,6 +121,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline, self._unparsed)
         self._since = self.loop.time()
         self._out = _Out(transport.write, transport.is_closing, self._close_after_answer)
         socket = transport.get_extra_info("socket")
@@ -113,17 +141,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._takes_no_more:
             self._discard(len(data))
             return
+        if self._unparsed:
+            self._unparsed.append(data)
+            return
         if self._stage is _Stage.IDLE:
             self._stage, self._since, self._unseen_bytes = _Stage.HEAD, self.loop.time(), 0
-        most = self._limits.header_bytes
-        if len(data) <= most:
+        if len(data) <= _HEAD_PIECE_BYTES and not self.pipeline:
             self._feed(data)
         else:
-            whole = memoryview(data)
-            for start in range(0, len(data), most):
-                self._feed(whole[start : start + most])
-                if self.transport.is_closing() or self._takes_no_more:
-                    return
+            self._feed_in_pieces(memoryview(data))
         if self._stage is _Stage.BODY:
             self._piece_at = self.loop.time()
 
@@ -142,6 +168,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._stage is not _Stage.HEAD:  # it has come together with the one before
             self._stage, self._since = _Stage.HEAD, self.loop.time()
         self._head_bytes = self._unseen_bytes = 0
+        self._has_host = False
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
@@ -163,12 +190,18 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             return
         if len(self.headers) >= limits.header_fields:
             self._stop(431, "headers-too-large", f"there are more than {limits.header_fields} header fields")
-        if name == b"expect" and value.lower() == b"100-continue":
+        if name == b"host":
+            self._has_host = True
+        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":  # RFC 9112, 6.1
+            self._stop(501, "unsupported-transfer-coding", "Transfer-Encoding: no coding but 'chunked' is understood")
+        elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The header section is there."""
+        if not self._has_host and self.parser.get_http_version() == "1.1":  # RFC 9112, 3.2
+            self._stop(400, "bad-request", "Host: it is missing, which HTTP/1.1 requires")
         super().on_headers_complete()
         self._stage = _Stage.BODY
         self._body_bytes = 0
@@ -206,18 +239,22 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self._is_lingering or self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-            return
-        if self._last_words is not None:
+        elif self._last_words is not None:
             self._say(self._last_words)
             return
-        self._since = self.loop.time()
-        if self._stage is _Stage.DONE:
-            self._stage = _Stage.IDLE
-        elif self._stage is _Stage.BODY:
-            self._spare_bytes = _DRAIN_BYTES
+        else:
+            self._since = self.loop.time()
+            if self._stage is _Stage.DONE:
+                self._stage = _Stage.IDLE
+            elif self._stage is _Stage.BODY:
+                self._spare_bytes = _DRAIN_BYTES
+        if self._unparsed and not self.pipeline:
+            data = b"".join(self._unparsed)
+            self._unparsed.clear()
+            self.data_received(data)
+        self.flow.resume_reading()
 
     # --- what `Connections` asks ---
 
@@ -271,6 +308,19 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         return self._is_lingering or self._last_words is not None
 
     # --- refusing ---
+
+    def _feed_in_pieces(self, data: memoryview) -> None:
+        """Parse it, but for what is behind so many requests that wait for their turn."""
+        while data and not (self._takes_no_more or self.transport.is_closing()):
+            if len(self.pipeline) >= _MOST_WAITING:
+                self._unparsed.append(data)
+                self.flow.pause_reading()
+                return
+            size = self._limits.header_bytes
+            if self._stage is not _Stage.BODY:
+                size = min(size, _HEAD_PIECE_BYTES)
+            self._feed(data[:size])
+            data = data[size:]
 
     def _feed(self, data: bytes | memoryview) -> None:
         parser: Any = self.parser  # None only once the connection is lost
@@ -348,6 +398,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             return
         self._is_lingering = True
         self._spare_bytes = _LINGER_BYTES
+        self.pipeline.clear()
+        self._unparsed.clear()
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()

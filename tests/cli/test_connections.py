@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import socket
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -78,9 +79,14 @@ def everything(sock: socket.socket) -> bytes:
     return received
 
 
-def send_for_ever(sock: socket.socket) -> None:
+def send_for_ever(sock: socket.socket, piece: bytes = b"x" * 1_000_000) -> None:
     for _ in range(10_000):
-        sock.sendall(b"x" * 1_000_000)
+        sock.sendall(piece)
+
+
+def send_until_closed(sock: socket.socket, piece: bytes) -> None:
+    with contextlib.suppress(OSError):
+        send_for_ever(sock, piece)
 
 
 def assert_rest_is_alive(sock: socket.socket) -> None:
@@ -122,6 +128,49 @@ def test_what_is_just_within_the_limits_is_answered(service: ServiceProcess) -> 
 
 def test_a_malformed_request_is_a_problem_too(service: ServiceProcess) -> None:
     refused(service, 400, "bad-request", [b"\x16\x03\x01\x02\x00\x01\x00"])
+
+
+def test_a_request_without_host_is_refused(service: ServiceProcess) -> None:
+    problem = refused(service, 400, "bad-request", [b"GET /_livez HTTP/1.1\r\n\r\n"])
+    assert problem["detail"].startswith("Host: it is missing")
+    assert ask(service.port, [b"GET /_livez HTTP/1.0\r\n\r\n"]).status == 200
+
+
+def test_a_transfer_coding_that_is_not_understood_is_501(service: ServiceProcess) -> None:
+    head = HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n"
+    refused(service, 501, "unsupported-transfer-coding", [head])
+
+
+def test_all_requests_that_are_sent_at_once_are_answered_in_turn(service: ServiceProcess) -> None:
+    requests = [HEAD + b"Content-Length: 15\r\n\r\n" + b'{"text": "%03d"}' % n for n in range(500)]
+    large = b'{"text": "%s"}' % (b"x" * 80_000)
+    requests.append(HEAD + b"Content-Length: %d\r\n\r\n" % len(large) + large)
+    requests.append(b"GET /_livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    with connect(service) as sock:
+        sock.sendall(b"".join(requests))
+        answers = everything(sock)
+    assert answers.count(b"HTTP/1.1 200") == 502
+    assert re.findall(rb"\r\n\r\n(\d{3})HTTP", answers) == [b"%03d" % n for n in range(500)]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"GET /_livez HTTP/1.1\r\nHost: x\r\n\r\n", HEAD + b"Content-Length: 13\r\n\r\n" + BODY],
+    ids=["GET", "POST"],
+)
+def test_requests_without_number_that_are_sent_at_once_take_no_memory(request_: bytes, service: ServiceProcess) -> None:
+    """Each that waits takes some 4 KB."""
+    before = service.memory_mib()
+    with connect(service) as sock:
+        sender = threading.Thread(target=send_until_closed, args=(sock, request_ * 1000))
+        sender.start()
+        answered = 0
+        while answered < 3000:
+            answered += sock.recv(65536).count(b"HTTP/1.1 200")
+        after = service.memory_mib()
+        sock.shutdown(socket.SHUT_RDWR)
+    sender.join()
+    assert after - before < 50
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,12 @@ class ServiceProcess:
         assert self.process.poll() is None, f"the service died:\n{self.log}"
         assert httpx.get(self.url + "/_livez", timeout=self._seconds).status_code == 200
 
+    def memory_mib(self) -> float:
+        """The resident memory of the process."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text("ascii").splitlines()
+        (kib,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+        return kib / 1024
+
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; returns the exit code. If it does not end in time it is killed."""
         if self.process.poll() is None:

@@ -51,13 +51,6 @@ def refused(client: httpx.Client, path: str, gate: Gate, job_id: str | None = No
     return answer
 
 
-def memory_mib(process: ServiceProcess) -> float:
-    """The resident memory of a service."""
-    lines = Path(f"/proc/{process.process.pid}/status").read_text("ascii").splitlines()
-    (kib,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-    return kib / 1024
-
-
 class Burst:
     """Sends so many requests over a few connections, and opens the tool's door when the first one is refused."""
 
@@ -100,10 +93,10 @@ class Burst:
 def test_of_ten_thousand_submissions_each_is_answered_and_none_is_lost():
     with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=20.0) as client:
         client.post("/counts", json={})
-        before = memory_mib(process)
+        before = process.memory_mib()
         burst = Burst(process.port)
         results = asyncio.run(burst.run())
-        growth = memory_mib(process) - before
+        growth = process.memory_mib() - before
 
         statuses = Counter(reply.status for _, _, reply in burst.replies)
         assert statuses.total() == SUBMISSIONS
