@@ -90,7 +90,8 @@ async def test_whatever_a_tool_raises_is_a_failed_job(
 def a_group_that_doubles() -> BaseException:
     error: Exception = KeyError("innermost")
     for _ in range(60):
-        error = ExceptionGroup("twice", [error, error])
+        twice: list[Exception] = [error, error]
+        error = ExceptionGroup("twice", twice)
     return error
 
 
@@ -145,7 +146,8 @@ async def test_a_cancelled_tool_may_raise_a_group_of_cancels_that_doubles() -> N
             except asyncio.CancelledError as cancel:
                 error: BaseException = cancel
                 for _ in range(60):
-                    error = BaseExceptionGroup("twice", [error, error])
+                    twice: list[BaseException] = [error, error]
+                    error = BaseExceptionGroup("twice", twice)
                 raise error  # noqa: B904
             return "never"
 
