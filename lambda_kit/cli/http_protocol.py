@@ -93,6 +93,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.cycle: Any = None  # of the request that has come last. uvicorn's type of it forgets that there may be none
+        self.parser: Any = self.parser  # None only once the connection is lost
         self.descriptor = -1
         self._connections = connections
         self._limits = connections.limits
@@ -323,9 +324,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             data = data[size:]
 
     def _feed(self, data: bytes | memoryview) -> None:
-        parser: Any = self.parser  # None only once the connection is lost
         try:
-            parser.feed_data(data)
+            self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._on_upgrade()
             return
