@@ -62,7 +62,7 @@ class HalfSent:
 
     def __init__(self, port: int) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
-        head = "POST /shout HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+        head = "POST /shout HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
         self.sock.sendall(f"{head}Content-Length: {len(self.BODY)}\r\n\r\n".encode())
         assert self.sock.recv(1024).startswith(b"HTTP/1.1 100"), "the service does not ask for the body"
         self.sock.sendall(self.BODY[:5])
