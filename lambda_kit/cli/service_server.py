@@ -73,6 +73,7 @@ class ServiceServer(uvicorn.Server):
         self._collects = collects
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_signalled = False
+        self._is_cancelled = False
         self._stop_by: float | None = None
         self._drain: asyncio.Task[None] | None = None
         self._last_resort: threading.Timer | None = None
@@ -97,7 +98,8 @@ class ServiceServer(uvicorn.Server):
         try:
             with redacted_access_log(), asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
                 loop = runner.get_loop()
-                _run_to_end(loop, loop.create_task(self.serve(sockets)))
+                with contextlib.suppress(asyncio.CancelledError):
+                    _run_to_end(loop, loop.create_task(self.serve(sockets)))
         finally:
             if self._last_resort is not None:
                 self._last_resort.cancel()
@@ -115,6 +117,14 @@ class ServiceServer(uvicorn.Server):
         try:
             await super().serve(sockets)
             code = self._exit_code
+        except asyncio.CancelledError:
+            self._is_cancelled = True
+            code = self._exit_code
+            logger.error(
+                "the service ends: a tool has cancelled tasks that are not its own, those of the service too; it must "
+                "cancel only what it has started, not asyncio.all_tasks()"
+            )
+            raise
         finally:
             # asyncio waits for what tools have left on the loop or in its thread pool, without a bound
             self._end_within(self._bounds.leftovers_seconds, code)
@@ -184,6 +194,8 @@ class ServiceServer(uvicorn.Server):
 
     @property
     def _exit_code(self) -> int:
+        if self._is_cancelled:
+            return 1
         return STARTUP_FAILURE if self._start.state is StartState.FAILED else 0
 
     def _end_within(self, seconds: float, code: int) -> None:

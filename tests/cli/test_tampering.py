@@ -1,7 +1,9 @@
 """An async tool that lays hands on the event loop or on signals: its own job may fail, the service goes on."""
 
+import contextlib
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -25,6 +27,9 @@ class Tampers(LambdaTool):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         elif req.text == "default":
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        elif req.text == "cancel":
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
         await asyncio.sleep(0.01)
         return "done"
 '''
@@ -52,3 +57,12 @@ def test_a_tool_that_switches_off_signals_does_not_make_the_service_deaf(how: st
 
 def test_then_it_stops_as_ever(service: ServiceProcess) -> None:
     assert service.stop(signal.SIGTERM) == 0
+
+
+def test_a_tool_that_cancels_the_tasks_of_the_service_ends_it_with_a_word(tmp_path: Path) -> None:
+    file = service_file(tmp_path, body=_TAMPERS, tools="Tampers")
+    with ServiceProcess(file, exit_code=1) as service:
+        with contextlib.suppress(httpx.TransportError):
+            assert httpx.post(service.url + "/tampers", json={"text": "cancel"}, timeout=20).status_code == 500
+        assert service.process.wait(20) == 1
+        service.wait_for_log("a tool has cancelled tasks that are not its own")
