@@ -79,7 +79,7 @@ def _forms_of(authorization: str) -> tuple[str, ...]:
         if _LOOKS_ALIKE.fullmatch(value):  # most tokens do: the other forms take longer than all else here
             continue
         forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}
-        forms |= {quote(value, safe=""), quote(value)}
+        forms |= {quote(value, safe="", errors="surrogatepass"), quote(value, errors="surrogatepass")}
     forms.discard("")
     return tuple(sorted(forms, key=len, reverse=True))  # the value before its part
 

@@ -19,7 +19,8 @@ __all__ = [
 ]
 
 CHECK = Script("""
-if redis.call('EXISTS', base .. 'layout') == 0 then redis.call('SET', base .. 'layout', ARGV[1]) end
+go_on_when_full() -- a write in any case: the right to write is looked at too
+redis.call('SET', base .. 'layout', ARGV[1], 'NX')
 return redis.call('GET', base .. 'layout')
 """)
 

@@ -27,6 +27,8 @@ _SORTED: Final = (
     ("sinks", "name"),
     ("outbox", "sink"),
     ("outbox", "number"),
+    ("clock", "boot"),
+    ("secrets", "name"),
 )
 _PARTIAL: Final = ("idempotency_key", "lease_expires_at", "expires_at", "principal")  # their indexes have no NULL
 
