@@ -1,10 +1,17 @@
 """lambda_kit: a class with one typed `run` method becomes a service that people, programs and AI agents can rely on."""
 
 import importlib
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lambda_kit.core.runtime.collector import collector_paused
+
+if "--with-mcp-stdio" in getattr(sys, "argv", ()):
+    # First of all: what the imports of the service file print from now on must not reach the client (docs/mcp.md).
+    from lambda_kit.cli.protocol_streams import divert_streams
+
+    divert_streams()
 
 if TYPE_CHECKING:
     from ivcap_service import BaseEvent, GenericErrorEvent, GenericEvent
@@ -13,9 +20,11 @@ if TYPE_CHECKING:
     from lambda_kit.adapters.executors.process.executor import ProcessExecutor
     from lambda_kit.adapters.executors.thread import ThreadExecutor
     from lambda_kit.adapters.http.limits import HttpLimits
+    from lambda_kit.adapters.mcp.options import McpOptions
     from lambda_kit.adapters.stores.memory import MemoryJobStore
     from lambda_kit.adapters.stores.sqlite import SqliteJobStore
     from lambda_kit.core.errors import (
+        AuthenticationError,
         BadRequestError,
         ConfigurationError,
         IllegalTransitionError,
@@ -28,7 +37,9 @@ if TYPE_CHECKING:
         MissingExtraError,
         NotServingError,
         PayloadTooLargeError,
+        PermissionDeniedError,
         QueueFullError,
+        RateLimitedError,
         RequestValidationError,
         StoreError,
         StoreFullError,
@@ -38,12 +49,14 @@ if TYPE_CHECKING:
         UnavailableError,
         UnsupportedMediaTypeError,
     )
+    from lambda_kit.core.jobs.caller_limits import CallerLimits
     from lambda_kit.core.jobs.service import JobService
     from lambda_kit.core.jobs.settings import JobSettings
     from lambda_kit.core.jobs.waiting import WaitResult
     from lambda_kit.core.model.job import Job, JobStatus
     from lambda_kit.core.model.principal import Principal
     from lambda_kit.core.model.request_info import RequestInfo
+    from lambda_kit.core.ports.authenticator import Authenticator, Credentials
     from lambda_kit.core.ports.executor import Executor
     from lambda_kit.core.ports.observer import JobObserver
     from lambda_kit.core.ports.sink import JobSink
@@ -51,9 +64,10 @@ if TYPE_CHECKING:
     from lambda_kit.core.service_info import Service
     from lambda_kit.core.tools.binary_request import BinaryRequest
     from lambda_kit.core.tools.context import JobContext
-    from lambda_kit.core.tools.options import ExecutorOpts, ToolOptions
+    from lambda_kit.core.tools.options import ExecutorOpts, ToolHints, ToolOptions
     from lambda_kit.core.tools.results import BinaryResult
     from lambda_kit.core.tools.schema import with_schema
+    from lambda_kit.core.tools.secrets import SecretMgrClient, get_secret
     from lambda_kit.core.tools.tool import LambdaTool
     from lambda_kit.core.tools.uploaded_file import UploadedFile
     from lambda_kit.logs import getLogger, logging_init
@@ -62,11 +76,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncioExecutor",
+    "AuthenticationError",
+    "Authenticator",
     "BadRequestError",
     "BaseEvent",
     "BinaryRequest",
     "BinaryResult",
+    "CallerLimits",
     "ConfigurationError",
+    "Credentials",
     "Executor",
     "ExecutorOpts",
     "GenericErrorEvent",
@@ -88,15 +106,19 @@ __all__ = [
     "LambdaKitError",
     "LambdaTool",
     "LeaseLostError",
+    "McpOptions",
     "MemoryJobStore",
     "MissingExtraError",
     "NotServingError",
     "PayloadTooLargeError",
+    "PermissionDeniedError",
     "Principal",
     "ProcessExecutor",
     "QueueFullError",
+    "RateLimitedError",
     "RequestInfo",
     "RequestValidationError",
+    "SecretMgrClient",
     "Service",
     "SqliteJobStore",
     "StoreError",
@@ -104,6 +126,7 @@ __all__ = [
     "ThreadExecutor",
     "ToolDefinitionError",
     "ToolError",
+    "ToolHints",
     "ToolNotFoundError",
     "ToolOptions",
     "ToolServer",
@@ -113,6 +136,7 @@ __all__ = [
     "WaitResult",
     "__version__",
     "getLogger",
+    "get_secret",
     "logging_init",
     "with_schema",
 ]
@@ -124,16 +148,20 @@ _HOMES = {
     "lambda_kit.adapters.executors.process.executor": ("ProcessExecutor",),
     "lambda_kit.adapters.executors.thread": ("ThreadExecutor",),
     "lambda_kit.adapters.http.limits": ("HttpLimits",),
+    "lambda_kit.adapters.mcp.options": ("McpOptions",),
     "lambda_kit.adapters.stores.memory.store": ("MemoryJobStore",),
     "lambda_kit.adapters.stores.sqlite.store": ("SqliteJobStore",),
     "lambda_kit.core.tools.binary_request": ("BinaryRequest",),
     "lambda_kit.core.tools.context": ("JobContext",),
+    "lambda_kit.core.ports.authenticator": ("Authenticator", "Credentials"),
     "lambda_kit.core.ports.executor": ("Executor",),
     "lambda_kit.core.model.job": ("Job", "JobStatus"),
     "lambda_kit.core.model.request_info": ("RequestInfo",),
-    "lambda_kit.core.tools.options": ("ExecutorOpts", "ToolOptions"),
+    "lambda_kit.core.tools.options": ("ExecutorOpts", "ToolHints", "ToolOptions"),
     "lambda_kit.core.tools.results": ("BinaryResult",),
     "lambda_kit.core.tools.schema": ("with_schema",),
+    "lambda_kit.core.tools.secrets": ("SecretMgrClient", "get_secret"),
+    "lambda_kit.core.jobs.caller_limits": ("CallerLimits",),
     "lambda_kit.core.jobs.service": ("JobService",),
     "lambda_kit.core.jobs.settings": ("JobSettings",),
     "lambda_kit.core.jobs.waiting": ("WaitResult",),

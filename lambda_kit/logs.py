@@ -4,6 +4,7 @@ Nothing is configured when this is imported; a service file calls `logging_init`
 filters can be named in a configuration file of one's own (``"()": "lambda_kit.logs.JsonFormatter"``).
 """
 
+import functools
 import json
 import logging
 import os
@@ -53,6 +54,16 @@ _CREDENTIALS = re.compile(
 )
 
 
+_MAY_HOLD_CREDENTIALS = ("author", "bearer")
+"""In lower case, a part of all that `_CREDENTIALS` finds: to look for these first takes a tenth of the time. (No other
+letters than those of ASCII count as the same as one of them.)"""
+
+_SIMPLE = frozenset((str, int, bool, type(None)))
+"""Types of values that JSON has as they are."""
+
+_encode_simple = json.JSONEncoder().encode
+
+
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -68,9 +79,10 @@ class JobFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Complete the record; what was set by `extra` stays."""
-        job = self._job()
-        for name in ("job_id", "tool"):
-            if not hasattr(record, name):
+        missing = [name for name in ("job_id", "tool") if not hasattr(record, name)]
+        if missing:
+            job = self._job()
+            for name in missing:
                 setattr(record, name, getattr(job, name, None))
         return True
 
@@ -117,9 +129,23 @@ class ConsoleFormatter(TracebackFormatter):
     default_time_format = "%Y-%m-%dT%H:%M:%S%z"
     default_msec_format = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._second: tuple[int, str] = (-1, "")  # what was formatted last: many lines are of one second
+
     def usesTime(self) -> bool:  # noqa: N802 - logging's name
         """Every line has the time."""
         return True
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        """The time, to the second."""
+        if datefmt is not None:
+            return super().formatTime(record, datefmt)
+        second, text = self._second
+        if second != int(record.created):
+            text = super().formatTime(record)
+            self._second = (int(record.created), text)
+        return text
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """The first line, without a traceback."""
@@ -129,7 +155,7 @@ class ConsoleFormatter(TracebackFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and the traceback behind it."""
-        return _harmless(_without_credentials(redacted(super().format(record))))
+        return _harmless(without_credentials(redacted(super().format(record))))
 
 
 class JsonFormatter(TracebackFormatter):
@@ -143,9 +169,9 @@ class JsonFormatter(TracebackFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The object, in one line."""
-        created = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+        second, micros = divmod(round(record.created * 1_000_000), 1_000_000)
         line: dict[str, Any] = {
-            "timestamp": f"{created.isoformat(timespec='milliseconds')}Z",
+            "timestamp": f"{_utc_second(second)}.{micros // 1000:03d}Z",
             "level": record.levelname,
             "logger": _logger_name(record),
             "message": record.getMessage(),
@@ -165,7 +191,7 @@ class JsonFormatter(TracebackFormatter):
         text = _encoded(line)
         if redacted(text) != text:  # of each text by itself: the line must stay JSON
             text = json.dumps(redacted(json.loads(text)))
-        return _without_credentials(text)
+        return without_credentials(text)
 
 
 def logging_init(
@@ -231,6 +257,7 @@ def _config(fmt: str, level: int) -> dict[str, Any]:
             "uvicorn.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
             # it logs each request to the sidecar at INFO: a line per event
             "httpx": {"level": "NOTSET" if level < logging.INFO else "WARNING"},
+            "httpx2": {"level": "NOTSET" if level < logging.INFO else "WARNING"},
         },
     }
 
@@ -270,8 +297,16 @@ def _logger_name(record: logging.LogRecord) -> str:
     return "uvicorn" if record.name == "uvicorn.error" else record.name
 
 
+@functools.lru_cache(maxsize=2)  # many lines are of one second
+def _utc_second(seconds: int) -> str:
+    """A time since the epoch, in UTC (RFC 3339, without the zone)."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
+
+
 def _encoded(line: dict[str, Any]) -> str:
     """The line as JSON in ASCII, which every terminal and collector can take."""
+    if _SIMPLE.issuperset(map(type, line.values())):
+        return _encode_simple(line)
     try:
         # bytes stay bytes here, to be shown by `repr`, not in base64
         plain = msgspec.to_builtins(line, builtin_types=(bytes, bytearray), str_keys=True, enc_hook=repr)
@@ -282,9 +317,15 @@ def _encoded(line: dict[str, Any]) -> str:
 
 def _harmless(text: str) -> str:
     """Escape control characters, but tabs and line feeds, and line separators; indent further lines."""
+    if text.isprintable():  # nearly every line, and ten times as fast
+        return text
     text = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
     return text.replace("\n", "\n  ") if "\n" in text else text
 
 
-def _without_credentials(text: str) -> str:
+def without_credentials(text: str) -> str:
+    """A text in which the values of ``authorization`` and bearer tokens are blanked."""
+    lowered = text.lower()
+    if not any(part in lowered for part in _MAY_HOLD_CREDENTIALS):
+        return text
     return _CREDENTIALS.sub(r"\1[redacted]", text)

@@ -1,32 +1,39 @@
 """`ToolServer`: puts the parts together and owns their life."""
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self, TypeVar, get_args, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args, overload
 
 import ivcap_service
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
 from litestar.plugins import InitPlugin
-from litestar.types import Guard, Middleware, OnAppInitHandler
+from litestar.types import ASGIApp, Guard, Middleware, OnAppInitHandler
 
+from lambda_kit.adapters.auth.urls import authenticators_of_environment
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
-from lambda_kit.adapters.http.asgi_server import warn_of_other_processes
 from lambda_kit.adapters.http.limits import HttpLimits
 from lambda_kit.adapters.http.routes import check_paths, job_list_routes
 from lambda_kit.adapters.http.service_version import service_version
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.tool_app import AppHooks, make_app
-from lambda_kit.adapters.http.tool_plugin import PluggedServer, ToolPlugin
+from lambda_kit.adapters.http.tool_plugin import PluggedServer, SupportsRoutes, ToolPlugin
+from lambda_kit.adapters.ivcap.environment import sidecar_url
+from lambda_kit.adapters.mcp.options import McpOptions
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
+from lambda_kit.adapters.outgoing.outgoing_calls import OutgoingCalls
 from lambda_kit.adapters.stores.urls import as_store, store_of_environment
+from lambda_kit.adapters.telemetry.telemetry import Telemetry
+from lambda_kit.cli.mcp_extra import needs_mcp
 from lambda_kit.core.errors import ConfigurationError
+from lambda_kit.core.jobs.access import Access
 from lambda_kit.core.jobs.authorization_sealer import Sealer
+from lambda_kit.core.jobs.caller_limits import CallerLimits
 from lambda_kit.core.jobs.engine import JobEngine
 from lambda_kit.core.jobs.in_process import run_in_process
 from lambda_kit.core.jobs.service import JobService
@@ -41,20 +48,19 @@ from lambda_kit.core.jobs.tool_binding import (
 )
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.model.request_info import KeptFields
+from lambda_kit.core.ports.authenticator import Authenticator
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.ports.part import ServerPart
 from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.ports.store import JobStore
-from lambda_kit.core.runtime.bounded import bounded
-from lambda_kit.core.runtime.credentials import guard_logs
-from lambda_kit.core.runtime.shared_life import SharedLife
-from lambda_kit.core.runtime.task_guard import guard_tasks
-from lambda_kit.core.runtime.temporary_files import remove_left_behind
-from lambda_kit.core.runtime.threads import read_off_loop
-from lambda_kit.core.tools.lifecycle import ToolLifecycle
 from lambda_kit.core.tools.run_types import Runs, RunsAsync
 from lambda_kit.core.tools.tool import BoundTool, LambdaTool, concrete_tools
+from lambda_kit.server_life import ServerLife
+
+if TYPE_CHECKING:
+    from lambda_kit.adapters.mcp.endpoint import McpEndpoint
+    from lambda_kit.adapters.mcp.routes import McpRoutes
 
 __all__ = ["ToolServer"]
 
@@ -74,7 +80,8 @@ class ToolServer:
             ``$LAMBDA_KIT_STORE`` names, else a `MemoryJobStore`.
         executor: An executor of your own, or several. One with the name of a built-in (``asyncio``, ``thread``,
             ``process``) takes its place; a single one with another name runs every tool that names none.
-        sinks: Receive events and results.
+        sinks: Receive events and results. Where ``$IVCAP_BASE_URL`` is set when the server starts, the platform's
+            sidecar does too (`lambda_kit.adapters.ivcap.IvcapSidecarSink`).
         observers: See jobs come, start and end, for metrics, traces and logs.
         roles: What this process does with a shared store: ``"both"``, ``"accept"`` (takes requests and runs no jobs) or
             ``"run"`` (runs the jobs of others and takes no requests).
@@ -98,8 +105,15 @@ class ToolServer:
             ``$LAMBDA_KIT_ROOT_PATH``, else none.
         forwarded_allow_ips: The proxies whose ``Forwarded`` and ``X-Forwarded-*`` are taken: addresses, networks,
             ``unix`` or ``*``. None: ``$FORWARDED_ALLOW_IPS``, else 127.0.0.1, ::1 and callers in this process.
+        authenticator: Finds out who sent a request, or several that are asked in order. Then each principal has its own
+            jobs, and others' do not exist for it. None: those that ``$LAMBDA_KIT_AUTH`` names; if it names none, or
+            with ``[]``, who knows a job's id may read it.
+        open_routes: With an authenticator, what everybody may still read: of ``"descriptions"`` (of tools),
+            ``"openapi"`` (the document, and the page at ``/api``) and ``"metrics"``. Health is always open.
+        mcp: Whether the tools are served by MCP at ``/mcp`` too, or how (docs/mcp.md). It needs the extra ``mcp``.
         on_app_init: Called with Litestar's ``AppConfig`` when `app` is made, to add anything else to it.
         settings: Durations of leases and of the shutdown, and how many jobs are taken and run at once.
+        caller_limits: How much one caller may ask for (docs/operations.md, Fair shares). None: anything.
         encryption_key: With it the authorization of each job is kept in the store, encrypted, so that a job which is
             taken up after a restart has it; a key of Fernet (``cryptography``), or several, comma-separated, of which
             the first encrypts. None: ``$LAMBDA_KIT_ENCRYPTION_KEY``; without any it is not kept.
@@ -133,8 +147,12 @@ class ToolServer:
         allowed_hosts: str | Sequence[str] | None = None,
         root_path: str | None = None,
         forwarded_allow_ips: str | Sequence[str] | None = None,
+        authenticator: Authenticator | Sequence[Authenticator] | None = None,
+        open_routes: Sequence[str] = ("descriptions", "openapi"),
+        mcp: bool | McpOptions = False,
         on_app_init: Sequence[OnAppInitHandler] = (),
         settings: JobSettings | None = None,
+        caller_limits: CallerLimits | None = None,
         encryption_key: str | None = None,
     ) -> None:
         if not isinstance(service, ivcap_service.Service):
@@ -143,6 +161,7 @@ class ToolServer:
             )
         self._store_trouble: ConfigurationError | None = None
         self._key_trouble: ConfigurationError | None = None
+        self._auth_trouble: ConfigurationError | None = None
         own = listed("executor", executor, Executor)
         sinks, observers = listed("sinks", sinks, JobSink), listed("observers", observers, JobObserver)
         bound = bind_tools(concrete_tools() if tools is None else tools)
@@ -151,6 +170,7 @@ class ToolServer:
         check_names("sinks", sinks)
         for argument, given, kind in (
             ("settings", settings, JobSettings),
+            ("caller_limits", caller_limits, CallerLimits),
             ("http", http, HttpLimits),
             ("compression", compression, CompressionConfig),
         ):
@@ -172,10 +192,19 @@ class ToolServer:
             guards=list(guards),
             limits=http or HttpLimits(),
         )
+        authenticators = listed("authenticator", authenticator, Authenticator)
+        if authenticator is None:
+            authenticators, self._auth_trouble = authenticators_of_environment()
+        access = Access(authenticators, open_routes)
+        # who is to be let in can't be told: nobody is
+        self.http_settings.access = access if authenticators or self._auth_trouble else None
         self._http_trouble = self.http_settings.take_environment()
         self.http_settings.change(
             allowed_hosts=allowed_hosts, cors=cors, root_path=root_path, forwarded_allow_ips=forwarded_allow_ips
         )
+        self._platform: SupportsRoutes | None = None
+        self._mcp: McpRoutes | None = None
+        self._entries: dict[str, ASGIApp] = {}
         self._hooks = AppHooks(middleware, compression, on_app_init)
         if store is None:
             store, self._store_trouble = store_of_environment()
@@ -187,19 +216,21 @@ class ToolServer:
             as_store(store),
             executors,
             sinks=sinks,
-            observers=observers,
+            observers=[*observers, OutgoingCalls()],
             settings=settings,
             sealer=sealer,
             roles=roles,
+            caller_limits=caller_limits,
         )
         self.jobs = JobService(self._engine)
         """The door to the jobs, for the service's own code: it sees every job."""
-        self._parts: list[ServerPart] = []
-        is_set_up_here = roles != "accept"
-        self._lifecycle = ToolLifecycle(
-            tool for tool in bound if is_set_up_here and executors[tool.executor].runs_in_server
-        )
-        self._life = SharedLife(self._start)
+        self._telemetry = Telemetry(service.name, lambda: self.version)
+        set_up_here = [tool for tool in bound if roles != "accept" and executors[tool.executor].runs_in_server]
+        self._life = ServerLife(self._engine, self.tools, set_up_here, self._telemetry, self.http_settings)
+        if mcp is not False:
+            if mcp is not True:
+                require_instance("mcp", mcp, McpOptions)
+            self.add_mcp(None if mcp is True else mcp)
 
     def add_part(self, part: ServerPart) -> None:
         """Give a part the life of the server: it is entered after the jobs can run, and left before they stop.
@@ -211,9 +242,7 @@ class ToolServer:
         Raises:
             ConfigurationError: if the server is running.
         """
-        if self._life.is_used:
-            raise ConfigurationError("add_part: the server is running: add parts before it starts")
-        self._parts.append(part)
+        self._life.add_part(part)
 
     # --- over HTTP ---
 
@@ -235,6 +264,7 @@ class ToolServer:
             version=self.version,
             plugin=self._plugin(metrics=True, middleware=None),
             hooks=self._hooks,
+            entries=self._entries,
         )
 
     def plugin(self, *, metrics: bool = True) -> InitPlugin:
@@ -260,6 +290,8 @@ class ToolServer:
         allowed_hosts: str | Sequence[str] | None = None,
         root_path: str | None = None,
         forwarded_allow_ips: str | Sequence[str] | None = None,
+        with_telemetry: bool | None = None,
+        is_batch: bool = False,
     ) -> None:
         """Switch on what the command line asks for, also where `app` has been made already.
 
@@ -273,6 +305,8 @@ class ToolServer:
             allowed_hosts: As for the constructor. None: leave them.
             root_path: As for the constructor. None: leave it.
             forwarded_allow_ips: As for the constructor. None: leave them.
+            with_telemetry: Whether to have OpenTelemetry. None: leave it.
+            is_batch: Whether jobs come from the platform, one after another: telemetry has the platform's span then.
 
         Raises:
             ConfigurationError: if one is wrong, or another store is asked for and the server has started already.
@@ -284,6 +318,7 @@ class ToolServer:
             max_body_bytes=max_body_bytes,
             max_upload_bytes=max_upload_bytes,
         )
+        self._telemetry.choose(with_telemetry, is_batch=is_batch)
         if store is not None:
             self._engine.use_store(as_store(store))
             self._store_trouble = None
@@ -299,6 +334,47 @@ class ToolServer:
             if "app" in self.__dict__:
                 self.app.debug = True
 
+    def add_platform_api(self, *, artifacts: str | Path = "artifacts") -> None:
+        """Serve the platform's job API under ``/1``, beside the tools: for a laptop (docs/laptop.md).
+
+        Whoever can reach the service can list its jobs, and read and write its artifacts. No effect if it has it.
+
+        Args:
+            artifacts: The folder of the artifacts. It is made with the first of them.
+        """
+        from lambda_kit.cli.platform_api import make_platform_api  # noqa: PLC0415 - for laptops only
+
+        if self._platform is None:
+            self._platform = make_platform_api(self.service, self.jobs, self.http_settings, self._file, artifacts)
+            if "app" in self.__dict__:
+                self.app.register(self._platform.routes(()))
+
+    def add_mcp(self, options: McpOptions | None = None) -> "McpEndpoint":
+        """Serve the tools by MCP at ``/mcp``. No effect if that is done already.
+
+        Args:
+            options: How. None: `McpOptions()`.
+
+        Returns:
+            What answers the clients, for a transport of one's own.
+
+        Raises:
+            MissingExtraError: if the packages of MCP are not installed.
+            ConfigurationError: if the server is running.
+        """
+        if self._mcp is not None:
+            return self._mcp.endpoint
+        with needs_mcp("MCP"):
+            from lambda_kit.adapters.mcp.routes import McpRoutes  # noqa: PLC0415 - half a second
+            from lambda_kit.cli.mcp import make_mcp  # noqa: PLC0415
+        endpoint = make_mcp(self.service, self.version, self.jobs, self.http_settings, options or McpOptions())
+        self.add_part(endpoint)
+        self._mcp = McpRoutes(endpoint)
+        self._entries |= self._mcp.entries
+        if "app" in self.__dict__:
+            self.app.register(self._mcp.routes(()))
+        return endpoint
+
     def serve(
         self,
         argv: Sequence[str] | None = None,
@@ -306,6 +382,7 @@ class ToolServer:
         custom_args: Callable[[argparse.ArgumentParser], argparse.Namespace] | None = None,
         run_opts: Mapping[str, Any] | None = None,
         with_telemetry: bool | None = None,
+        batch: bool | None = None,
     ) -> None:
         """Run the command line of a service file: by default, serve the tools with uvicorn until a signal comes.
 
@@ -314,6 +391,8 @@ class ToolServer:
             custom_args: Adds flags to the parser and returns ``parser.parse_args()``.
             run_opts: Further arguments for `uvicorn.Config`.
             with_telemetry: True or False to have OpenTelemetry or not, whatever the environment says; a flag wins.
+            batch: True to run the jobs that the platform hands out instead of serving a port, as ``--batch`` does
+                (docs/batch.md). None: the flag decides.
 
         Raises:
             SystemExit: with the exit code, where one is due.
@@ -321,7 +400,9 @@ class ToolServer:
         # uvicorn and argparse are for services that are run from their file only
         from lambda_kit.cli.service_file import run_service_file  # noqa: PLC0415
 
-        run_service_file(self, argv, custom_args=custom_args, run_opts=run_opts, with_telemetry=with_telemetry)
+        run_service_file(
+            self, argv, custom_args=custom_args, run_opts=run_opts, with_telemetry=with_telemetry, batch=batch
+        )
 
     # --- without HTTP ---
 
@@ -378,12 +459,13 @@ class ToolServer:
         """See whether what the environment says of this server can be.
 
         Raises:
-            ConfigurationError: if ``$LAMBDA_KIT_STORE`` or ``$LAMBDA_KIT_ENCRYPTION_KEY`` is needed and wrong, or the
-                store does not fit `roles`; says how to mend it.
+            ConfigurationError: if ``$LAMBDA_KIT_STORE``, ``$LAMBDA_KIT_ENCRYPTION_KEY``, ``$LAMBDA_KIT_AUTH`` or
+                ``$IVCAP_BASE_URL`` is needed and wrong, or the store does not fit `roles`; says how to mend it.
         """
-        for trouble in (self._store_trouble, self._key_trouble, self._http_trouble):
+        for trouble in (self._store_trouble, self._key_trouble, self._auth_trouble, self._http_trouble):
             if trouble is not None:
                 raise trouble
+        sidecar_url()
         if self._engine.roles != "both" and not self.has_shared_store:
             raise ConfigurationError(
                 f"roles={self._engine.roles!r} needs a store that other processes share: choose one by --store, "
@@ -395,9 +477,14 @@ class ToolServer:
         """Whether several processes can use the store at once."""
         return self._engine.store.is_shared
 
-    def begin_stop(self) -> None:
-        """Take no more jobs, and say so; those that were taken have `JobSettings.grace_seconds` from now on."""
-        self._engine.begin_stop()
+    def begin_stop(self, grace_seconds: float | None = None) -> None:
+        """Take no more jobs, and say so.
+
+        Args:
+            grace_seconds: For how long those that were taken may go on. None: `JobSettings.grace_seconds`. If the stop
+                has begun already, what is left of that time is cut to this.
+        """
+        self._engine.begin_stop(grace_seconds)
 
     async def drain(self) -> None:
         """Take no more jobs, and stay until those that were taken have ended and their results have been fetched.
@@ -405,9 +492,7 @@ class ToolServer:
         Jobs that take longer than `JobSettings.grace_seconds` are cancelled; for results there are 5 s after the last
         job, or what is left of the grace time. The server goes on answering meanwhile, and must be stopped afterwards.
         """
-        await self._engine.drain()
-        for part in self._parts:
-            await bounded(f"{type(part).__name__}.drained", part.drained())
+        await self._life.drain()
 
     async def __aenter__(self) -> Self:
         """Start what runs jobs, unless it is running; tools are set up.
@@ -427,26 +512,19 @@ class ToolServer:
 
     async def why_not_ready(self) -> str | None:
         """Why no job can be taken now, in words. None: the service is ready."""
-        return await self._engine.why_not_ready() or await self._lifecycle.why_not_ready()
-
-    async def _start(self, opened: contextlib.AsyncExitStack) -> None:
-        if not self.has_shared_store:
-            warn_of_other_processes()
-        self._engine.begin_start()
-        opened.enter_context(guard_tasks())
-        opened.enter_context(guard_logs())
-        if any(tool.read.form is not None for tool in self.tools.values()):
-            await read_off_loop(remove_left_behind)
-        await self._lifecycle.set_up()
-        opened.push_async_callback(self._lifecycle.tear_down)
-        await self._engine.start()
-        opened.push_async_callback(self._engine.stop)
-        for part in self._parts:
-            await opened.enter_async_context(part)
+        return await self._life.why_not_ready()
 
     def _plugin(self, *, metrics: bool, middleware: Sequence[Middleware] | None) -> ToolPlugin:
-        render = PrometheusMetrics(self._engine, self.why_not_ready).render
         plugged = PluggedServer(
-            self.jobs, self.http_settings, lambda: self.version, self.why_not_ready, render, lambda: self
+            self.jobs,
+            self.http_settings,
+            lambda: self.version,
+            self.why_not_ready,
+            PrometheusMetrics(self._engine, self.why_not_ready).render,
+            lambda: self,
+            self._more_routes,
         )
         return ToolPlugin(plugged, metrics=metrics, middleware=middleware)
+
+    def _more_routes(self, around: Sequence[Middleware]) -> Sequence[Router]:
+        return [more.routes(around) for more in (self._platform, self._mcp) if more is not None]

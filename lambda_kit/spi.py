@@ -5,11 +5,14 @@ A store extends `JobStoreBase`, or `LocalJobStore` if it is for one process and 
 """
 
 from lambda_kit.core.errors import (
+    AuthenticationError,
     BadRequestError,
     ConfigurationError,
     LeaseLostError,
     PayloadTooLargeError,
+    PermissionDeniedError,
     QueueFullError,
+    RateLimitedError,
     StoreFullError,
     ToolDefinitionError,
     UnavailableError,
@@ -32,6 +35,7 @@ from lambda_kit.core.model.job import (
     Payload,
     Progress,
 )
+from lambda_kit.core.model.principal import Principal
 from lambda_kit.core.model.request_info import RequestInfo
 from lambda_kit.core.model.transitions import (
     check_transition,
@@ -41,10 +45,12 @@ from lambda_kit.core.model.transitions import (
     reap_job,
     requeue_job,
 )
+from lambda_kit.core.ports.authenticator import Authenticator, Credentials
 from lambda_kit.core.ports.executor import Executor, ExecutorHost, ExecutorStats, Run
 from lambda_kit.core.ports.local_parts import Entry
 from lambda_kit.core.ports.local_store import LocalJobStore
 from lambda_kit.core.ports.observer import JobObserver
+from lambda_kit.core.ports.outbox import Delivery, DeliveryPart, Dropped, DropReason, Outbox, Right, right_to_deliver
 from lambda_kit.core.ports.part import ServerPart
 from lambda_kit.core.ports.sink import DeliveryError, DeliveryRefusedError, JobEnd, JobSink
 from lambda_kit.core.ports.store import JobStore
@@ -62,32 +68,40 @@ from lambda_kit.core.ports.store_records import (
     job_members,
     lease_lost,
     new_cursor,
+    share_full,
 )
 from lambda_kit.core.ports.store_types import (
     Change,
     Claim,
     ClaimRequest,
     Created,
-    Delivery,
     JobPage,
     Lease,
     OnChange,
     Renewal,
 )
 from lambda_kit.core.ports.subscriptions import Subscriptions, change_of
+from lambda_kit.core.ports.token_buckets import Taken
+from lambda_kit.core.ports.token_buckets import take as take_token
 from lambda_kit.core.tools.run import JobSpec
 
 __all__ = [
+    "AuthenticationError",
+    "Authenticator",
     "BadRequestError",
     "Change",
     "Claim",
     "ClaimRequest",
     "ConfigurationError",
     "Created",
+    "Credentials",
     "Decide",
     "Delivery",
     "DeliveryError",
+    "DeliveryPart",
     "DeliveryRefusedError",
+    "DropReason",
+    "Dropped",
     "Entry",
     "Event",
     "EventKind",
@@ -111,13 +125,18 @@ __all__ = [
     "LocalJobStore",
     "NewEvent",
     "OnChange",
+    "Outbox",
     "Outcome",
     "Payload",
     "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "Principal",
     "Progress",
     "QueueFullError",
+    "RateLimitedError",
     "Renewal",
     "RequestInfo",
+    "Right",
     "Run",
     "ServerPart",
     "Step",
@@ -125,6 +144,7 @@ __all__ = [
     "StoreFullError",
     "StoredJob",
     "Subscriptions",
+    "Taken",
     "ToolDefinitionError",
     "UnavailableError",
     "change_of",
@@ -148,5 +168,8 @@ __all__ = [
     "reap_job",
     "report_event",
     "requeue_job",
+    "right_to_deliver",
+    "share_full",
     "status_event",
+    "take_token",
 ]

@@ -13,7 +13,10 @@
      ├─ JobConflictError           the id or key belongs to another request
      ├─ JobFailedError             a job that was awaited did not succeed
      ├─ ToolError                  raised by a tool, which chooses the HTTP status
+     ├─ AuthenticationError        no credentials, or wrong ones
+     ├─ PermissionDeniedError      the principal lacks a scope
      ├─ QueueFullError             admission refused, come back later
+     ├─ RateLimitedError           the caller has used up its own limit, come back later
      ├─ UnavailableError           the store, or the service, is away
      │   ├─ NotServingError        the service starts, drains, or is not ready
      │   └─ StoreFullError         the store has no room for what is new
@@ -32,6 +35,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
+    "AuthenticationError",
     "BadRequestError",
     "ConfigurationError",
     "IllegalTransitionError",
@@ -44,7 +48,9 @@ __all__ = [
     "MissingExtraError",
     "NotServingError",
     "PayloadTooLargeError",
+    "PermissionDeniedError",
     "QueueFullError",
+    "RateLimitedError",
     "RequestValidationError",
     "StoreError",
     "StoreFullError",
@@ -105,6 +111,32 @@ class UnsupportedMediaTypeError(LambdaKitError):
 
 class PayloadTooLargeError(LambdaKitError):
     """A body is over the size limit, or larger than a store can keep."""
+
+
+class AuthenticationError(LambdaKitError):
+    """A request has no credentials, or wrong ones.
+
+    Args:
+        message: What is wrong, for the client. No part of the credentials.
+        challenge: What to send: the values of ``WWW-Authenticate`` (RFC 9110, 11.6.1; RFC 6750, 3).
+    """
+
+    def __init__(self, message: str, *, challenge: str | Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.challenges = (challenge,) if isinstance(challenge, str) else tuple(challenge)
+
+
+class PermissionDeniedError(LambdaKitError):
+    """A principal may not do this: it lacks a scope.
+
+    Args:
+        message: What it may not do, for the client.
+        scope: The scopes that are needed, separated by a space (RFC 6750, 3).
+    """
+
+    def __init__(self, message: str, *, scope: str) -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 class ToolNotFoundError(LambdaKitError):
@@ -238,6 +270,21 @@ class QueueFullError(LambdaKitError):
         super().__init__(message)
         self.says_when = retry_after_seconds is not None
         self.retry_after_seconds = 1.0 if retry_after_seconds is None else retry_after_seconds
+
+
+class RateLimitedError(LambdaKitError):
+    """A caller has used up its own limit. Nothing was kept of the request: try again later.
+
+    Args:
+        message: Which limit, for the caller.
+        retry_after_seconds: When there is room again: who waits as long gets in.
+        fields: Header fields that tell of the limit: names in lower case, and values.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: float, fields: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        self.fields = tuple(fields)
 
 
 class UnavailableError(LambdaKitError):

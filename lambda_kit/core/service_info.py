@@ -14,7 +14,7 @@ _FORM = "Service(name='...', contact={'name': '...', 'email': '...'})"
 
 
 class Service(ivcap_service.Service):
-    """What a server tells about itself: `ivcap_service.Service` plus a description.
+    """What a server tells about itself: `ivcap_service.Service` plus a description, and instructions for agents.
 
     Without a `version` the service shows ``$VERSION``, else the version of the distribution that its file belongs to.
 
@@ -23,6 +23,7 @@ class Service(ivcap_service.Service):
     """
 
     description: str | None = Field(default=None, description="what the service is for, in a sentence or two")
+    instructions: str | None = Field(default=None, description="what an agent should know to use the tools together")
 
     if TYPE_CHECKING:
         # Pydantic makes contact and license from mappings, which type checkers don't see by themselves.
@@ -34,6 +35,7 @@ class Service(ivcap_service.Service):
             version: str | None = ...,
             license: ivcap_service.ServiceLicense | Mapping[str, Any] | None = ...,  # noqa: A002
             description: str | None = ...,
+            instructions: str | None = ...,
         ) -> None: ...
 
     else:

@@ -15,7 +15,8 @@ __all__ = ["FlakyStore"]
 _METHODS = (
     "create", "get", "find_by_key", "get_result", "claim", "renew", "finish", "release", "request_cancel",
     "reap", "heartbeat", "workers", "expire_worker", "adopt", "list_jobs", "append_events", "read_events",
-    "acquire_slot", "release_slot", "register_sink", "undelivered", "mark_delivered", "purge",
+    "acquire_slot", "release_slot", "register_sink", "undelivered", "read_delivery", "mark_delivered",
+    "drop_undelivered", "purge",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from lambda_kit.core.jobs.outbox_relay import OutboxRelay, RelayTimes
 from lambda_kit.core.model.events import Event, NewEvent
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.ports.sink import DeliveryError, DeliveryRefusedError, JobEnd
-from lambda_kit.core.ports.store import Delivery, Lease
+from lambda_kit.core.ports.store import Delivery, Dropped, DropReason, Lease
 from lambda_kit.testing.clock import ManualClock
 from tests.core.running_tools import (
     LONG_SECONDS,
@@ -231,10 +231,14 @@ class MarkedStore(MemoryJobStore):
             await asyncio.sleep(0)
         return answer
 
-    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
+    async def mark_delivered(
+        self, sink: str, delivery: Delivery, *, after_seq: int, is_complete: bool, worker_id: str | None = None
+    ) -> bool:
         self._maybe_away()
         self.marks.append((after_seq, is_complete))
-        await super().mark_delivered(sink, job_id, after_seq=after_seq, is_complete=is_complete)
+        return await super().mark_delivered(
+            sink, delivery, after_seq=after_seq, is_complete=is_complete, worker_id=worker_id
+        )
 
 
 @contextlib.asynccontextmanager
@@ -252,9 +256,13 @@ async def relaying(sink: JobSink, store: MemoryJobStore, **options: Any) -> Asyn
     assert asyncio.all_tasks() == before
 
 
-async def make(store: MemoryJobStore, job_id: str, *, reports: int = 0) -> Lease:
+def a_job(job_id: str, **members: Any) -> Job:
+    return Job(**{"id": job_id, "tool": "t", "requested_at": 0.0, **members})
+
+
+async def make(store: MemoryJobStore, job_id: str, *, reports: int = 0, **members: Any) -> Lease:
     """A job that executes: it has two events and what it reports."""
-    await store.create(Job(id=job_id, tool="t", requested_at=0.0), Payload(b"{}", "application/json"))
+    await store.create(a_job(job_id, **members), Payload(b"{}", "application/json"))
     claim = await store.claim(job_id, worker_id="me", lease_seconds=1e6)
     assert claim is not None
     lease = Lease(job_id, claim.job.lease_token)
@@ -414,7 +422,7 @@ async def test_a_stop_marks_what_was_confirmed() -> None:
     async with relaying(sink, store):
         await make_finished(store, "job", reports=147)
         await sink.hangs.wait()
-    assert await store.undelivered(sink.name) == [Delivery("job", 100)]
+    assert await store.undelivered(sink.name) == [Delivery("job", 100, 1)]
 
 
 async def test_a_stop_is_not_held_up_by_a_store_that_is_away() -> None:
@@ -511,42 +519,91 @@ async def test_a_stop_that_is_cancelled_says_so_and_leaves_nothing_running() -> 
 async def test_an_authorization_goes_with_its_job_unless_it_was_forgotten() -> None:
     sink, store = AuthorizationSink(), MemoryJobStore()
     async with relaying(sink, store) as relay:
-        for job_id in ("told", "forgotten", "replaced"):
-            relay.remember(job_id, f"Bearer {job_id}")
-        relay.forget("forgotten")
-        relay.forget("never known")
-        relay.remember("replaced", None)
-        for job_id in ("told", "forgotten", "replaced"):
+        for job_id in ("told", "forgotten"):
+            relay.authorizations.remember(a_job(job_id), f"Bearer {job_id}")
+        relay.authorizations.forget(a_job("forgotten"))
+        relay.authorizations.forget(a_job("never known"))
+        for job_id in ("told", "forgotten", "without"):
             await make_finished(store, job_id)
             await until(lambda: job_id in sink.ends)  # noqa: B023 - called at once
     assert sink.authorizations == ["Bearer told"] + [None] * 2
 
 
-async def test_the_authorization_of_a_job_that_expires_undelivered_is_dropped() -> None:
-    class Watched(MarkedStore):
-        absences = 0
-
-        async def get(self, job_id: str) -> Job | None:
-            job = await super().get(job_id)
-            self.absences += job is None
-            return job
-
+async def test_two_jobs_of_one_id_each_have_their_own_authorization_and_result() -> None:
     clock = ManualClock()
-    sink, store = AuthorizationSink(), Watched(clock=clock)
+    sink, store = AuthorizationSink(), MemoryJobStore(clock=clock)
+    sink.failures = 1_000_000
+    results: list[tuple[str | None, Payload | None]] = []
+
+    async def noting(job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None) -> None:
+        await AuthorizationSink.deliver(sink, job, events, end, authorization=authorization)
+        if end is not None:
+            results.append((authorization, end.result))
+
+    sink.deliver = noting  # type: ignore[method-assign]
+    async with relaying(sink, store) as relay:
+        for n in range(2):
+            relay.authorizations.remember(a_job("job", requested_at=float(n)), f"Bearer {n}")
+            lease = await make(store, "job", requested_at=float(n))
+            await store.finish(lease, Payload(b"%d" % n, "text/plain"))
+            await until(lambda: sink.authorizations)
+            clock.advance(3601.0)
+            assert await store.get("job") is None
+        sink.failures = 0
+        await until(lambda: len(results) == 2)
+    assert sorted(results, key=str) == [(f"Bearer {n}", Payload(b"%d" % n, "text/plain")) for n in range(2)]
+    assert await store.undelivered(sink.name) == []
+
+
+async def test_a_job_that_has_expired_is_delivered_with_its_authorization() -> None:
+    clock = ManualClock()
+    sink, store = AuthorizationSink(), MemoryJobStore(clock=clock)
     sink.failures = 1_000_000
     times = msgspec.structs.replace(QUICK_TIMES, sweep=0.005)
     async with relaying(sink, store, times=times) as relay:
-        relay.remember("job", "Bearer secret")
+        relay.authorizations.remember(a_job("job"), "Bearer secret")
         await make_finished(store, "job")
         await until(lambda: len(sink.authorizations) > 1)
-        clock.advance(1e6)
+        clock.advance(86_399.0)
         assert await store.purge() == 1
-        await until(lambda: store.absences == 2 or store.marks)  # by the sweeps, or by one who was about to tell
+        tries = len(sink.authorizations)
+        await until(lambda: len(sink.authorizations) > tries + 3)
         sink.failures = 0
-        sink.authorizations.clear()
-        await make_finished(store, "job")
         await until(lambda: sink.ends)
-    assert sink.authorizations == [None]
+    assert set(sink.authorizations) == {"Bearer secret"}
+
+
+async def test_the_authorization_of_a_job_that_another_process_has_delivered_is_dropped() -> None:
+    clock = ManualClock()
+    sink, store = AuthorizationSink(), MemoryJobStore(clock=clock)
+    times = msgspec.structs.replace(QUICK_TIMES, sweep=0.005)
+    async with relaying(sink, store, times=times, delivery_seconds=1.0) as relay:
+        relay.authorizations.remember(a_job("gone"), "Bearer secret")
+        relay.authorizations.remember(a_job("kept"), "Bearer kept")
+        await make(store, "kept")
+        while a_job("gone").id in relay.authorizations.job_ids:
+            clock.advance(1.0)
+            await asyncio.sleep(0.005)
+        assert relay.authorizations.job_ids == {"kept"}
+
+
+async def test_what_is_not_confirmed_in_time_is_given_up_and_told_once() -> None:
+    clock = ManualClock()
+    sink, store = NotedSink(failures=1_000_000), MemoryJobStore(clock=clock)
+    dropped: list[Dropped] = []
+    async with relaying(sink, store, on_dropped=dropped.append):
+        # it has not expired for clients when its time for sinks is over
+        await end(store, await make(store, "job", ttl_seconds=100_000.0, delivery_seconds=10.0))
+        await end(store, await make(store, "other", ttl_seconds=100_000.0))
+        await until(lambda: sink.failures < 999_998)
+        assert dropped == []
+        clock.advance(11.0)
+        await until(lambda: dropped)
+        sink.failures = 0
+        await until(lambda: sink.ends)
+    assert dropped == [Dropped(sink.name, "job", DropReason.OVERDUE)]
+    assert [*sink.ends] == ["other"]
+    assert await store.get("job") is not None
 
 
 async def test_jobs_that_a_sink_refuses_do_not_hide_the_others() -> None:

@@ -66,6 +66,7 @@ HUGE: dict[str, bytes] = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", HUGE)
 def test_a_body_with_faults_without_number_needs_no_memory_for_them(kind: str) -> None:
     script = textwrap.dedent(f"""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,9 @@ class SlowToBury(MemoryJobStore):
         super().__init__()
         self.was_looked_through = asyncio.Event()
 
-    async def adopt(
-        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
-    ) -> list[Job]:
+    async def adopt(self, worker_id: str, *, tools: Collection[str], **more: Any) -> list[Job]:
         try:
-            return await super().adopt(worker_id, tools=tools, limit=limit, spares_silent=spares_silent)
+            return await super().adopt(worker_id, tools=tools, **more)
         finally:
             self.was_looked_through.set()
 

@@ -8,12 +8,23 @@ from typing import Any
 import httpx
 import pytest
 
-from lambda_kit import ConfigurationError, Job, JobSettings, JobStatus, ToolOptions, ToolServer
+from lambda_kit import (
+    ConfigurationError,
+    Job,
+    JobContext,
+    JobSettings,
+    JobStatus,
+    Principal,
+    ToolOptions,
+    ToolServer,
+)
 from lambda_kit.core.model.events import EventKind
+from lambda_kit.core.model.job import Payload
 from lambda_kit.core.ports.observer import JobObserver
 from tests.core.flaky_store import FlakyStore
 from tests.core.running_tools import (
     LONG_SECONDS,
+    Ask,
     AsyncDoor,
     NotedSink,
     ThreadDoor,
@@ -237,3 +248,35 @@ async def test_a_single_role_needs_a_store_that_others_can_open() -> None:
 def test_a_role_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="must be one of both, accept, run"):
         a_server(AsyncDoor, roles="walk")
+
+
+class Notes(AsyncDoor):
+    """Runs one job at a time, and notes which."""
+
+    options = ToolOptions(max_concurrency=1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    async def run(self, req: Ask, ctx: JobContext) -> str:
+        self.texts.append(req.text)
+        return await super().run(req, ctx)
+
+
+async def test_jobs_that_wait_for_another_process_are_taken_from_principals_in_turn(open_store: Open) -> None:
+    taker, runner = Notes(), Notes()
+    accepting, running = two(open_store, taker, runner)
+    async with asyncio.timeout(LONG_SECONDS), running, accepting:
+        jobs: list[Job] = []
+        for who, count in (("ann", 6), ("bob", 2)):
+            theirs = accepting.jobs.acting_for(Principal(who))
+            for n in range(count):
+                body = Payload(f'{{"text": "{who}{n}"}}'.encode(), "application/json")
+                jobs.append(await theirs.submit(taker.name, body))
+            await until(lambda: runner.begun)
+        runner.door.set()
+        for job in jobs:
+            assert (await accepting.jobs.wait(job.id, wait_seconds=LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
+    assert runner.texts[:4] == ["ann0", "bob0", "ann1", "bob1"]
+    assert runner.texts[4:] == ["ann2", "ann3", "ann4", "ann5"]

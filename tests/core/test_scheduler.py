@@ -29,6 +29,7 @@ from lambda_kit.core.jobs.semaphore import DistributedSemaphore
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.jobs.tool_binding import assign_executors, bind_tools
 from lambda_kit.core.model.job import Outcome, Payload
+from lambda_kit.core.model.principal import Principal
 from lambda_kit.core.ports.executor import ExecutorHost, Run
 from tests.core.running_tools import LONG_SECONDS, Ask, jobs_of, until
 
@@ -124,6 +125,12 @@ class Service:
         body = Payload(b"", "application/json")
         return [await self.jobs.submit(tool, body, value=Ask(text=name)) for name in names]
 
+    async def submit_as(self, who: str, *names: str) -> list[Job]:
+        """Jobs of the tool `a` of a principal."""
+        body = Payload(b"", "application/json")
+        theirs = self.jobs.acting_for(Principal(who))
+        return [await theirs.submit("a", body, value=Ask(text=name)) for name in names]
+
     async def has_begun(self, *names: str) -> None:
         await until(lambda: set(names) <= set(self.doors.begun))
 
@@ -194,6 +201,45 @@ async def test_jobs_of_one_tool_start_in_the_order_in_which_they_came() -> None:
         jobs = await service.submit("a", *names("a", 30))
         await service.succeed(*jobs)
         assert doors.begun == names("a", 30)
+
+
+async def test_principals_take_turns_within_a_tool_and_each_ones_jobs_keep_their_order() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),)) as service:
+        jobs = await service.submit_as("ann", "first")
+        await service.has_begun("first")
+        for who, count in (("ann", 5), ("bob", 3), ("cem", 1)):
+            jobs += await service.submit_as(who, *names(who, count))
+        await service.succeed(*jobs)
+        assert doors.begun[1:] == ["ann0", "bob0", "cem0", "ann1", "bob1", "ann2", "bob2", "ann3", "ann4"]
+
+
+async def test_who_comes_behind_thousands_of_another_is_next_but_has_one_turn_in_each_round() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),)) as service:
+        jobs = await service.submit_as("ann", "first", *names("ann", 1000))
+        await service.has_begun("first")
+        doors.door("first").set()
+        await service.has_begun("ann0")  # ann had her turn
+        jobs += await service.submit_as("bob", "bob0", "bob1")
+        for name, then in (("ann0", "bob0"), ("bob0", "ann1"), ("ann1", "bob1")):
+            doors.door(name).set()
+            await service.has_begun(then)
+        assert len(doors.begun) == 5
+        for job in jobs:
+            await service.jobs.cancel(job.id)
+
+
+async def test_jobs_that_are_cancelled_in_the_queue_take_no_turn() -> None:
+    doors = Doors()
+    async with serving(doors, Waits("a", doors), executors=(ThreadExecutor(1),)) as service:
+        jobs = await service.submit_as("ann", "first", *names("ann", 4))
+        theirs = await service.submit_as("bob", *names("bob", 3))
+        for job in (jobs.pop(2), theirs.pop(0), theirs.pop(1)):  # ann1, bob0, bob2
+            await service.jobs.cancel(job.id)
+        await service.succeed(*jobs, *theirs)
+        assert doors.begun == ["first", "ann0", "bob1", "ann2", "ann3"]
+        assert service.engine.load().queued == {"a": 0}
 
 
 # --- how many run at once ---

@@ -80,6 +80,23 @@ async def test_what_was_counted_is_shown() -> None:
     assert scraped("lambda_kit_job_queue_seconds_bucket", tool="echo", le="0.5") == 3
 
 
+async def test_what_was_delivered_and_dropped_is_shown() -> None:
+    source = FixedNumbers()
+    sink = source.statistics.sink("ivcap-sidecar")
+    sink.delivered_events, sink.delivered_ends, sink.failures, sink.unauthorized, sink.retrying = 5, 4, 3, 2, 1
+    sink.dropped["event", "given-up"] += 7
+    sink.is_unreachable = True
+    scraped, name = await scrape(source), "ivcap-sidecar"
+    assert scraped("lambda_kit_delivery_delivered_total", sink=name, what="event") == 5
+    assert scraped("lambda_kit_delivery_delivered_total", sink=name, what="end") == 4
+    assert scraped("lambda_kit_delivery_failures_total", sink=name) == 3
+    assert scraped("lambda_kit_delivery_unauthorized_total", sink=name) == 2
+    assert scraped("lambda_kit_delivery_retrying", sink=name) == 1
+    assert scraped("lambda_kit_delivery_unreachable", sink=name) == 1
+    assert scraped("lambda_kit_delivery_dropped_total", sink=name, what="event", reason="given-up") == 7
+    assert scraped("lambda_kit_delivery_dropped_total", sink=name, what="end", reason="refused") == 0
+
+
 async def test_what_waits_and_runs_is_shown() -> None:
     scraped = await scrape(FixedNumbers())
     assert scraped("lambda_kit_jobs_queued", tool="echo") == 4
@@ -163,7 +180,7 @@ async def test_the_names_follow_the_conventions() -> None:
     for family in ours:
         assert family.documentation.endswith("."), family.name
         assert {label for sample in family.samples for label in sample.labels} <= {
-            "tool", "status", "executor", "le", "version",
+            "tool", "status", "executor", "le", "version", "sink", "what", "reason",
         }  # fmt: skip
 
 

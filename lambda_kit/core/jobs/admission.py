@@ -68,9 +68,9 @@ class Admission:
         self._observers.rejected(tool.name)
         if error.says_when:
             return error
-        return QueueFullError(str(error), self._free_in_seconds(tool))
+        return QueueFullError(str(error), self.free_in_seconds(tool))
 
-    def _free_in_seconds(self, tool: BoundTool) -> float:
+    def free_in_seconds(self, tool: BoundTool) -> float:
         """When one of a tool's jobs will probably have ended, by how long the last ones took."""
         now = self._store.now()
         mean = self._statistics.mean_seconds(tool.name)

@@ -29,6 +29,10 @@ class Callers:
             return self._hash(f"principal\0{principal}")
         return self._nobody if authorization is None else self._hash(f"authorization\0{authorization}")
 
+    def share_of(self, name: str) -> bytes:
+        """The hash by which the share of a caller is counted; `name` begins with the kind of caller that it is."""
+        return self._hash(f"share\0{name}")
+
     def scoped_key(self, key: str, tool: str, caller: bytes) -> str:
         """A hash of an idempotency key with its tool and its caller: of two callers, or tools, it is another one."""
         return self._hash("\0".join(("key", tool, caller.hex(), key)), digest_size=32).hex()

@@ -5,13 +5,16 @@ from lambda_kit.core.jobs.observers import Observers
 from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.statistics import JobStatistics
-from lambda_kit.core.jobs.waiting import Followers, Waiters, WaitResult
-from lambda_kit.core.model.job import Job, Payload
+from lambda_kit.core.jobs.waiting import Followers, Waiters, WaitResult, read_end
+from lambda_kit.core.model.job import Job
 from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.core.runtime.background import Background
 from lambda_kit.core.runtime.retry import Outage
 
 __all__ = ["ChangeHandler"]
+
+
+_RESERVED = State.RESERVED  # to read it there takes 0.1 µs on Python 3.11, and each job goes through here
 
 
 class ChangeHandler:
@@ -70,7 +73,7 @@ class ChangeHandler:
             self._background.spawn(self._look_for_the_end(job))
         elif status is None:
             self._waiters.look_again(job_id)
-        elif job is not None and job.state is State.RESERVED:  # it is being created, and unwanted already
+        elif job is not None and job.state is _RESERVED:  # it is being created, and unwanted already
             job.is_unwanted = job.is_unwanted or is_final or change.cancel_requested
         elif is_final:
             self._on_ended(job_id, job)
@@ -94,34 +97,37 @@ class ChangeHandler:
             self._background.spawn(self._look_for_the_end(job))
             return
         if job is not None and job.state is State.QUEUED:
+            authorization = job.authorization
             self._scheduler.remove(job)
             self._table.remove(job)
-            self._background.spawn(self._tell_observers(job_id))
+            self._background.spawn(self._tell_observers(job_id, authorization))
         elif job is not None and job.state is State.RUNNING:  # it is being claimed
             self._runner.canceller.begin(job)
-            self._background.spawn(self._tell_observers(job_id))
+            self._background.spawn(self._tell_observers(job_id, job.authorization))
         self._waiters.look_again(job_id)
 
     async def _look_for_the_end(self, job: LocalJob) -> None:
         """Read how a job has ended that was handed off: one read, for all who wait for it here."""
 
-        async def look() -> tuple[Job | None, Payload | None]:
+        async def look() -> tuple[Job | None, WaitResult | None]:
             record = await self._store.get(job.id)
-            is_awaited = record is not None and record.status.is_final and self._waiters.are_there(job.id)
-            return record, await self._store.get_result(job.id) if is_awaited else None
+            if record is None or not record.status.is_final or not self._waiters.are_there(job.id):
+                return record, None
+            return record, await read_end(self._store, record)
 
-        record, result = await self._outage.until_over(f"job {job.id}: its end", look)
+        record, ended = await self._outage.until_over(f"job {job.id}: its end", look)
         if record is not None and not record.status.is_final:
             return
         if not self._table.remove(job):
             return
-        if record is None:
-            self._waiters.look_again(job.id)
-        else:  # the process that ran it tells its observers
+        if record is not None:  # the process that ran it tells its observers
             self._statistics.learn(record)
-            self._waiters.end(job.id, WaitResult(record, result))
+        if ended is not None:
+            self._waiters.end(job.id, ended)
+        else:
+            self._waiters.look_again(job.id)
 
-    async def _tell_observers(self, job_id: str) -> None:
+    async def _tell_observers(self, job_id: str, authorization: str | None) -> None:
         record = await self._store.get(job_id)
         if record is not None and record.status.is_final and record.started_at is None:
-            self._observers.ended(record)
+            self._observers.ended(record, None, authorization)

@@ -8,34 +8,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from lambda_kit.core.errors import ConfigurationError, NotServingError, UnavailableError
-from lambda_kit.core.jobs.admission import Admission
 from lambda_kit.core.jobs.authorization_sealer import Sealer
-from lambda_kit.core.jobs.callers import Callers
-from lambda_kit.core.jobs.change_handler import ChangeHandler
-from lambda_kit.core.jobs.fetched_results import FetchedResults
+from lambda_kit.core.jobs.caller_limits import CallerLimits
+from lambda_kit.core.jobs.engine_parts import EngineParts
 from lambda_kit.core.jobs.graceful_shutdown import GracefulShutdown
-from lambda_kit.core.jobs.housekeeping import Housekeeping
-from lambda_kit.core.jobs.job_table import JobTable, State
-from lambda_kit.core.jobs.lease_keeper import LeaseKeeper
-from lambda_kit.core.jobs.observers import Observers
-from lambda_kit.core.jobs.outbox_relay import OutboxRelay
+from lambda_kit.core.jobs.job_table import State
 from lambda_kit.core.jobs.permits import Load
-from lambda_kit.core.jobs.reconciler import Reconciler
-from lambda_kit.core.jobs.runner import JobRunner
-from lambda_kit.core.jobs.scheduler import Scheduler
-from lambda_kit.core.jobs.semaphore import DistributedSemaphore
 from lambda_kit.core.jobs.settings import JobSettings, Pauses, Roles
-from lambda_kit.core.jobs.statistics import JobStatistics
-from lambda_kit.core.jobs.submitter import Submitter
-from lambda_kit.core.jobs.waiting import Followers, Waiters
 from lambda_kit.core.ports.executor import Executor
 from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.ports.store import Change, JobStore
-from lambda_kit.core.runtime.background import Background
 from lambda_kit.core.runtime.bounded import bounded
-from lambda_kit.core.runtime.retry import BackOff, Outage
-from lambda_kit.core.runtime.turns import Turns
+from lambda_kit.core.runtime.retry import Outage
 from lambda_kit.core.runtime.watchdog import LoopWatchdog
 from lambda_kit.core.runtime.worker_id import new_worker_id
 from lambda_kit.core.tools.tool import BoundTool
@@ -47,6 +32,8 @@ logger = logging.getLogger("lambda_kit.service")
 _STORE_SECONDS = 10.0
 """For how long a store may write what it has, and close, at the end."""
 
+
+_PAGE_SIZE = 1000
 
 _LEAST_FLUSH_SECONDS = 5.0
 """For how long a stop goes on delivering to sinks, though the grace time is over."""
@@ -61,7 +48,7 @@ _NOT_STARTED = (
 )
 
 
-class JobEngine:
+class JobEngine(EngineParts):
     """Takes jobs, has them run, and tells of their ends. `JobService` is the door to it.
 
     All methods are for the event loop on which `start` was called.
@@ -75,6 +62,7 @@ class JobEngine:
         settings: Durations and limits.
         sealer: Encrypts the authorizations that are kept with jobs.
         roles: Whether this process takes requests, runs jobs, or both.
+        caller_limits: What one caller may have. None: anything.
         pauses: For tests.
     """
 
@@ -89,20 +77,20 @@ class JobEngine:
         settings: JobSettings | None = None,
         sealer: Sealer | None = None,
         roles: Roles = "both",
+        caller_limits: CallerLimits | None = None,
         pauses: Pauses | None = None,
     ) -> None:
-        self.tools = {tool.name: tool for tool in tools}
-        self.settings = settings or JobSettings()
-        self.statistics = JobStatistics(self.tools)
-        self.observers = Observers([self.statistics, *observers])
-        self.roles = roles
-        self._pauses = pauses or Pauses()
-        self.outage = Outage(pauses=self._new_back_off)
-        self.background = Background("lambda_kit.service")
-        self._executors = dict(executors)
-        self._sinks = list(sinks)
-        self._sealer = sealer or Sealer(None)
-        self._callers = Callers()
+        super().__init__(
+            tools,
+            executors,
+            sinks=sinks,
+            observers=observers,
+            settings=settings,
+            sealer=sealer,
+            roles=roles,
+            caller_limits=caller_limits,
+            pauses=pauses,
+        )
         self._stop_by: float | None = None
         self._why_starting = "the service has not been started"
         self._is_absence_known = False
@@ -113,99 +101,23 @@ class JobEngine:
         """Use another store.
 
         Raises:
-            ConfigurationError: if the engine has started.
+            ConfigurationError: if the engine has started, or this store does not count what it has to.
         """
         if self._open is not None:
             raise ConfigurationError("the service has started, with the store that it had")
-        settings, runs_jobs = self.settings, self.roles != "accept"
-        self.store = store
-        self.table = JobTable()
-        self.waiters = Waiters()
-        self.followers = Followers()
-        self.turns = Turns()
-        self.stream_turns = Turns(at_once=4)
-        self.request_turns = Turns()
-        self.fetched_results = FetchedResults(len(self._sinks))
-        self._semaphore = DistributedSemaphore(store, lease_seconds=settings.lease_seconds)
-        self.scheduler = Scheduler(
-            self.tools.values(),
-            self._executors,
-            self._semaphore,
-            max_concurrency=settings.max_concurrency,
-            runs_jobs=runs_jobs,
-            slot_seconds=self._pauses.slot_seconds,
-        )
-        self.runner = JobRunner(
-            self.table,
-            store,
-            self.scheduler,
-            self.waiters,
-            self.observers,
-            settings,
-            self._sealer,
-            self.outage,
-            self.turns,
-        )
-        self.scheduler.connect(self.runner)
-        self.relays = [
-            OutboxRelay(sink, store, unseal=self._sealer.unseal, on_delivered=self.fetched_results.delivered)
-            for sink in self._sinks
-        ]
-        self._reconciler = Reconciler(store, self.table, self.scheduler, self.runner, self.relays)
-        self.submitter = Submitter(
-            store,
-            self.table,
-            self.scheduler,
-            self.runner,
-            self.waiters,
-            self.relays,
-            self.observers,
-            admission=Admission(
-                store,
-                self.table,
-                self.scheduler,
-                self.statistics,
-                self.observers,
-                max_unfinished=settings.max_unfinished,
-            ),
-            callers=self._callers,
-            sealer=self._sealer,
-            reconciler=self._reconciler,
-            runs_jobs=runs_jobs,
-        )
-        self._housekeeping = Housekeeping(
-            store,
-            self.table,
-            self.scheduler,
-            self.runner,
-            self._semaphore,
-            self._reconciler,
-            LeaseKeeper(
-                store,
-                self.runner,
-                self._semaphore,
-                every_seconds=settings.heartbeat_seconds,
-                lease_seconds=settings.lease_seconds,
-            ),
-            settings,
-            tools=list(self.tools) if runs_jobs else [],
-            is_worker=self.roles == "run",
-            accepts=lambda: self._open is not None and self._stop_by is None,
-        )
-        self.scheduler.on_release = self._housekeeping.on_permit_released
-        self._change_handler = ChangeHandler(
-            store,
-            self.table,
-            self.scheduler,
-            self.runner,
-            self.waiters,
-            self.followers,
-            self.observers,
-            self.statistics,
-            self.background,
-            self.outage,
-        )
+        limits = self.caller_limits
+        if limits is not None and limits.max_unfinished is not None and not store.counts_shares:
+            raise ConfigurationError(
+                f"CallerLimits(max_unfinished={limits.max_unfinished}): {type(store).__name__} does not count the jobs "
+                "of one caller: let its create take max_of_share and set counts_shares (docs/stores.md), or limit only "
+                "the rate"
+            )
+        self._make_parts(store)
         self._shutdown = GracefulShutdown(self)
+
+    def accepts_jobs(self) -> bool:
+        """Whether the process is neither starting nor stopping."""
+        return self._open is not None and self._stop_by is None
 
     # --- its life ---
 
@@ -253,15 +165,28 @@ class JobEngine:
         opened.push_async_callback(self.runner.stop)  # after the executors have stopped
         opened.push_async_callback(self.runner.canceller.stop)
         opened.push_async_callback(self.scheduler.stop)
-        await self.scheduler.start(self.observers.around)
+        await self.scheduler.start(self.observers.in_workers)
         await self._when_available(partial(self._housekeeping.start, is_store_back=is_store_back))
 
-    def begin_stop(self) -> None:
-        """Take no more jobs, and let the time that a stop gives to those that were taken begin now."""
+    def begin_stop(self, grace_seconds: float | None = None) -> None:
+        """Take no more jobs, and let the time that a stop gives to those that were taken begin now.
+
+        Args:
+            grace_seconds: That time. None: `JobSettings.grace_seconds`. If the stop has begun already, what is left of
+                it is cut to this; None: it is left as it is.
+        """
         self.submitter.accepts = False
-        if self._stop_by is None:
-            self._stop_by = time.monotonic() + self.settings.grace_seconds
+        seconds = self.settings.grace_seconds if grace_seconds is None else grace_seconds
+        stop_by = time.monotonic() + seconds
+        if self._stop_by is not None:
+            if grace_seconds is not None and stop_by < self._stop_by:
+                self._stop_by = stop_by
+                self._shutdown.hurry(seconds)
+        else:
+            self._stop_by = stop_by
             self.fetched_results.begin(job.id for job in self.table if job.state is not State.IN_DOUBT)
+            for relay in self.relays:
+                relay.hurry()
 
     async def drain(self) -> None:
         """Take no more jobs, and stay until nobody needs this process any more.
@@ -328,6 +253,20 @@ class JobEngine:
         """Look for pending jobs that no worker has: a queue between processes hints that there may be one."""
         self._housekeeping.offered()
 
+    async def undelivered(self) -> list[str]:
+        """The jobs for whose delivery a stop of this process waits, by id."""
+        ids: dict[str, None] = {}
+        for relay in self.relays:
+            waiting = await self.store.undelivered(relay.sink.name, limit=_PAGE_SIZE, worker_id=self.runner.worker_id)
+            ids |= dict.fromkeys(delivery.job_id for delivery in waiting if relay.holds_up_stop(delivery))
+        return list(ids)
+
+    @property
+    def dropped_ends(self) -> int:
+        """How many ends were given up and will never be delivered, since the server was made."""
+        counted = (sink.dropped.items() for sink in self.statistics.sinks.values())
+        return sum(count for dropped in counted for (what, _), count in dropped if what == "end")
+
     def _on_change(self, change: Change) -> None:
         self._change_handler.handle(change)
         if change.job_id is None or self.table.get(change.job_id) is None:
@@ -345,9 +284,6 @@ class JobEngine:
         for job in self.table:
             self.table.remove(job)
         self.scheduler.forget_permits()
-
-    def _new_back_off(self) -> BackOff:
-        return BackOff(self._pauses.first_retry_seconds, self._pauses.longest_retry_seconds)
 
     async def _stop_store(self) -> None:
         await bounded("the store's stop", self.store.stop(), seconds=_STORE_SECONDS)

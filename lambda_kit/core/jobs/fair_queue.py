@@ -1,4 +1,4 @@
-"""The queue of pending jobs: one lane for each tool, which take turns."""
+"""The queue of pending jobs: one lane for each tool, which take turns; within a lane, the principals take turns."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -11,7 +11,7 @@ from lambda_kit.core.tools.tool import BoundTool
 if TYPE_CHECKING:
     from lambda_kit.core.jobs.job_table import LocalJob
 
-__all__ = ["FairQueue", "Lane", "Pool"]
+__all__ = ["FairQueue", "Lane", "Pool", "Waiting"]
 
 
 class Pool:
@@ -35,6 +35,86 @@ class Pool:
         return unbounded if capacity is None else max(0, capacity - self.running - self.waiting)
 
 
+class Waiting:
+    """The jobs of one tool that wait. They leave in rounds: in each, every principal that waits has one turn.
+
+    Jobs of one principal leave in the order in which they came. Who comes during a round still has a turn in it, unless
+    it had one: so a newcomer waits for one job of each of the others at most, however many they have. Jobs without a
+    principal are all of one.
+    """
+
+    __slots__ = ("_count", "_next_round", "_served", "_this_round")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._this_round: OrderedDict[str | None, OrderedDict[str, LocalJob]] = OrderedDict()
+        """The jobs of each principal that still has its turn, the next one first."""
+        self._next_round: OrderedDict[str | None, OrderedDict[str, LocalJob]] = OrderedDict()
+        """Those of each that has had it."""
+        self._served: set[str | None] = set()
+        """Who has had a turn in this round, whether more of its jobs wait or not."""
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> "Iterator[LocalJob]":
+        for jobs in (*self._this_round.values(), *self._next_round.values()):
+            yield from jobs.values()
+
+    def put(self, job: "LocalJob") -> bool:
+        """Have a job wait behind the others of its principal. False: it replaces one of the same id."""
+        principal = job.principal
+        lines = self._next_round if principal in self._served else self._this_round
+        jobs = lines.get(principal)
+        if jobs is None:
+            jobs = lines[principal] = OrderedDict()
+        is_new = job.id not in jobs
+        jobs[job.id] = job
+        self._count += is_new
+        return is_new
+
+    def take(self) -> "LocalJob":
+        """Take the job whose turn it is.
+
+        Raises:
+            KeyError: if none waits.
+        """
+        if not self._this_round:
+            self._this_round, self._next_round = self._next_round, self._this_round
+            self._served.clear()
+        principal, jobs = self._this_round.popitem(last=False)
+        _, job = jobs.popitem(last=False)
+        self._count -= 1
+        if not self._count:  # the round is over: nobody waits for anybody
+            self._served.clear()
+            return job
+        self._served.add(principal)
+        if jobs:
+            self._next_round[principal] = jobs
+        return job
+
+    def remove(self, job: "LocalJob") -> bool:
+        """Take a job out. False: it does not wait."""
+        for lines in (self._this_round, self._next_round):
+            jobs = lines.get(job.principal)
+            if jobs is not None and jobs.get(job.id) is job:
+                del jobs[job.id]
+                if not jobs:
+                    del lines[job.principal]
+                self._count -= 1
+                if not self._count:
+                    self._served.clear()
+                return True
+        return False
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._this_round.clear()
+        self._next_round.clear()
+        self._served.clear()
+        self._count = 0
+
+
 class Lane:
     """The jobs of one tool."""
 
@@ -51,7 +131,7 @@ class Lane:
         self.look_again: asyncio.TimerHandle | None = None
         """Asks again: none was free when it was last asked for."""
         self.running = 0
-        self.waiting: OrderedDict[str, LocalJob] = OrderedDict()
+        self.waiting = Waiting()
 
     def has_room(self) -> bool:
         """Whether the tool and its executor have room for one more run."""
@@ -71,7 +151,7 @@ class Lane:
 
 
 class FairQueue:
-    """The lanes in which jobs wait. Jobs of a lane leave in the order in which they came; the lanes take turns."""
+    """The lanes in which jobs wait, as `Waiting` has them; the lanes take turns."""
 
     def __init__(self) -> None:
         self._ring: deque[Lane] = deque()  # the next one first
@@ -81,19 +161,16 @@ class FairQueue:
         return bool(self._ring)
 
     def put(self, job: "LocalJob") -> None:
-        """Have a job wait at the end of its lane."""
+        """Have a job wait in its lane."""
         lane = job.lane
-        if job.id in lane.waiting:
-            lane.waiting[job.id] = job
-            return
         if not lane.waiting:
             self._ring.append(lane)
-        lane.waiting[job.id] = job
-        lane.pool.waiting += 1
+        if lane.waiting.put(job):
+            lane.pool.waiting += 1
 
     def take(self, lane: Lane) -> "LocalJob":
-        """Take the first job of a lane; the other lanes are next then."""
-        _, job = lane.waiting.popitem(last=False)
+        """Take the job of a lane whose turn it is; the other lanes are next then."""
+        job = lane.waiting.take()
         self._ring.remove(lane)
         if lane.waiting:
             self._ring.append(lane)
@@ -103,9 +180,8 @@ class FairQueue:
     def remove(self, job: "LocalJob") -> bool:
         """Take a job out, wherever it waits. False: it does not wait."""
         lane = job.lane
-        if lane.waiting.get(job.id) is not job:
+        if not lane.waiting.remove(job):
             return False
-        del lane.waiting[job.id]
         lane.pool.waiting -= 1
         if not lane.waiting:
             self._ring.remove(lane)
@@ -114,7 +190,7 @@ class FairQueue:
     def jobs(self) -> "Iterator[LocalJob]":
         """All jobs that wait."""
         for lane in list(self._ring):
-            yield from list(lane.waiting.values())
+            yield from list(lane.waiting)
 
     def next_lane(self) -> Lane | None:
         """The lane whose turn it is, of those that have room."""

@@ -10,7 +10,8 @@ class FetchedResults:
     """Tracks which results were fetched. Inactive until shutdown calls `begin`."""
 
     def __init__(self, sinks: int = 0) -> None:
-        self._sinks = sinks
+        self.sinks = sinks
+        """How many sinks have to confirm a job's end, so that it counts as fetched."""
         self._missing: dict[str, int] | None = None  # how many sinks have not confirmed the end, by job
         self._all_fetched = asyncio.Event()
 
@@ -22,7 +23,7 @@ class FetchedResults:
     def begin(self, job_ids: Iterable[str]) -> None:
         """From now on track the results of these jobs. Again: no effect."""
         if self._missing is None:
-            self._missing = dict.fromkeys(job_ids, self._sinks)
+            self._missing = dict.fromkeys(job_ids, self.sinks)
             self._look()
 
     def fetched(self, job_id: str) -> None:

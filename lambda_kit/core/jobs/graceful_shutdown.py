@@ -32,6 +32,12 @@ class GracefulShutdown:
 
     def __init__(self, engine: "JobEngine") -> None:
         self._engine = engine
+        self._patience: asyncio.Timeout | None = None
+
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than so many seconds from now on, if `run` waits for jobs."""
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time() + seconds)
 
     async def run(self, deadline: float) -> None:
         """Wait until the jobs here have ended, or see to their end.
@@ -46,7 +52,7 @@ class GracefulShutdown:
                     await job.until_made()
         if engine.store.is_durable:
             scheduler.leave(partial(self._takes_too_long, deadline), self._leave)
-        if await scheduler.drain(max(0.0, deadline - time.monotonic())):
+        if await self._have_ended(deadline):
             return
         scheduler.close()
         waiting = scheduler.waiting()
@@ -66,6 +72,18 @@ class GracefulShutdown:
         if unwanted:
             await self._cancel(unwanted)
         await scheduler.drain(engine.settings.cancel_seconds + 1.0)
+
+    async def _have_ended(self, deadline: float) -> bool:
+        """Wait for the jobs; whether all have ended in time."""
+        seconds = max(0.0, deadline - time.monotonic())
+        patience = self._patience = asyncio.timeout(seconds)
+        try:
+            async with patience:
+                return await self._engine.scheduler.drain(seconds)
+        except TimeoutError:
+            return False
+        finally:
+            self._patience = None
 
     def _takes_too_long(self, deadline: float, tool: str) -> bool:
         """True if the tool allows one attempt and its mean duration exceeds the time left."""

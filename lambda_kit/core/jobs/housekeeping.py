@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 
 from lambda_kit.core.errors import UnavailableError
+from lambda_kit.core.jobs.dropped_deliveries import DroppedDeliveries
 from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.lease_keeper import LeaseKeeper
 from lambda_kit.core.jobs.reconciler import Reconciler
@@ -25,8 +28,24 @@ logger = logging.getLogger("lambda_kit.service")
 
 _BATCH = 500
 
+_MOST_IN_ROUND = 1000
+"""Principals whose jobs are adopted before a new round begins."""
+
+_LOOK_SECONDS = 0.5
+"""So often, at most, is looked for jobs of others while only one principal has any."""
+
 _MOST_ADOPTED = 2000
 """A process that has so many jobs adopts no more: the others may have room."""
+
+
+class _Turns:
+    """Whose jobs of some tools were adopted in this round."""
+
+    def __init__(self) -> None:
+        self.had: set[str] = set()
+        """The principals that had their turn."""
+        self.look_at = 0.0
+        """When to look again for jobs of others."""
 
 
 class Housekeeping:
@@ -42,6 +61,7 @@ class Housekeeping:
         semaphore: Has slots to renew.
         reconciler: Finds jobs in doubt.
         keeper: Renews in place of this while the event loop is blocked.
+        dropped: Gives up what is not delivered any more.
         settings: Durations.
         tools: The names of the tools whose jobs can be run here. Empty: this process runs no jobs, and adopts none.
         is_worker: Whether this process takes no requests: it adopts as many jobs as it can run, as they come.
@@ -57,6 +77,7 @@ class Housekeeping:
         semaphore: DistributedSemaphore,
         reconciler: Reconciler,
         keeper: LeaseKeeper,
+        dropped: DroppedDeliveries,
         settings: JobSettings,
         *,
         tools: Sequence[str],
@@ -70,6 +91,7 @@ class Housekeeping:
         self._semaphore = semaphore
         self._reconciler = reconciler
         self._keeper = keeper
+        self._dropped = dropped
         self._every_seconds = settings.heartbeat_seconds
         self._lease_seconds = settings.lease_seconds
         self._tools = tools
@@ -80,6 +102,7 @@ class Housekeeping:
         self._may_have_orphans = asyncio.Event()
         self._may_have_missed_changes = asyncio.Event()
         self._has_more = False
+        self._turns: defaultdict[tuple[str, ...], _Turns] = defaultdict(_Turns)
         self._has_named_unknown_tools = False
         self._seen_at: float | None = None
         self._patient_until = 0.0
@@ -204,6 +227,7 @@ class Housekeeping:
                     self._may_have_orphans.set()
         await self._reconciler.reconcile()
         await self._store.purge()
+        await self._dropped.drop(self._store.now())
         await self._name_unknown_tools()
 
     async def _name_unknown_tools(self) -> None:
@@ -225,9 +249,7 @@ class Housekeeping:
 
     async def _adopt_some(self, tools: Collection[str], room: int) -> list[Job]:
         try:
-            jobs = await self._store.adopt(
-                self._runner.worker_id, tools=tools, limit=room, spares_silent=self._is_patient()
-            )
+            jobs = await self._adopt_in_turn(tools, room)
         except BaseException:
             self._reconciler.need()  # some may be assigned to this process without an answer
             raise
@@ -235,6 +257,23 @@ class Housekeeping:
             level = logging.DEBUG if self._is_worker else logging.INFO
             logger.log(level, "%d jobs are adopted that no living worker had", len(jobs))
             self._take_up(jobs)
+        return jobs
+
+    async def _adopt_in_turn(self, tools: Collection[str], room: int) -> list[Job]:
+        """Adopt jobs of principals that had no turn in this round first."""
+        now, turns = time.monotonic(), self._turns[tuple(tools)]
+        adopt = partial(self._store.adopt, self._runner.worker_id, tools=tools, spares_silent=self._is_patient())
+        jobs: list[Job] = []
+        if turns.had and now >= turns.look_at:
+            jobs = await adopt(limit=room, but_of=sorted(turns.had))
+            if not jobs and len(turns.had) == 1:  # to look for others among its thousands of jobs is work for the store
+                turns.look_at = now + _LOOK_SECONDS
+        if len(jobs) < room:
+            turns.had.clear()
+            jobs = [*jobs, *await adopt(limit=room - len(jobs))]
+        turns.had.update(job.principal for job in jobs if job.principal is not None)
+        if len(turns.had) > _MOST_IN_ROUND:
+            turns.had.clear()
         return jobs
 
     def _rooms(self) -> list[tuple[Collection[str], int]]:
@@ -252,7 +291,7 @@ class Housekeeping:
                 self._runner.lose(known)
             elif known is not None and known.state is not State.ELSEWHERE:
                 continue
-            local = LocalJob(job.id, self._scheduler.lane_of(job.tool), State.QUEUED)
+            local = LocalJob(job.id, self._scheduler.lane_of(job.tool), State.QUEUED, principal=job.principal)
             self._table.add(local)
             self._scheduler.enqueue(local)
 

@@ -40,10 +40,10 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
         QueueFullError: if there is no room for it.
         JobFailedError: if the job ended without a result.
     """
-    if tool.signature.wants_transport_request:
+    if tool.signature.needs_transport_request:
         raise ConfigurationError(
             f"{type(tool.tool).__name__}.run wants a litestar.Request, which there is only over HTTP: annotate "
-            "the parameter with RequestInfo instead"
+            "the parameter with RequestInfo instead, or with litestar.Request | None"
         )
     body, value = hand_over(request, tool, is_read_again=not jobs.runs_only_here(tool))
     job_id = new_job_id()
@@ -54,6 +54,7 @@ async def run_in_process(jobs: JobService, tool: BoundTool, request: Any) -> Any
             wait_seconds=float("inf"),
             value=value,
             job_id=job_id,
+            is_in_process=True,
         )
     except asyncio.CancelledError:
         # it was not made yet, or nobody can be told: whoever cancels wants to go on, and not to hear of that

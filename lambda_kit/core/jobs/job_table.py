@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from lambda_kit.core.model.job import Failure
 from lambda_kit.core.runtime.temporary_files import TemporaryFiles
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ class State(Enum):
     """It is not in the table any more."""
 
 
+# To read a member of an Enum takes 0.1 µs on Python 3.11, and each job goes through here.
+_RESERVED, _GONE = State.RESERVED, State.GONE
+
+
 class LocalJob:
     """A job of this process, and what is known of it that is never stored."""
 
     __slots__ = (
-        "authorization", "context", "files", "id", "is_left", "is_unwanted", "lane", "made", "misses", "permit", "run",
-        "state", "transport", "value",
+        "authorization", "context", "files", "id", "is_left", "is_unwanted", "lane", "made", "misses", "permit",
+        "principal", "refusal", "run", "state", "transport", "value",
     )  # fmt: skip
 
     def __init__(
@@ -50,14 +55,18 @@ class LocalJob:
         lane: "Lane",
         state: State,
         *,
+        principal: str | None = None,
         value: Any = None,
         authorization: str | None = None,
         transport: Any = None,
         files: TemporaryFiles | None = None,
+        refusal: Failure | None = None,
     ) -> None:
         self.id = job_id
         self.lane = lane
         self.state = state
+        self.principal = principal
+        """Whose turn it has to wait for: `Job.principal`."""
         self.value = value
         """The decoded request. None: decode it from the stored bytes."""
         self.authorization = authorization
@@ -65,6 +74,8 @@ class LocalJob:
         """The `litestar.Request`, for tools that want it."""
         self.files = files
         """The temporary files that its request refers to."""
+        self.refusal = refusal
+        """With which failure it ends, without a call of its tool. None: it is run."""
         self.is_unwanted = False
         """Whether its end was asked for before its tool was called."""
         self.is_left = False
@@ -87,7 +98,7 @@ class LocalJob:
 
     async def until_made(self) -> None:
         """Wait until it is no longer `RESERVED`."""
-        while self.state is State.RESERVED:
+        while self.state is _RESERVED:
             if self.made is None or self.made.done():
                 self.made = asyncio.get_running_loop().create_future()
             await asyncio.wait([self.made])
@@ -128,7 +139,7 @@ class JobTable:
         if is_here:
             del self._jobs[job.id]
         self._in_doubt.discard(job)
-        job.move_to(State.GONE)
+        job.move_to(_GONE)
         job.value = job.authorization = job.transport = job.context = job.run = None
         if job.files is not None:
             job.files.close()

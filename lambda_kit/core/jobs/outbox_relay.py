@@ -3,31 +3,36 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, TypeVar
+from itertools import zip_longest
+from typing import Any
 
 import msgspec
 
-from lambda_kit.core.errors import UnavailableError
-from lambda_kit.core.model.events import Event
+from lambda_kit.core.jobs.delivery import JobDelivery, UnderWay
+from lambda_kit.core.jobs.delivery_authorizations import DeliveryAuthorizations
+from lambda_kit.core.jobs.retries import Retries
+from lambda_kit.core.jobs.statistics import SinkStatistics
 from lambda_kit.core.model.job import Job
-from lambda_kit.core.ports.sink import DeliveryError, DeliveryRefusedError, JobEnd, JobSink
-from lambda_kit.core.ports.store import Delivery, JobStore
+from lambda_kit.core.ports.outbox import Delivery, Dropped
+from lambda_kit.core.ports.sink import JobSink
+from lambda_kit.core.ports.store import JobStore
 from lambda_kit.core.runtime.bounded import bounded
 from lambda_kit.core.runtime.credentials import credentials_in_use
 from lambda_kit.core.runtime.retry import BackOff, Outage
 
 __all__ = ["OutboxRelay", "RelayTimes"]
 
-_LONGEST_PAUSE_SECONDS = 86_400.0
-"""Whatever a sink asks for: jobs are not kept for ever."""
-
 logger = logging.getLogger("lambda_kit.delivery")
 
-_T = TypeVar("_T")
-
-_PAGE_SIZE = 100  # events in a batch: no more than these are delivered again after a crash
+_MOST_AT_ONCE = 200
+"""Deliveries under way, the slow ones included: each takes a connection, or less."""
+_MOST_BYTES = 64 * 1024 * 1024
+"""While deliveries under way hold more than this in memory, no other is begun."""
+_ASK_SECONDS_PER_RETRY = 1e-4
+"""The outbox is asked for the jobs that wait for another try too: so much less often for each of them."""
 
 
 class RelayTimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +40,12 @@ class RelayTimes(msgspec.Struct, frozen=True, kw_only=True):
 
     call: float = 30.0
     """How long one call of the sink may take; longer counts as a failure."""
+    slow: float = 1.0
+    """A call that takes longer no longer counts among those that are made at once."""
     first_back_off: float = 0.5
     longest_back_off: float = 30.0
+    longest_probe: float = 10.0
+    """The longest pause before a sink without a connection is tried again: that costs little."""
     lease: float = 30.0
     """The lease of a process that delivers for a dead one."""
     look: float = 10.0
@@ -56,9 +65,14 @@ class OutboxRelay:
         sink: The sink.
         store: Its outbox says what is still to be delivered.
         unseal: Gives the authorization that is kept with a job, where this process does not remember it.
-        on_delivered: Called with the id of each job whose end was confirmed.
-        concurrency: For how many jobs deliveries are under way at once.
+        on_delivered: Called with the id of each job whose end was confirmed, and whether `on_excused` was called with
+            it before.
+        on_excused: Called with the id of each job for whose delivery a stop does not wait (`DeliveryError`).
+        on_dropped: Called with what was given up since the job has ended too long ago (`Job.deliver_until`).
+        statistics: Counts the deliveries.
+        concurrency: For how many jobs deliveries are under way at once, but for slow ones.
         flush_seconds: For how long `stop` goes on delivering what is left.
+        delivery_seconds: For how long the authorization of a job that has expired is remembered.
         times: Pauses and bounds.
     """
 
@@ -68,25 +82,35 @@ class OutboxRelay:
         store: JobStore,
         *,
         unseal: Callable[[Job], str | None] = lambda _job: None,
-        on_delivered: Callable[[str], None] = lambda _job_id: None,
+        on_delivered: Callable[[str, bool], None] = lambda _job_id, _was_excused: None,
+        on_excused: Callable[[str], None] = lambda _job_id: None,
+        on_dropped: Callable[[Dropped], None] = lambda _dropped: None,
+        statistics: SinkStatistics | None = None,
         concurrency: int = 8,
         flush_seconds: float = 5.0,
+        delivery_seconds: float = 86_400.0,
         times: RelayTimes | None = None,
     ) -> None:
-        self._sink = sink
+        self.sink = sink
         self._store = store
-        self._unseal = unseal
         self._on_delivered = on_delivered
+        self._on_excused = on_excused
+        self._on_dropped = on_dropped
+        self._statistics = statistics or SinkStatistics()
         self._worker_id: str | None = None
         self._concurrency = concurrency
         self.flush_seconds = flush_seconds
+        self.delivery_seconds = delivery_seconds
         self.times = times or RelayTimes()
-        self._authorizations: dict[str, str] = {}
-        self._failures: dict[str, tuple[BackOff, float]] = {}  # job id: with when to try again
-        self._delivering: dict[str, asyncio.Task[bool]] = {}
+        self._retries = self._new_retries()
+        # by number: an id may be that of two jobs, of which the first has expired
+        self._under_way: dict[int, UnderWay] = {}
         self._woken = asyncio.Event()
+        self._is_more_due = False
         self._is_stopping = False
         self._outage = Outage(f"sink {sink.name}", pauses=self._new_back_off)
+        self.authorizations = DeliveryAuthorizations(store, self._outage, unseal)
+        """Those that its deliveries carry."""
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, worker_id: str | None = None) -> None:
@@ -96,50 +120,69 @@ class OutboxRelay:
             worker_id: This process, if others share the store (`JobStore.undelivered`).
         """
         self._worker_id = worker_id
-        await self._sink.start()
+        await self.sink.start()
         try:
-            await self._store.register_sink(self._sink.name)
+            await self._store.register_sink(self.sink.name)
         except BaseException:
-            await self._sink.stop()
+            await self.sink.stop()
             raise
         self._is_stopping = False
-        self._failures, self._delivering = {}, {}
+        self._retries = self._new_retries()
+        self._under_way = {}
+        self._delivery = JobDelivery(
+            self.sink,
+            self._store,
+            outage=self._outage,
+            statistics=self._statistics,
+            authorization_of=self.authorizations.of,
+            on_dropped=self._on_dropped,
+            call_seconds=self.times.call,
+            lease_seconds=self.times.lease,
+            worker_id=worker_id,
+        )
         self._woken = asyncio.Event()  # of this loop: a server may be run on one after another
-        name = f"lambda_kit sink {self._sink.name}"
+        name = f"lambda_kit sink {self.sink.name}"
+        sweep = self.authorizations.sweep(every_seconds=self.times.sweep, keep_seconds=self.delivery_seconds)
         self._tasks = [
             asyncio.create_task(self._run(), name=name),
-            asyncio.create_task(self._forget_expired(), name=f"{name}: authorizations"),
+            asyncio.create_task(sweep, name=f"{name}: sweep"),
         ]
+
+    def hurry(self) -> None:
+        """Try at once what waits for another try, and pause for no more than a second: the service stops."""
+        self._retries.hurry()
+        if self._tasks and not self._store.is_durable:
+            try:
+                self.sink.hurry()
+            except Exception:
+                logger.exception("sink %s: hurry() failed", self.sink.name)
+        self._woken.set()
 
     async def stop(self) -> None:
         """Deliver what is left, for a bounded time, and close the sink. No effect unless it has started."""
-        tasks, self._tasks = self._tasks, []
-        if not tasks:
+        if not self._tasks:
             return
+        self.hurry()
+        tasks, self._tasks = self._tasks, []
         self._is_stopping = True
-        self._woken.set()
+        self.wake()
         try:
             done, _ = await asyncio.wait(tasks[:1], timeout=self.flush_seconds)
             if not done:
-                logger.warning("sink %s: not everything was delivered before the stop", self._sink.name)
+                what = "is left to the store" if self._store.is_durable else "is lost"
+                text = "sink %s: not everything was delivered before the stop: the rest %s"
+                logger.warning(text, self.sink.name, what)
         finally:
             try:
                 # the run first: it must not begin other deliveries when these end
                 await self._end(tasks)
-                await self._end(self._delivering.values())
+                await self._end(it.task for it in self._under_way.values() if it.task is not None)
             finally:
-                await bounded(f"sink {self._sink.name}: its stop", self._sink.stop())
+                await bounded(f"sink {self.sink.name}: its stop", self.sink.stop())
 
-    def remember(self, job_id: str, authorization: str | None) -> None:
-        """Keep, in memory only, the authorization that deliveries of this job carry."""
-        if authorization is None:
-            self.forget(job_id)  # that of an expired job of the same id
-        else:
-            self._authorizations[job_id] = authorization
-
-    def forget(self, job_id: str) -> None:
-        """Drop a remembered authorization. No error if there is none."""
-        self._authorizations.pop(job_id, None)
+    def holds_up_stop(self, delivery: Delivery) -> bool:
+        """Whether a stop waits for this delivery. False: the sink does not accept its job's credentials."""
+        return self._retries.holds_up_stop(delivery.number)
 
     def wake(self) -> None:
         """Look again: something has changed."""
@@ -150,128 +193,105 @@ class OutboxRelay:
         while True:
             self._woken.clear()
             now = asyncio.get_running_loop().time()
-            next_try = None
-            if len(self._delivering) < self._concurrency or now >= next_look:
+            if self._room(now) > 0 or now >= next_look:
                 next_look = now + self.times.look
                 is_waiting = await self._begin_what_is_due()
-                if self._is_stopping and not (is_waiting or self._delivering or self._woken.is_set()):
+                if self._is_stopping and not (is_waiting or self._under_way or self._woken.is_set()):
                     return
-                if len(self._delivering) < self._concurrency:
-                    tries = (at for job_id, (_, at) in self._failures.items() if job_id not in self._delivering)
-                    next_try = min(tries, default=None)
-            if self._worker_id is not None:  # a dead process does not tell; and what is leased is renewed
-                next_try = next_look if next_try is None else min(next_try, next_look)
+            # a dead process does not tell; and what is leased is renewed
+            wake_at = next_look if self._worker_id is not None else math.inf
+            wake_at = min(wake_at, self._next_begin_at(asyncio.get_running_loop().time()))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(next_try):
+                async with asyncio.timeout_at(None if wake_at == math.inf else wake_at):
                     await self._woken.wait()
+            if (pause := len(self._retries) * _ASK_SECONDS_PER_RETRY) > 0.001 and not self._is_stopping:
+                await asyncio.sleep(min(pause, 1.0))
+
+    def _room(self, now: float) -> int:
+        """How many deliveries may be begun now."""
+        if self._retries.unreachable_until is not None:  # one at a time finds out whether that is over
+            return 0 if self._under_way or now < self._retries.unreachable_until else 1
+        if sum(it.size_bytes for it in self._under_way.values()) > _MOST_BYTES:
+            return 0
+        slow = sum(it.call_began_at + self.times.slow <= now for it in self._under_way.values())
+        return min(self._concurrency - (len(self._under_way) - slow), _MOST_AT_ONCE - len(self._under_way))
+
+    def _next_begin_at(self, now: float) -> float:
+        """When something may be begun though nobody has called `wake`."""
+        if self._retries.unreachable_until is not None:
+            return math.inf if self._under_way else self._retries.unreachable_until
+        if self._room(now) > 0:  # some calls may have become slow meanwhile
+            return now if self._is_more_due else self._retries.next_at(self._under_way.keys())
+        if len(self._under_way) >= _MOST_AT_ONCE:
+            return math.inf  # until one of them has ended
+        quick = (it.call_began_at + self.times.slow for it in self._under_way.values())
+        return min((at for at in quick if at > now), default=math.inf)
 
     async def _begin_what_is_due(self) -> bool:
-        """Begin as many deliveries as there is room for; returns whether anything waits to be delivered."""
+        """Begin as many deliveries as there is room for; returns whether anything is left for which a stop waits."""
         # skipped: the outbox's answer may be older than their end
-        busy = set(self._delivering)
+        busy = set(self._under_way)
         # those that are under way, or wait for another try, must not hide the others
-        limit = self._concurrency + len(self._failures.keys() | busy)
+        limit = self._concurrency + len(self._retries.jobs | busy)
         ask = partial(
             self._store.undelivered,
-            self._sink.name,
+            self.sink.name,
             limit=limit,
             worker_id=self._worker_id,
             lease_seconds=self.times.lease,
         )
-        waiting = await self._ask(ask, away=Exception)
+        waiting = await self._outage.until_over("the outbox", ask, away=Exception)
         if len(waiting) < limit:
-            keep = busy.union(delivery.job_id for delivery in waiting)
-            self._failures = {job_id: known for job_id, known in self._failures.items() if job_id in keep}
+            for job_id in self._retries.keep_only(busy.union(delivery.number for delivery in waiting)):
+                self.sink.forget(job_id)
         now = asyncio.get_running_loop().time()
-        for delivery in waiting:
-            if len(self._delivering) >= self._concurrency:
-                break
-            job_id = delivery.job_id
-            is_due = job_id not in self._failures or self._failures[job_id][1] <= now
-            if job_id not in busy and is_due:
-                name = f"lambda_kit sink {self._sink.name}: {job_id}"
-                task = asyncio.create_task(self._deliver(delivery), name=name)
-                self._delivering[job_id] = task
-                task.add_done_callback(partial(self._on_done, job_id))
-        return bool(waiting)
+        due = [it for it in waiting if it.number not in busy and self._retries.is_due(it.number, now)]
+        begun = self._in_turns(due)[: max(0, self._room(now))]
+        for delivery in begun:
+            self._begin(delivery, now)
+        self._is_more_due = len(begun) < len(due) or len(waiting) >= limit
+        return any(self._retries.holds_up_stop(delivery.number) for delivery in waiting)
 
-    def _on_done(self, job_id: str, task: asyncio.Task[bool]) -> None:
-        if self._delivering.get(job_id) is task:  # else it is of an earlier life
-            del self._delivering[job_id]
+    def _in_turns(self, due: list[Delivery]) -> list[Delivery]:
+        """First tries and further ones by turns: however many fail, they don't keep the others waiting."""
+        further = [it for it in due if it.number in self._retries.jobs]
+        if not further:
+            return due
+        first = [it for it in due if it.number not in self._retries.jobs]
+        return [it for pair in zip_longest(first, further) for it in pair if it is not None]
+
+    def _begin(self, delivery: Delivery, now: float) -> None:
+        self._under_way[delivery.number] = under_way = UnderWay(now)
+        name = f"lambda_kit sink {self.sink.name}: {delivery.job_id}"
+        under_way.task = asyncio.create_task(self._delivery.run(delivery, under_way), name=name)
+        under_way.task.add_done_callback(partial(self._on_done, delivery, under_way))
+
+    def _on_done(self, delivery: Delivery, under_way: UnderWay, task: asyncio.Task[Job | None]) -> None:
+        number = delivery.number
+        if self._under_way.get(number) is under_way:  # else it is of an earlier life
+            del self._under_way[number]
         self._woken.set()
         if task.cancelled() and task.cancelling():  # by `stop`; without a request it comes from the sink
             return
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is None:
-            self._failures.pop(job_id, None)
-            if task.result():
-                self.forget(job_id)
-                self._on_delivered(job_id)
+        if error is not None:
+            with credentials_in_use(self.authorizations.remembered(under_way.job)):
+                is_excused = self._retries.failed(delivery, error, task.get_loop().time())
+            if is_excused:
+                self._on_excused(delivery.job_id)
             return
-        known = self._failures.get(job_id)
-        back_off = self._new_back_off() if known is None else known[0]
-        pause = back_off.next_pause()
-        if isinstance(error, DeliveryError) and error.retry_after_seconds is not None:
-            pause = min(max(error.retry_after_seconds, 0.0), _LONGEST_PAUSE_SECONDS)
-        self._failures[job_id] = (back_off, task.get_loop().time() + pause)
-        with credentials_in_use(self._authorizations.get(job_id)):
-            logger.warning(
-                "sink %s: job %s was not delivered (%s); trying again in %.1f s",
-                self._sink.name, job_id, _text_of(error), pause,
-            )  # fmt: skip
+        was_excused = not self._retries.holds_up_stop(number)
+        self._retries.succeeded(number)
+        job = task.result()
+        if job is None:
+            return
+        self.authorizations.forget(job)
+        self.sink.forget(job.id)
+        self._on_delivered(job.id, was_excused)
 
-    async def _deliver(self, delivery: Delivery) -> bool:
-        """Deliver all there is of a job. True: its end too."""
-        job_id, confirmed = delivery.job_id, delivery.after_seq
-        while True:
-            page = await self._ask(partial(self._store.read_events, job_id, after=confirmed, limit=_PAGE_SIZE))
-            job = await self._ask(partial(self._store.get, job_id))
-            if page is None or job is None:  # expired: there is nothing left to deliver
-                await self._mark(job_id, confirmed, is_complete=True)
-                return True
-            last = page.events[-1].seq if page.events else confirmed
-            has_more = bool(page.events) and last < page.last_seq
-            is_complete = page.final and not has_more
-            end: JobEnd | None = None
-            if is_complete:
-                end = JobEnd(await self._ask(partial(self._store.get_result, job_id)), job.failure)
-            if page.events or end is not None:
-                await self._call(job, page.events, end)
-            confirmed = last if has_more else page.last_seq  # the last numbers may be those of dropped events
-            await self._mark(job_id, confirmed, is_complete=is_complete)
-            if not has_more:
-                return is_complete
-
-    async def _call(self, job: Job, events: Sequence[Event], end: JobEnd | None) -> None:
-        authorization = self._authorizations.get(job.id)
-        if authorization is None and (authorization := self._unseal(job)) is not None:
-            self._authorizations[job.id] = authorization
-        with credentials_in_use(authorization):  # a sink may put it into its errors, or log its calls
-            try:
-                async with asyncio.timeout(self.times.call):
-                    await self._sink.deliver(job, events, end, authorization=authorization)
-            except DeliveryRefusedError as error:
-                what = f"{len(events)} events" + ("" if end is None else " and its end")
-                logger.error("sink %s: job %s: %s refused, and dropped: %s", self._sink.name, job.id, what, error)
-
-    async def _mark(self, job_id: str, after_seq: int, *, is_complete: bool) -> None:
-        mark = self._store.mark_delivered
-        await self._ask(partial(mark, self._sink.name, job_id, after_seq=after_seq, is_complete=is_complete))
-
-    async def _ask(self, call: Callable[[], Awaitable[_T]], *, away: type[Exception] = UnavailableError) -> _T:
-        """Ask the store; as long as it is away wait, and ask again."""
-        return await self._outage.until_over("the outbox", call, away=away)
-
-    async def _forget_expired(self) -> None:
-        """Drop the authorizations of jobs that went before their end was told, or whose end another process told."""
-        missing: set[str] = set()
-        while True:
-            await asyncio.sleep(self.times.sweep)
-            ids = list(self._authorizations)
-            still = {i for i in ids if await self._ask(partial(self._store.get, i), away=Exception) is None}
-            for job_id in still & missing:  # twice: a job may be remembered before it is made
-                self.forget(job_id)
-            missing = still - missing
+    def _new_retries(self) -> Retries:
+        probes = BackOff(self.times.first_back_off, min(self.times.longest_probe, self.times.longest_back_off))
+        return Retries(self.sink.name, self._statistics, self._new_back_off, probes)
 
     def _new_back_off(self) -> BackOff:
         return BackOff(self.times.first_back_off, self.times.longest_back_off)
@@ -285,8 +305,3 @@ class OutboxRelay:
                 task.cancel()
             if left:
                 _, left = await asyncio.wait(left, timeout=self.times.end)
-
-
-def _text_of(error: BaseException) -> str:
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -87,10 +87,11 @@ class Reconciler:
             if known is not None and self._table.get(job.id) is not known:
                 return False
             if local is None:
-                local = known or LocalJob(job.id, self._scheduler.lane_of(job.tool), State.QUEUED)
+                lane = self._scheduler.lane_of(job.tool)
+                local = known or LocalJob(job.id, lane, State.QUEUED, principal=job.principal)
             if local.authorization is not None:
                 for relay in self._relays:
-                    relay.remember(job.id, local.authorization)
+                    relay.authorizations.remember(job, local.authorization)
             if local.is_unwanted:
                 await self._store.request_cancel(job.id)
                 self._table.remove(local)

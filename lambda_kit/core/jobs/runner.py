@@ -27,6 +27,10 @@ __all__ = ["JobRunner"]
 
 logger = logging.getLogger("lambda_kit.job")
 
+# To read a member of an Enum takes 0.1 µs on Python 3.11, and each job goes through here.
+_PENDING, _SUCCEEDED, _CANCELLED = JobStatus.PENDING, JobStatus.SUCCEEDED, JobStatus.CANCELLED
+_RUNNING = State.RUNNING
+
 _END_SECONDS = 2.0
 """For how long a stop waits for ends that are being written."""
 
@@ -74,7 +78,7 @@ class JobRunner:
         self._outage = outage
         self._turns = turns
         self._claims = 0
-        self._tasks: dict[asyncio.Task[None], Permit] = {}
+        self._tasks: dict[Permit, asyncio.Task[None]] = {}
 
     # --- running ---
 
@@ -92,10 +96,9 @@ class JobRunner:
             claim: What the store gave. None: it is to be claimed.
         """
         job.permit = permit
-        job.move_to(State.RUNNING)
-        task = asyncio.get_running_loop().create_task(self._run(job, permit, claim), context=job.context)
-        self._tasks[task] = permit
-        task.add_done_callback(self._tasks.pop)
+        job.move_to(_RUNNING)
+        loop = asyncio.get_running_loop()
+        self._tasks[permit] = loop.create_task(self._run(job, permit, claim), context=job.context)
 
     async def _run(self, job: LocalJob, permit: Permit, claim: Claim | None) -> None:
         run: RunningJob | None = None
@@ -115,7 +118,9 @@ class JobRunner:
             is_begun = not job.is_unwanted
             with credentials_in_use(job.authorization):
                 try:
-                    if is_begun:
+                    if job.refusal is not None:
+                        outcome = run.kept(job.refusal)
+                    elif is_begun:
                         self._observers.started(claim.job)
                         outcome = await self._outcome(run, permit)
                 finally:
@@ -124,11 +129,12 @@ class JobRunner:
             self.has_dropped = True
             logger.exception("job %s: it could not be run, or its end could not be written", job.id)
         finally:
+            self._tasks.pop(permit, None)  # here, and not by a callback of the task's, which costs more
             if run is not None:
                 run.close()
             if job.permit is permit:
                 job.permit = None
-                if job.state is State.RUNNING and self._table.remove(job):
+                if job.state is _RUNNING and self._table.remove(job):
                     self._waiters.look_again(job.id)
             self._scheduler.release(permit)
 
@@ -148,7 +154,7 @@ class JobRunner:
     async def _outcome(self, run: RunningJob, permit: Permit) -> Outcome:
         try:
             outcome = run.kept(await permit.lane.pool.executor.run(run))
-            if (turn := self._turns.take()) is not None:
+            if (turn := self._turns.take(len(self._tasks))) is not None:
                 await turn
             return outcome
         except (Exception, asyncio.CancelledError) as error:  # of the executor's: what a tool raises is an outcome
@@ -194,7 +200,7 @@ class JobRunner:
             logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
         finally:
             self._on_ended(job, run, record, outcome if isinstance(outcome, Payload) else None)
-        if isinstance(outcome, Failure) and record is not None and record.status is not JobStatus.CANCELLED:
+        if isinstance(outcome, Failure) and record is not None and record.status is not _CANCELLED:
             log_failure(record, outcome, self._store.now())
 
     async def _flush(self, run: RunningJob) -> None:
@@ -237,7 +243,7 @@ class JobRunner:
 
     def _is_end_of(self, run: RunningJob, record: Job) -> bool:
         """Whether a record is as this run has, or may have, left it."""
-        is_handed_back = record.status is JobStatus.PENDING and record.assigned_worker == self.worker_id
+        is_handed_back = record.status is _PENDING and record.assigned_worker == self.worker_id
         return record.lease_token == run.lease.token and (record.status.is_final or is_handed_back)
 
     def _on_ended(self, job: LocalJob, run: RunningJob, record: Job | None, result: Payload | None) -> None:
@@ -246,18 +252,21 @@ class JobRunner:
             run.timer.cancel()
         if job.run is not run or self._table.get(job.id) is not job:
             return
-        if record is not None and record.status is JobStatus.PENDING:
+        if record is not None and record.status is _PENDING:
+            self._observers.released(record)
             self._run_again(job)
             return
+        authorization = job.authorization
         self._table.remove(job)
         # waiters here get the result from the run itself: it may be evicted from the store before they look
         if record is None:
             self.has_dropped = True
+            self._observers.released(run.job)
             self._waiters.look_again(job.id)
             return
-        self._observers.ended(record)
-        if record.status is not JobStatus.SUCCEEDED:
+        if record.status is not _SUCCEEDED:
             result = None
+        self._observers.ended(record, result, authorization)
         cause = run.raised if record.failure is not None else None
         self._waiters.end(job.id, WaitResult(record, result, cause))
 
@@ -309,7 +318,7 @@ class JobRunner:
         """Write the ends of runs that do not end by themselves: the executors have stopped."""
         for cancel in (False, True):
             # those whose permit was taken from them are abandoned: nothing ends them
-            tasks = [task for task, permit in self._tasks.items() if not permit.is_released]
+            tasks = [task for permit, task in self._tasks.items() if not permit.is_released]
             if cancel:  # it is being claimed, or its end written, and the store does not answer
                 for task in tasks:
                     task.cancel()

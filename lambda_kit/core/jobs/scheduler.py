@@ -1,4 +1,7 @@
-"""Issues permits to run, and starts queued jobs when there is room, the tools in turn. Starts and stops executors."""
+"""Issues permits to run, and starts queued jobs when there is room, tools and principals in turn.
+
+Starts and stops executors.
+"""
 
 import asyncio
 import contextvars
@@ -38,8 +41,8 @@ class Scheduler:
     """The queue of the pending jobs of this process, and the permits to run them.
 
     A job gets a permit when its tool (`ToolOptions.max_concurrency`), the server and its executor have room for it.
-    Jobs of one tool start in the order in which they came, and tools take turns: one with thousands of jobs does not
-    hold up the others that share its executor.
+    Tools take turns: one with thousands of jobs does not hold up the others that share its executor. So do, within a
+    tool, the principals; jobs of one principal start in the order in which they came.
 
     Args:
         tools: What can be run; each tool's `BoundTool.executor` must be among the executors.
@@ -150,7 +153,10 @@ class Scheduler:
         """For which tools how many more jobs could be run, less those that wait. No limit counts as `unbounded`."""
         most = unbounded
         if self._max_concurrency is not None:
-            most = min(most, self._max_concurrency - len(self._permits) - sum(1 for _ in self._queue.jobs()))
+            most = min(
+                most,
+                self._max_concurrency - len(self._permits) - sum(len(lane.waiting) for lane in self._lanes.values()),
+            )
         rooms: list[tuple[list[str], int]] = []
         for pool in self._pools.values():
             free = min(most, pool.free(unbounded))
@@ -184,7 +190,7 @@ class Scheduler:
         """Run jobs that wait, as far as there is room."""
         while self._is_open and not self._is_full() and (lane := self._queue.next_lane()) is not None:
             if self._is_left is not None and self._is_left(lane.tool.name):
-                self._drop_left(list(lane.waiting.values()))
+                self._drop_left(list(lane.waiting))
             elif lane.needs_slot:
                 lane.is_acquiring = True
                 task = asyncio.get_running_loop().create_task(self._acquire_slot(lane))

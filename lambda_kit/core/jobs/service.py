@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from typing import Any
 
 from lambda_kit.core.errors import JobNotFoundError, ToolNotFoundError, UnavailableError
+from lambda_kit.core.jobs import audit
+from lambda_kit.core.jobs.awaited_deliveries import AwaitedDelivery
 from lambda_kit.core.jobs.engine import JobEngine
 from lambda_kit.core.jobs.event_reader import EventReader
 from lambda_kit.core.jobs.job_table import State
 from lambda_kit.core.jobs.submission import Submission
-from lambda_kit.core.jobs.waiting import Waiter, WaitResult
+from lambda_kit.core.jobs.waiting import Waiter, WaitResult, read_end
 from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Job, JobStatus, Payload
 from lambda_kit.core.model.principal import Principal
@@ -34,16 +36,34 @@ class JobService:
         engine: Has the jobs.
         principal: For whom it acts: only the jobs of this principal exist for it. None: no access control, it sees
             every job.
+        address: Of the client for which it acts, as for `acting_for`.
     """
 
-    def __init__(self, engine: JobEngine, principal: Principal | None = None) -> None:
+    def __init__(self, engine: JobEngine, principal: Principal | None = None, address: str | None = None) -> None:
         self._engine = engine
         self._principal = principal
+        self._address = address
         self._only = None if principal is None or principal.sees_all else principal.id
 
-    def acting_for(self, principal: Principal | None) -> "JobService":
-        """The same door for one principal. None: no access control; whoever knows a job's id may read it."""
-        return self if principal is self._principal else JobService(self._engine, principal)
+    def acting_for(self, principal: Principal | None, *, address: str | None = None) -> "JobService":
+        """The same door for one principal. None: no access control; whoever knows a job's id may read it.
+
+        Args:
+            principal: Who asks.
+            address: The client's IP address, for the audit log and `CallerLimits.by_address`. Empty: it has none. None:
+                it is not known, or who asks is no client, but the service's own code.
+        """
+        limits = self._engine.caller_limits
+        if principal is None and (limits is None or not limits.by_address):
+            address = None  # nobody looks at it
+        if principal is self._principal and address == self._address:
+            return self
+        return JobService(self._engine, principal, address)
+
+    @property
+    def limits_callers(self) -> bool:
+        """Whether one caller may ask for so much only (`CallerLimits`)."""
+        return self._engine.caller_limits is not None
 
     @property
     def tools(self) -> Mapping[str, BoundTool]:
@@ -72,8 +92,9 @@ class JobService:
         Args:
             tool: The tool's name.
             body: JSON bytes and their media type.
-            more: Further members of `Submission`: `job_id`, `idempotency_key`, `authorization`, `request_info`,
-                `traceparent`, `tracestate`, `time_limit_seconds`, `value`, `transport`.
+            more: Further members of `Submission`: `job_id`, `given_id`, `idempotency_key`, `authorization`,
+                `request_info`, `traceparent`, `tracestate`, `time_limit_seconds`, `value`, `transport`,
+                `must_be_new`, `call`, `refusal`.
 
         Returns:
             The new job, or the known one with this id or key.
@@ -82,8 +103,10 @@ class JobService:
             ToolNotFoundError: if there is no such tool.
             RequestValidationError: if the body does not fit the tool's request model.
             BadRequestError: if it asks for more time than its tool has.
+            PermissionDeniedError: if the principal may not run the tool.
             JobConflictError: if the id or key belongs to another tool, body or caller.
             QueueFullError: if there is no room for it. No job was made.
+            RateLimitedError: if the caller has used up its share (`CallerLimits`). No job was made.
             UnavailableError: if the service does not take jobs, or the store is away.
         """
         self._engine.check_open()
@@ -104,8 +127,31 @@ class JobService:
         bound = self._engine.tools.get(tool)
         if bound is None:
             raise ToolNotFoundError(f"{tool!r} is not served here; the tools are {', '.join(self._engine.tools)}")
-        principal = None if self._principal is None else self._principal.id
-        return Submission(tool=bound, body=body, principal=principal, **more)
+        return Submission(tool=bound, body=body, principal=self._principal, address=self._address, **more)
+
+    def expect_delivery(self, job_id: str) -> AwaitedDelivery:
+        """To wait until all sinks have confirmed the end of a job. To be called before it is submitted.
+
+        Args:
+            job_id: The bare id that the job is going to have.
+        """
+        return self._engine.awaited_deliveries.expect(job_id)
+
+    async def undelivered(self) -> list[str]:
+        """The ids of jobs of which sinks have not confirmed everything, among those that this process delivers.
+
+        Left out are those whose credentials a sink does not accept: nobody should wait for them.
+
+        Raises:
+            UnavailableError: if the service has not started, or the store is away.
+        """
+        self._engine.check_open()
+        return await self._engine.undelivered()
+
+    @property
+    def dropped_ends(self) -> int:
+        """How many ends were given up by sinks and will never be delivered, since the server was made."""
+        return self._engine.dropped_ends
 
     # --- finding ---
 
@@ -116,6 +162,11 @@ class JobService:
             JobNotFoundError: if there is none, it has expired, or it is another principal's.
             UnavailableError: if the service has not started, or the store is away.
         """
+        job = await self._find(job_id)
+        self._note_reading(job)
+        return job
+
+    async def _find(self, job_id: str) -> Job:
         self._engine.check_open()
         job = await self._engine.store.get(job_id)
         if job is None or not self._may_see(job):
@@ -143,13 +194,16 @@ class JobService:
             UnavailableError: if the service has not started, or the store is away.
         """
         self._engine.check_open()
-        return await self._engine.store.list_jobs(
+        page = await self._engine.store.list_jobs(
             tool=tool,
             statuses=statuses,
             principal=self._only,
             limit=limit,
             cursor=cursor,
         )
+        if self._only is None:
+            audit.listed(self._principal, self._address, tool)
+        return page
 
     async def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
         """The places of the pending ones among their tools' pending jobs, by id, from 1. Absent: not pending."""
@@ -177,7 +231,7 @@ class JobService:
         self._engine.waiters.add(job_id, waiter)  # first add, then read: an end in between is not missed
         try:
             try:
-                job = await self.get(job_id)
+                job = await self._find(job_id)
             except UnavailableError:
                 if known is None:
                     raise
@@ -185,18 +239,24 @@ class JobService:
                 waiter.look_again_soon()
             if tool is not None and job.tool != tool:
                 raise JobNotFoundError(job_id)
+            if known is None:
+                self._note_reading(job)
             return await self._result_of(job, waiter, wait_seconds)
         finally:
             self._engine.waiters.remove(job_id, waiter)
 
     async def _result_of(self, job: Job, waiter: Waiter, wait_seconds: float) -> WaitResult:
         if job.status.is_final:
-            result = WaitResult(job, await self._engine.store.get_result(job.id))
+            ended = await read_end(self._engine.store, job)
+            if ended is None:
+                raise JobNotFoundError(job.id)
+            result = ended
         elif wait_seconds <= 0:
             return WaitResult(job, None)
         else:
             result = await waiter.wait(job, wait_seconds, self._look)
-            if (turn := self._engine.turns.take()) is not None:  # thousands may have waited for this moment
+            # thousands may have waited for this moment
+            if (turn := self._engine.turns.take(len(self._engine.waiters))) is not None:
                 await turn
         if result.job.status.is_final:
             self._engine.fetched_results.fetched(job.id)
@@ -207,7 +267,7 @@ class JobService:
         job = await store.get(job_id)
         if job is None:
             return None
-        return WaitResult(job, await store.get_result(job_id) if job.status.is_final else None)
+        return await read_end(store, job) if job.status.is_final else WaitResult(job, None)
 
     def subscribe_many(self, job_ids: Iterable[str], on_change: Callable[[str], None]) -> Callable[[], None]:
         """Call a function with the id of each of these jobs whenever it has changed; returns a function that ends that.
@@ -276,12 +336,14 @@ class JobService:
                 local.is_unwanted = True
             await local.until_made()
         if self._only is not None:
-            await self.get(job_id)
+            await self._find(job_id)
         job = await engine.store.request_cancel(job_id)
         if job is None:
             raise JobNotFoundError(job_id)
         if not job.status.is_final:
             engine.begin_cancel(job_id)
+        if job.cancel_requested or job.status is JobStatus.CANCELLED:
+            audit.acted("cancelled", self._principal, self._address, job)
         return job
 
     def cancel_soon(self, job_id: str) -> None:
@@ -305,3 +367,7 @@ class JobService:
 
     def _may_see(self, job: Job) -> bool:
         return self._only is None or job.principal == self._only
+
+    def _note_reading(self, job: Job) -> None:
+        if self._principal is not None and job.principal != self._principal.id:
+            audit.acted("read-by-admin", self._principal, self._address, job)

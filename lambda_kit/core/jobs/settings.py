@@ -51,9 +51,18 @@ class JobSettings:
     store_wait_seconds: float = 60.0
     """For how long a start waits for a store that is away, before it fails."""
 
+    sidecar_wait_seconds: float = 60.0
+    """For how long a batch service asks again for the next job where there is no sidecar, or one that answers with
+    errors, before it gives up."""
+
     flush_seconds: float | None = None
     """For how long a stop goes on delivering to sinks what is left: at most as long as the grace time lasts, or 5 s
     where less of it is left. None: `grace_seconds`."""
+
+    delivery_seconds: float = 86_400.0
+    """For how long after its end a job is kept for sinks that have not confirmed it, whatever its tool's
+    `job_cache_ttl` and `job_cache_size` say; then that is dropped, counted and logged. A sink that no process serves
+    for so long is forgotten."""
 
     max_concurrency: int | None = None
     """How many jobs of all tools run at once in this process; the others wait, and the tools take turns. None: as many
@@ -70,6 +79,8 @@ class JobSettings:
             ("grace_seconds", 0.0),
             ("cancel_seconds", 0.0),
             ("store_wait_seconds", 0.0),
+            ("delivery_seconds", 0.0),
+            ("sidecar_wait_seconds", 0.0),
         ):
             value = getattr(self, name)
             _require_seconds(name, value, least, allows_none=False)

@@ -1,13 +1,13 @@
 """What a server counts of its jobs: always on, in plain Python, for whoever shows it (`adapters/metrics`)."""
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from lambda_kit.core.model.job import FINAL_STATUSES, Job, JobStatus
 from lambda_kit.core.ports.observer import JobObserver
 
-__all__ = ["BUCKET_BOUNDS_SECONDS", "Histogram", "JobStatistics", "ToolStatistics"]
+__all__ = ["BUCKET_BOUNDS_SECONDS", "Histogram", "JobStatistics", "SinkStatistics", "ToolStatistics"]
 
 BUCKET_BOUNDS_SECONDS = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
@@ -58,9 +58,44 @@ class ToolStatistics:
         self.events_dropped = 0
         """Events that were reported faster than they could be stored."""
 
+    def learn(self, seconds: float) -> None:
+        """Take a job's duration into the mean. What is below 0, since the clock was set back, counts as 0."""
+        mean, seconds = self.mean_seconds, seconds if seconds > 0.0 else 0.0
+        self.mean_seconds = seconds if mean is None else mean + (seconds - mean) * _WEIGHT
+
+
+class SinkStatistics:
+    """What is counted of the deliveries to one sink, since the server was made."""
+
+    __slots__ = (
+        "delivered_ends",
+        "delivered_events",
+        "dropped",
+        "failures",
+        "is_unreachable",
+        "retrying",
+        "unauthorized",
+    )
+
+    def __init__(self) -> None:
+        self.delivered_events = 0
+        """Events that the sink has confirmed."""
+        self.delivered_ends = 0
+        """Ends of jobs that the sink has confirmed."""
+        self.failures = 0
+        """Calls that failed and are tried again."""
+        self.unauthorized = 0
+        """Jobs whose end the sink did not take, since it did not accept their credentials; it is kept and tried."""
+        self.dropped: Counter[tuple[str, str]] = Counter({("event", "refused"): 0, ("end", "refused"): 0})
+        """What will never be delivered: by ``"event"`` or ``"end"``, and the reason in a word or two."""
+        self.retrying = 0
+        """For how many jobs a delivery has failed and is tried again: now."""
+        self.is_unreachable = False
+        """Whether there is no connection to the sink now."""
+
 
 class JobStatistics(JobObserver):
-    """Counts jobs by tool. For the event loop's thread only; two calls per job.
+    """Counts jobs by tool, and deliveries by sink. For the event loop's thread only; two calls per job.
 
     Args:
         tools: The names of the tools that are served: they are there from the start, with zeros.
@@ -69,6 +104,26 @@ class JobStatistics(JobObserver):
     def __init__(self, tools: Iterable[str] = ()) -> None:
         # a job of a shared store may be of a tool that is not served here
         self._tools = defaultdict(ToolStatistics, {name: ToolStatistics() for name in tools})
+
+        self._sinks: dict[str, SinkStatistics] = {}
+        self._refused: Counter[tuple[str, str]] = Counter()
+
+    def sink(self, name: str) -> SinkStatistics:
+        """The numbers of a sink, which is there from the first call on."""
+        return self._sinks.setdefault(name, SinkStatistics())
+
+    @property
+    def sinks(self) -> Mapping[str, SinkStatistics]:
+        """The numbers by sink. They go on counting: read them on the event loop."""
+        return self._sinks
+
+    @property
+    def refused_requests(self) -> Mapping[tuple[str, str], int]:
+        """Refused requests by tool and reason. They go on counting: read them on the event loop.
+
+        The tool is empty where the request was refused before its tool was looked at.
+        """
+        return self._refused
 
     @property
     def tools(self) -> Mapping[str, ToolStatistics]:
@@ -83,6 +138,10 @@ class JobStatistics(JobObserver):
         """Count a request that was refused since a queue was full."""
         self._tools[tool].rejected += 1
 
+    def refused(self, tool: str | None, reason: str) -> None:
+        """Count a refused request by tool and reason."""
+        self._refused[tool or "", reason] += 1
+
     def ended(self, job: Job) -> None:
         """Count a job's end. To be told once per job, with its final record."""
         counted = self._tools[job.tool]
@@ -92,16 +151,12 @@ class JobStatistics(JobObserver):
             return
         counted.duration.observe(finished - started)
         counted.queue_wait.observe(started - job.requested_at)
-        self.learn(job)
+        counted.learn(finished - started)
 
     def learn(self, job: Job) -> None:
         """Take a job's duration into the mean, without counting it: another process has."""
-        if job.started_at is None or job.finished_at is None:
-            return
-        counted = self._tools[job.tool]
-        seconds = max(job.finished_at - job.started_at, 0.0)
-        mean = counted.mean_seconds
-        counted.mean_seconds = seconds if mean is None else mean + (seconds - mean) * _WEIGHT
+        if job.started_at is not None and job.finished_at is not None:
+            self._tools[job.tool].learn(job.finished_at - job.started_at)
 
     def events_dropped(self, job: Job, count: int) -> None:
         """Count events that were reported faster than they could be stored."""

@@ -4,16 +4,23 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from lambda_kit.core.errors import (
     BadRequestError,
     JobConflictError,
+    LambdaKitError,
     NotServingError,
     QueueFullError,
+    RateLimitedError,
     StoreFullError,
     UnavailableError,
 )
+from lambda_kit.core.jobs import audit
+from lambda_kit.core.jobs.access import check_scopes
 from lambda_kit.core.jobs.admission import Admission
 from lambda_kit.core.jobs.authorization_sealer import Sealer
+from lambda_kit.core.jobs.caller_shares import CallerShares
 from lambda_kit.core.jobs.callers import Callers
 from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.observers import Observers
@@ -26,12 +33,15 @@ from lambda_kit.core.jobs.submission import Submission, digest_of
 from lambda_kit.core.jobs.waiting import Waiter, Waiters
 from lambda_kit.core.model.form import packed_form
 from lambda_kit.core.model.job import Job, Payload, new_job_id
+from lambda_kit.core.model.refusal_reasons import reason_of
 from lambda_kit.core.ports.store import Claim, Created, JobStore
 from lambda_kit.core.runtime.threads import off_loop, read_off_loop
+from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["Submitter"]
 
 _LARGE_BYTES = 256 * 1024
+_RESERVED = State.RESERVED  # to read it there takes 0.1 µs on Python 3.11, and each job goes through here
 
 
 class Submitter:
@@ -47,9 +57,11 @@ class Submitter:
         observers: See jobs come.
         admission: Says who is let in.
         callers: Tells callers apart.
+        shares: Knows what one caller may have. None: anything.
         sealer: Encrypts the authorizations that are kept with jobs.
         reconciler: Knows the jobs in doubt.
         runs_jobs: Whether this process runs jobs. If not, they are handed off.
+        delivery_seconds: For how long a job is kept for sinks.
     """
 
     def __init__(
@@ -64,9 +76,11 @@ class Submitter:
         *,
         admission: Admission,
         callers: Callers,
+        shares: CallerShares | None,
         sealer: Sealer,
         reconciler: Reconciler,
         runs_jobs: bool,
+        delivery_seconds: float,
     ) -> None:
         self._store = store
         self._table = table
@@ -77,9 +91,11 @@ class Submitter:
         self._observers = observers
         self._admission = admission
         self._callers = callers
+        self._shares = shares
         self._sealer = sealer
         self._reconciler = reconciler
         self._runs_jobs = runs_jobs
+        self._delivery_seconds = delivery_seconds
         self.accepts = False
         """Whether new jobs are taken now."""
 
@@ -96,30 +112,37 @@ class Submitter:
         Raises:
             RequestValidationError: if the body does not fit the tool's request model.
             BadRequestError: if it asks for more time than its tool has.
+            PermissionDeniedError: if the principal may not run the tool.
             JobConflictError: if the id or key belongs to another tool, body or caller.
             QueueFullError: if there is no room for it. No job was made.
+            RateLimitedError: if its caller has used up its share (`CallerLimits`). No job was made.
             UnavailableError: if no jobs are taken now, or the store is away.
         """
         files = submission.files
-        if files is None:
-            return await self._submit(submission, waiter)
         try:
             return await self._submit(submission, waiter)
+        except LambdaKitError as error:
+            tool, principal = submission.tool.name, submission.principal
+            self._observers.refused(tool, reason_of(error))
+            if principal is not None:
+                audit.refused(error, principal, submission.address, tool=tool, job_id=submission.job_id)
+            raise
         finally:
-            if not files.is_kept:
+            if files is not None and not files.is_kept:
                 files.close()
 
     async def _submit(self, submission: Submission, waiter: Waiter | None) -> Job:
         tool, body = submission.tool, submission.body
+        check_scopes(tool, submission.principal)
         # large bodies are hashed and decoded on a thread, so that the event loop stays responsive
         is_form = tool.read.is_form(body)
         is_large = is_form or len(body.content) >= _LARGE_BYTES
         digest = await off_loop(digest_of, body, is_form=is_form) if is_large else digest_of(body)
-        caller = self._callers.of(submission.principal, submission.authorization)
+        caller = self._callers.of(submission.principal_id, submission.authorization)
         key: str | None = None
         known: Job | None = None
         if submission.job_id is not None:
-            known = await self._known(submission.job_id)
+            known = None if submission.must_be_new else await self._known(submission.job_id)
         elif submission.idempotency_key is not None:
             key = self._callers.scoped_key(submission.idempotency_key, tool.name, caller)
             known = await self._store.find_by_key(key)
@@ -127,66 +150,90 @@ class Submitter:
             check_same(known, submission, caller, digest)
             # whether or not the body fits, or jobs are taken now
             if not self._reconciler.is_in_doubt(known):
-                return await self._attached(known, waiter)
+                return await self._attached(known, submission, waiter)
+        share = None
+        if known is None and self._shares is not None:  # who attaches to a job is not counted
+            share = self._shares.share_of(submission.principal_id, submission.address)
+            if share is not None and self.accepts:
+                await self._shares.take(share)
+            if self._shares.max_unfinished is None:
+                share = None  # nobody counts the job
         value = submission.value
-        if value is None:
+        if value is None and submission.refusal is None:
             value = await off_loop(tool.read, body) if is_large else tool.read(body)
         if known is not None:
             return await self._resumed(known, submission, value, waiter)
-        job = self._new_job(submission, caller, digest, key)
+        job = self._new_job(submission, caller, share, digest, key)
         created = await self._create(job, self._local(job, submission, value), submission, waiter)
+        if submission.must_be_new and not created.is_new:
+            submission = msgspec.structs.replace(submission, job_id=None)
+            job = self._new_job(submission, caller, share, digest, key)
+            created = await self._create(job, self._local(job, submission, value), submission, waiter)
         if not created.is_new:
             check_same(created.job, submission, caller, digest)
             return await self._resumed(created.job, submission, value, waiter)
         self._observers.submitted(created.job)
+        audit.submitted("accepted", submission, created.job)
         return created.job
 
     async def _resumed(self, known: Job, submission: Submission, value: Any, waiter: Waiter | None) -> Job:
         """Attach to a known job; one that is in doubt is run by what this request says."""
         if not await self._reconciler.resume(known, self._local(known, submission, value)):
-            return await self._attached(known, waiter)
+            return await self._attached(known, submission, waiter)
         if waiter is not None:
             self._waiters.add(known.id, waiter)
         self._observers.submitted(known)
+        audit.submitted("accepted", submission, known)
         return known
 
     def _local(self, job: Job, submission: Submission, value: Any) -> LocalJob:
         return LocalJob(
             job.id,
             self._scheduler.lane_of(job.tool),
-            State.RESERVED,
+            _RESERVED,
+            principal=job.principal,
             value=value,
             authorization=submission.authorization,
             transport=submission.transport,
             files=submission.files,
+            refusal=submission.refusal,
         )
 
     async def _known(self, job_id: str) -> Job | None:
         local = self._table.get(job_id)
-        if local is not None and local.state is State.RESERVED:  # another request is creating it
+        if local is not None and local.state is _RESERVED:  # another request is creating it
             await local.until_made()
         return await self._store.get(job_id)
 
-    def _new_job(self, submission: Submission, caller: bytes, digest: bytes, key: str | None) -> Job:
-        tool = submission.tool
+    def _new_job(
+        self, submission: Submission, caller: bytes, share: bytes | None, digest: bytes, key: str | None
+    ) -> Job:
+        tool, principal = submission.tool, submission.principal
         execution = tool.options.execution
         job_id = submission.job_id or new_job_id()
         worker_id = self._runner.worker_id
         return Job(
             id=job_id,
+            given_id=submission.given_id,
             tool=tool.name,
+            is_in_process=submission.is_in_process,
             requested_at=self._store.now(),
             request_content_type=submission.body.content_type,
             request_filename=submission.body.filename,
             request_digest=digest,
             idempotency_key=key,
-            principal=submission.principal,
+            principal=submission.principal_id,
+            principal_name=None if principal is None else principal.name,
+            principal_scopes=() if principal is None else tuple(sorted(principal.scopes)),
             caller=caller,
+            share=share,
             request_info=submission.request_info,
             traceparent=submission.traceparent,
             tracestate=submission.tracestate,
+            call=submission.call,
             ttl_seconds=3600.0 if execution.job_cache_ttl is None else execution.job_cache_ttl,
             keep_finished=10_000 if execution.job_cache_size is None else execution.job_cache_size,
+            delivery_seconds=self._delivery_seconds,
             max_attempts=tool.options.max_attempts,
             time_limit_seconds=_time_limit(submission),
             home=worker_id,
@@ -203,12 +250,13 @@ class Submitter:
             there = await self._live_job(job.id)
             if there is not None:
                 return Created(there, is_new=False)
-        if not self.accepts:
+        if not self.accepts and submission.refusal is None:
             raise NotServingError("the service is not taking jobs now")
         try:
             max_unfinished = self._admission.admit(submission.tool)
         except QueueFullError as error:
             raise self._admission.refused(submission.tool, error) from None
+        job = self._observers.creating(job)
         # Before there is a job: it may be cancelled before `create` returns. And before it can run: the result of a
         # quick one could be evicted from a small store.
         doubted = self._table.get(job.id)
@@ -218,15 +266,17 @@ class Submitter:
         permit = self._scheduler.try_acquire(local.lane)
         claim = None if permit is None else self._runner.new_claim()
         try:
-            created = await self._store.create(job, body, max_unfinished=max_unfinished, claim=claim)
+            created = await self._store.create(
+                job, body, max_unfinished=max_unfinished, claim=claim, **self._bounds_of(job)
+            )
         except BaseException as error:
             is_doubtful = isinstance(error, (UnavailableError, asyncio.CancelledError))
             if is_doubtful and not isinstance(error, StoreFullError):  # it may have been created all the same
                 local.is_unwanted = local.is_unwanted or isinstance(error, asyncio.CancelledError)
                 self._reconciler.doubt(local)
             self._undo(local, permit, waiter)
-            if isinstance(error, QueueFullError):
-                raise self._admission.refused(submission.tool, error) from None
+            if isinstance(error, (QueueFullError, RateLimitedError)):
+                raise self._refusal(submission.tool, error) from None
             raise
         if not created.is_new:
             self._undo(local, permit, waiter)
@@ -234,9 +284,20 @@ class Submitter:
                 self._reconciler.doubt(doubted)
             return created
         for relay in self._relays:
-            relay.remember(job.id, submission.authorization)
+            relay.authorizations.remember(job, submission.authorization)
         self._hand_over(local, permit, Claim(created.job, submission.body))
         return created
+
+    def _refusal(self, tool: BoundTool, error: QueueFullError | RateLimitedError) -> LambdaKitError:
+        """The error of a store that has refused a job, with when to come back."""
+        if isinstance(error, QueueFullError):
+            return self._admission.refused(tool, error)
+        return error if self._shares is None else self._shares.full(tool)
+
+    def _bounds_of(self, job: Job) -> dict[str, int]:
+        """How many unfinished jobs the caller of a job may have, for `JobStore.create`."""
+        most = None if self._shares is None else self._shares.max_unfinished
+        return {} if job.share is None or most is None else {"max_of_share": most}
 
     async def _stored(self, submission: Submission) -> Payload:
         """What is stored of a request's body: a form with all that lies in files, where the store outlives them."""
@@ -248,7 +309,7 @@ class Submitter:
     async def _live_job(self, job_id: str) -> Job | None:
         """The record of a job of that id that this process has. None: it has none, and one can be created."""
         while (other := self._table.get(job_id)) is not None and other.state is not State.IN_DOUBT:
-            if other.state is State.RESERVED:  # another request is creating it
+            if other.state is _RESERVED:  # another request is creating it
                 await other.until_made()
                 continue
             record = await self._store.get(job_id)
@@ -260,7 +321,7 @@ class Submitter:
         return None
 
     def _undo(self, local: LocalJob, permit: Permit | None, waiter: Waiter | None) -> None:
-        if local.state is State.RESERVED:
+        if local.state is _RESERVED:
             if local.files is not None:  # `submit` closes them, unless a job in doubt gets them
                 local.files.is_kept, local.files = False, None
             self._table.remove(local)
@@ -284,7 +345,8 @@ class Submitter:
 
     # --- attach ---
 
-    async def _attached(self, known: Job, waiter: Waiter | None) -> Job:
+    async def _attached(self, known: Job, submission: Submission, waiter: Waiter | None) -> Job:
+        audit.submitted("attached", submission, known)
         if waiter is None:
             return known
         self._waiters.add(known.id, waiter)  # first add, then read: an end in between is not missed
@@ -307,7 +369,7 @@ def check_same(known: Job, submission: Submission, caller: bytes, digest: bytes)
     tool = submission.tool.name
     if submission.job_id is None and known.request_digest != digest:  # a key is of one tool and one caller
         raise JobConflictError("the Idempotency-Key was used with another body: choose another key for another request")
-    if known.principal != submission.principal or known.caller not in (None, caller):
+    if known.principal != submission.principal_id or known.caller not in (None, caller):
         raise JobConflictError("the job id is in use: choose another id")
     if known.tool != tool:
         raise JobConflictError(f"job '{known.id}' belongs to tool '{known.tool}', not '{tool}': choose another id")

@@ -4,10 +4,12 @@ The records are immutable snapshots. Only a `JobStore` makes the next one (`lamb
 """
 
 import os
+import re
 from enum import StrEnum
 
 import msgspec
 
+from lambda_kit.core.model.principal import Principal
 from lambda_kit.core.model.request_info import RequestInfo
 
 __all__ = [
@@ -20,14 +22,36 @@ __all__ = [
     "Outcome",
     "Payload",
     "Progress",
+    "bare_job_id",
     "new_job_id",
 ]
 
 JOB_URN_PREFIX = "urn:ivcap:job:"
 
 
+_BARE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_JOB_URN = re.compile(r"(?i:urn:ivcap):job:")
+
+
+def bare_job_id(name: str) -> str | None:
+    """The bare id of a job that is named by its id or its URN (docs/wire.md, Names). None: it is neither.
+
+    "urn:ivcap" is case-insensitive, what follows is not (RFC 8141 section 3). Refused although their characters are
+    allowed: "." and "..", which can't be a part of a URL's path (RFC 3986 section 5.2.4), and other URNs, which are no
+    job's name.
+    """
+    urn = _JOB_URN.match(name)
+    job_id = name[urn.end() :] if urn else name
+    if not _BARE_ID.fullmatch(job_id) or job_id in {".", ".."} or job_id[:4].lower() == "urn:":
+        return None
+    return job_id
+
+
 class JobStatus(StrEnum):
     """The status of a job, in the platform's words (docs/wire.md, Names)."""
+
+    is_final: bool
+    """Whether no other status can follow."""
 
     PENDING = "pending"
     SCHEDULED = "scheduled"
@@ -42,13 +66,11 @@ class JobStatus(StrEnum):
 
     __hash__ = str.__hash__  # Enum's own is written in Python, and slow
 
-    @property
-    def is_final(self) -> bool:
-        """Whether no other status can follow."""
-        return self in FINAL_STATUSES
+    def __init__(self, value: str) -> None:
+        self.is_final = value in {"succeeded", "failed", "error", "cancelled"}
 
 
-FINAL_STATUSES = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.ERROR, JobStatus.CANCELLED})
+FINAL_STATUSES = frozenset(status for status in JobStatus if status.is_final)
 
 
 class _RandomDigits:
@@ -149,7 +171,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     id: str
+    given_id: str | None = None
+    """The id as the platform gave it, where it gave one that is not `id`: in batch mode it may be a URN. What is sent
+    to the platform uses `id_as_given`."""
     tool: str
+    is_in_process: bool = False
+    """Whether the service's own code made it, by `ToolServer.run_tool`: then it is nobody else's business."""
     status: JobStatus = JobStatus.PENDING
     request_content_type: str = "application/json"
     request_filename: str | None = None
@@ -160,12 +187,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A hash that stands for tool, caller and ``Idempotency-Key``."""
     principal: str | None = None
     """Whose job it is: the id of the principal that submitted it. None: no authenticator is configured."""
+    principal_name: str | None = None
+    principal_scopes: tuple[str, ...] = ()
+    """What the principal was called, and might do, when it submitted the job; sorted."""
     caller: bytes | None = None
     """A hash of who submitted it, which only the store's processes can make. None: an older version made the job."""
+    share: bytes | None = None
+    """Of whose share it is (`CallerLimits`): a hash as `caller`. None: it is not limited."""
     request_info: RequestInfo | None = None
     traceparent: str | None = None
     """The trace that the job continues (W3C Trace Context)."""
     tracestate: str | None = None
+    call: bytes | None = None
+    """What the door that took the request needs to answer it again, at any replica. Only that door reads it."""
     requested_at: float
     started_at: float | None = None
     finished_at: float | None = None
@@ -174,6 +208,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """For how long the job is kept once it is final."""
     keep_finished: int = 10_000
     """How many finished jobs of its tool a memory store keeps."""
+    delivery_seconds: float = 86_400.0
+    """For how long after its end it is kept for the sinks that have not confirmed it."""
     attempt: int = 0
     max_attempts: int = 1
     time_limit_seconds: float | None = None
@@ -201,8 +237,25 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return JOB_URN_PREFIX + self.id
 
     @property
+    def submitter(self) -> Principal | None:
+        """Who submitted it, as it was known then. None: no authenticator is configured."""
+        if self.principal is None:
+            return None
+        return Principal(self.principal, name=self.principal_name, scopes=frozenset(self.principal_scopes))
+
+    @property
+    def id_as_given(self) -> str:
+        """The id by which the platform knows the job: for paths and headers of what is sent there."""
+        return self.id if self.given_id is None else self.given_id
+
+    @property
     def deadline(self) -> float | None:
         """When its time is over. None: it does not run, or has no limit."""
         if self.time_limit_seconds is None or self.started_at is None:
             return None
         return self.started_at + self.time_limit_seconds
+
+    @property
+    def deliver_until(self) -> float | None:
+        """Until when it is kept for sinks that have not confirmed it. None: it has not ended."""
+        return None if self.finished_at is None else self.finished_at + self.delivery_seconds

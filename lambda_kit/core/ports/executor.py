@@ -67,7 +67,7 @@ class ExecutorHost(Protocol):
 
     @property
     def observers(self) -> Sequence[JobObserver]:
-        """The observers with a `JobObserver.around_run`, for executors that run tools in other processes."""
+        """The observers with an `around_run` or `around_worker`, for executors that run tools in other processes."""
         ...
 
     def capacity_changed(self) -> None:

@@ -8,10 +8,17 @@ import msgspec
 
 from lambda_kit.core.model.events import EventPage, first_events
 from lambda_kit.core.model.job import Job, JobStatus, Payload
-from lambda_kit.core.ports.local_parts import Entry, Outbox, Slots
-from lambda_kit.core.ports.store import Change, Created, Delivery, JobPage, OnChange
-from lambda_kit.core.ports.store_base import Decide, JobStoreBase
-from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
+from lambda_kit.core.ports.local_outbox import LocalOutboxStore
+from lambda_kit.core.ports.local_parts import Entry, Slots
+from lambda_kit.core.ports.store import Change, Created, JobPage, OnChange
+from lambda_kit.core.ports.store_base import Decide
+from lambda_kit.core.ports.store_records import (
+    SILENT_SECONDS,
+    cursor_number,
+    is_expired,
+    new_cursor,
+    share_full,
+)
 from lambda_kit.core.ports.subscriptions import Subscriptions
 
 __all__ = ["LocalJobStore"]
@@ -19,7 +26,7 @@ __all__ = ["LocalJobStore"]
 _PENDING = JobStatus.PENDING  # to read it there takes 0.1 µs on Python 3.11, and each job goes through here
 
 
-class LocalJobStore(JobStoreBase[Entry]):
+class LocalJobStore(LocalOutboxStore):
     """Keeps jobs in memory, on one event loop. A store that also writes them elsewhere overrides what changes them.
 
     Args:
@@ -31,15 +38,13 @@ class LocalJobStore(JobStoreBase[Entry]):
 
     def __init__(self, *, event_log_size: int, clock: Callable[[], float]) -> None:
         super().__init__(event_log_size=event_log_size, clock=clock)
-        self._entries: dict[str, Entry] = {}  # in the order in which they were created
         self._by_key: dict[str, str] = {}
         self._pending: dict[str, dict[str, None]] = {}
         self._unfinished: Counter[str] = Counter()
+        self._unfinished_of_share: Counter[bytes] = Counter()
         self._number = 0
         self._subscriptions = Subscriptions()
         self._slots = Slots()
-        self._alive_until: dict[str, float] = {}
-        self._outbox = Outbox()
 
     async def start(self) -> None:
         """Nothing to open."""
@@ -61,12 +66,15 @@ class LocalJobStore(JobStoreBase[Entry]):
                 self._has_changed(before, entry, is_quiet=step.is_quiet)
         return entry
 
-    async def _insert(self, job: Job, request: Payload, max_unfinished: int | None) -> Created | None:
+    async def _insert(
+        self, job: Job, request: Payload, max_unfinished: int | None, max_of_share: int | None = None
+    ) -> Created | None:
         existing = self._existing(job)
         if existing is not None:
             return Created(existing.job, is_new=False)
         if max_unfinished is not None and self._unfinished[job.tool] >= max_unfinished:
             return None
+        self._check_share(job, max_of_share)
         self._add(self._new_entry(job, request))
         return Created(job, is_new=True)
 
@@ -108,18 +116,27 @@ class LocalJobStore(JobStoreBase[Entry]):
     async def expire_worker(self, worker_id: str) -> None:
         self._alive_until.pop(worker_id, None)
         self._slots.release_all_of(worker_id)
+        self._outbox.release_all_of(worker_id)
         now = self._clock()
         for entry in self._entries.values():
             if entry.job.status is JobStatus.EXECUTING and entry.job.assigned_worker == worker_id:
                 entry.job = msgspec.structs.replace(entry.job, lease_expires_at=now)
 
     async def adopt(
-        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+        self,
+        worker_id: str,
+        *,
+        tools: Collection[str],
+        limit: int = 1000,
+        spares_silent: bool = False,
+        but_of: Collection[str] = (),
     ) -> list[Job]:
         now = float("-inf") if spares_silent else self._clock()
         waiting = [self._entries[job_id] for tool in tools for job_id in self._pending.get(tool, ())]
         living = {other for other, until in self._alive_until.items() if until > now} | {worker_id}
-        orphans = [entry for entry in waiting if entry.job.assigned_worker not in living]
+        orphans = [
+            entry for entry in waiting if entry.job.assigned_worker not in living and entry.job.principal not in but_of
+        ]
         orphans.sort(key=attrgetter("number"))
         for entry in orphans[:limit]:
             entry.job = msgspec.structs.replace(entry.job, assigned_worker=worker_id)
@@ -176,54 +193,27 @@ class LocalJobStore(JobStoreBase[Entry]):
     async def release_slot(self, name: str, holder: str) -> None:
         self._slots.release(name, holder)
 
-    # --- the outbox ---
-
-    async def register_sink(self, sink: str) -> None:
-        self._outbox.register(sink)
-
-    async def undelivered(
-        self, sink: str, *, limit: int = 100, worker_id: str | None = None, lease_seconds: float = 30.0
-    ) -> list[Delivery]:
-        deliveries: list[Delivery] = []
-        now = self._clock()
-        for job_id, after in self._outbox.waiting(sink):
-            entry = self._entries[job_id]
-            home = entry.job.home
-            if after < entry.last_seq or entry.job.status.is_final:
-                if worker_id is not None and home != worker_id:
-                    if home is not None and self._alive_until.get(home, 0.0) > now:
-                        continue
-                    if not self._outbox.lease(sink, job_id, worker_id, now, lease_seconds):
-                        continue
-                deliveries.append(Delivery(job_id, after))
-                if len(deliveries) == limit:
-                    break
-        return deliveries
-
-    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
-        self._outbox.mark(sink, job_id, after_seq, is_complete=is_complete)
-
     # --- retention ---
 
     async def purge(self) -> int:
         now = self._clock()
         for worker_id in [worker_id for worker_id, until in self._alive_until.items() if until <= now - SILENT_SECONDS]:
             del self._alive_until[worker_id]
-        return self._forget_expired(now)
+        return self._expire_all(now)
 
-    def _forget_expired(self, now: float) -> int:
+    def _expire_all(self, now: float) -> int:
         expired = [entry for entry in self._entries.values() if is_expired(entry.job, now)]
         for entry in expired:
-            self._forget(entry)
+            self._expire(entry)
         return len(expired)
 
     # --- for stores that extend this one ---
 
     def _find(self, job_id: str) -> Entry | None:
-        """The entry of a job that has not expired. One that has is forgotten."""
+        """The entry of a job that has not expired. One that has is gone for clients from now on."""
         entry = self._entries.get(job_id)
         if entry is not None and entry.job.expires_at is not None and is_expired(entry.job, self._clock()):
-            self._forget(entry)
+            self._expire(entry)
             return None
         return entry
 
@@ -234,11 +224,22 @@ class LocalJobStore(JobStoreBase[Entry]):
             existing = self._find(self._by_key.get(job.idempotency_key, ""))
         return existing
 
+    def _check_share(self, job: Job, max_of_share: int | None) -> None:
+        """Refuse a new job of a share that has too many.
+
+        Raises:
+            RateLimitedError: if it has.
+        """
+        if max_of_share is None or job.share is None:
+            return
+        if self._unfinished_of_share[job.share] >= max_of_share:
+            raise share_full(max_of_share)
+
     def _new_entry(self, job: Job, request: Payload) -> Entry:
         """The entry of a new job, with the next number."""
         log = first_events(job)
         self._number += 1
-        self._outbox.add(job.id)
+        self._outbox.add(job.id, self._number)
         return Entry(job, len(log), (0, 0), self._number, request, log[-self._event_log_size :])
 
     def _add(self, entry: Entry) -> None:
@@ -249,6 +250,8 @@ class LocalJobStore(JobStoreBase[Entry]):
             self._by_key[job.idempotency_key] = job.id
         if job.expires_at is None:
             self._unfinished[job.tool] += 1
+            if job.share is not None:
+                self._unfinished_of_share[job.share] += 1
             pending = self._pending.setdefault(job.tool, {})
             if job.status is _PENDING:
                 pending[job.id] = None
@@ -256,14 +259,20 @@ class LocalJobStore(JobStoreBase[Entry]):
 
     def _load(self, entries: Iterable[Entry]) -> None:
         """Have these jobs, which were read, in the order of their numbers; and no others."""
-        for held in (self._entries, self._by_key, self._pending, self._unfinished):
+        for held in (self._entries, self._by_key, self._pending, self._unfinished, self._retired):
             held.clear()
+        self._unfinished_of_share.clear()
+        now = self._clock()
         for entry in entries:
-            self._add(entry)
             self._number = entry.number
+            if is_expired(entry.job, now):  # its id may be that of another one by now
+                self._leave(entry)
+            else:
+                self._add(entry)
 
     def _has_changed(self, before: JobStatus, entry: Entry, *, is_quiet: bool) -> None:
         """Note what a job has become, and call the subscribers."""
+        self._outbox.changed(entry.number)
         job = entry.job
         status = job.status
         if status is not before:
@@ -273,9 +282,16 @@ class LocalJobStore(JobStoreBase[Entry]):
                 self._pending[job.tool][job.id] = None
             if job.expires_at is not None:
                 self._unfinished[job.tool] -= 1
+                if job.share is not None:
+                    self._leave_share(job.share)
                 self._has_ended(job)
         if not is_quiet:
             self._publish(job)
+
+    def _leave_share(self, share: bytes) -> None:
+        self._unfinished_of_share[share] -= 1
+        if not self._unfinished_of_share[share]:
+            del self._unfinished_of_share[share]
 
     def _has_ended(self, job: Job) -> None:
         """Called when a job has become final."""
@@ -283,10 +299,10 @@ class LocalJobStore(JobStoreBase[Entry]):
     def _publish(self, job: Job) -> None:
         self._subscriptions.publish(Change(job.id, job.status, job.cancel_requested))
 
-    def _forget(self, entry: Entry) -> None:
-        """Forget a job that has expired."""
+    def _expire(self, entry: Entry) -> None:
+        """Have a job that has expired no longer for clients, and forget it unless a sink has not confirmed it."""
         job = entry.job
         del self._entries[job.id]
-        self._outbox.forget(job.id)
         if job.idempotency_key is not None:
             self._by_key.pop(job.idempotency_key, None)
+        self._leave(entry)

@@ -4,23 +4,25 @@ An implementation owes what the docstrings here promise. `lambda_kit.testing.Job
 """
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from typing import ClassVar, Self
 
 from lambda_kit.core.model.events import EventPage, NewEvent
 from lambda_kit.core.model.job import Job, JobStatus, Outcome, Payload
+from lambda_kit.core.ports.outbox import Delivery, DeliveryPart, Dropped, DropReason, Outbox
 from lambda_kit.core.ports.store_types import (
     Change,
     Claim,
     ClaimRequest,
     Created,
-    Delivery,
     JobPage,
     Lease,
     OnChange,
     Renewal,
 )
+from lambda_kit.core.ports.token_buckets import Taken, TokenBuckets
 
 __all__ = [
     "Change",
@@ -28,15 +30,19 @@ __all__ = [
     "ClaimRequest",
     "Created",
     "Delivery",
+    "DeliveryPart",
+    "DropReason",
+    "Dropped",
     "JobPage",
     "JobStore",
     "Lease",
     "OnChange",
     "Renewal",
+    "Taken",
 ]
 
 
-class JobStore(ABC):
+class JobStore(Outbox):
     """Keeps jobs, their events, and what is still to be delivered. Shared by all server processes that open it.
 
     `is_shared` says whether several processes can open the same store at once, `is_durable` whether jobs outlive them.
@@ -62,6 +68,9 @@ class JobStore(ABC):
 
     is_durable: ClassVar[bool] = True
     """Whether jobs outlive the process: what waits when it stops is run by another one, or after the next start."""
+
+    counts_shares: ClassVar[bool] = False
+    """Whether `create` takes `max_of_share`, which `CallerLimits.max_unfinished` needs."""
 
     @abstractmethod
     async def start(self) -> None:
@@ -110,7 +119,13 @@ class JobStore(ABC):
 
     @abstractmethod
     async def create(
-        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+        self,
+        job: Job,
+        request: Payload,
+        *,
+        max_unfinished: int | None = None,
+        claim: ClaimRequest | None = None,
+        max_of_share: int | None = None,
     ) -> Created:
         """Keep a new job, unless there is one with its id, or with its `idempotency_key`.
 
@@ -122,9 +137,12 @@ class JobStore(ABC):
             max_unfinished: Refuse a new job if its tool has so many that are not final, in all processes.
             claim: Claim a new job in the same step: all is as if `claim` had been called at once. (Its record is
                 made by `ClaimRequest.claimed`, its log begins with `events.first_events`.)
+            max_of_share: Refuse a new job if so many jobs with its `share`, of all tools and in all processes, are not
+                final. Passed only if the store `counts_shares`, for jobs that have a share.
 
         Raises:
-            QueueFullError: if there are. Nothing was written.
+            QueueFullError: if there are too many of its tool. Nothing was written.
+            RateLimitedError: if there are too many of its share. Nothing was written.
         """
 
     @abstractmethod
@@ -219,7 +237,13 @@ class JobStore(ABC):
 
     @abstractmethod
     async def adopt(
-        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+        self,
+        worker_id: str,
+        *,
+        tools: Collection[str],
+        limit: int = 1000,
+        spares_silent: bool = False,
+        but_of: Collection[str] = (),
     ) -> list[Job]:
         """Assign pending jobs that no living worker has to `worker_id`, and return them.
 
@@ -232,6 +256,8 @@ class JobStore(ABC):
             limit: The maximum number of jobs.
             spares_silent: Leave the jobs of workers whose lease has run out: after an absence of the store they may
                 not have been able to send a heartbeat.
+            but_of: Leave the jobs of these principals (`Job.principal`): others have their turn. A store may look at
+                the 20,000 oldest jobs only.
         """
 
     # --- looking around ---
@@ -314,31 +340,28 @@ class JobStore(ABC):
     async def release_slot(self, name: str, holder: str) -> None:
         """Give a slot back. No error if `holder` has none."""
 
-    # --- the outbox: what is still to be delivered to sinks ---
+    # --- shares of callers ---
 
-    @abstractmethod
-    async def register_sink(self, sink: str) -> None:
-        """Keep, for each job that comes from now on, what was delivered to this sink. Again: no effect."""
+    async def take_token(self, bucket: bytes, *, rate_per_second: float, burst: int) -> Taken:
+        """Take a token from a bucket, if it has one.
 
-    @abstractmethod
-    async def undelivered(
-        self, sink: str, *, limit: int = 100, worker_id: str | None = None, lease_seconds: float = 30.0
-    ) -> list[Delivery]:
-        """Jobs with events, or an end, that this sink has not confirmed; oldest first.
+        A bucket holds `burst` tokens. A new one is full; `rate_per_second` tokens come in while it is not. Of any
+        number of callers at once no more get one than there are. Whoever comes after `Taken.wait_seconds` gets one, if
+        nobody else came meanwhile. Nothing is kept of a bucket that is full.
 
-        Each worker is given the jobs whose `Job.home` it is. Those whose home is dead (`heartbeat`), and those without
-        one, are given to whoever asks first, for `lease_seconds`; asking again renews that lease.
+        The default counts in this process alone. A store that is shared overrides it, so that all processes count
+        together, by the store's clock; `token_buckets.take` says what becomes of a bucket. It need not survive a crash.
 
         Args:
-            sink: Its name.
-            limit: The maximum number of jobs.
-            worker_id: The worker that delivers. None: all are returned, and none is leased.
-            lease_seconds: For how long other workers do not get what was returned.
+            bucket: Its name, 1 to 64 bytes.
+            rate_per_second: More than 0. It may be another one than the last time.
+            burst: At least 1. It may be another one than the last time.
         """
+        return self._token_buckets.take(bucket, rate_per_second=rate_per_second, burst=burst, now=self.now())
 
-    @abstractmethod
-    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
-        """The sink confirmed the events up to `after_seq`; `is_complete`: the job's end too, forget the entry."""
+    @cached_property
+    def _token_buckets(self) -> TokenBuckets:
+        return TokenBuckets()
 
     # --- retention ---
 
@@ -346,6 +369,6 @@ class JobStore(ABC):
     async def purge(self) -> int:
         """Forget jobs past their `expires_at`; returns how many. Jobs that are not final never expire.
 
-        What sinks have not confirmed of such a job is not delivered any more. Workers whose lease (`heartbeat`) ran out
-        more than an hour ago are forgotten too.
+        What a sink has not confirmed of such a job stays in the outbox, apart from the job's id (see `Outbox`). Workers
+        whose lease (`heartbeat`) ran out more than an hour ago are forgotten too.
         """

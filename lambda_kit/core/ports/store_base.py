@@ -109,10 +109,16 @@ class JobStoreBase(JobStore, Generic[S]):
         """
 
     @abstractmethod
-    async def _insert(self, job: Job, request: Payload, max_unfinished: int | None) -> Created | None:
+    async def _insert(
+        self, job: Job, request: Payload, max_unfinished: int | None, max_of_share: int | None = None
+    ) -> Created | None:
         """Do what `create` promises with a record that is pending, or claimed. None: the tool has too many jobs.
 
         The log begins with `events.first_events`. Each registered sink gets an entry in the outbox.
+
+        Raises:
+            RateLimitedError: if there are `max_of_share` unfinished jobs of its share (`share_full`). Nothing was
+                written. It is passed only if the store `counts_shares`.
         """
 
     @abstractmethod
@@ -126,11 +132,20 @@ class JobStoreBase(JobStore, Generic[S]):
     # --- the life of a job ---
 
     async def create(
-        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+        self,
+        job: Job,
+        request: Payload,
+        *,
+        max_unfinished: int | None = None,
+        claim: ClaimRequest | None = None,
+        max_of_share: int | None = None,
     ) -> Created:
         if claim is not None:
             job = claim.claimed(job, self._clock())
-        created = await self._insert(job, request, max_unfinished)
+        if max_of_share is None:
+            created = await self._insert(job, request, max_unfinished)
+        else:
+            created = await self._insert(job, request, max_unfinished, max_of_share)
         if created is None:
             raise QueueFullError(f"tool '{job.tool}' has {max_unfinished} jobs waiting or running: come back later")
         return created

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from lambda_kit.core.errors import BadRequestError, LeaseLostError
+from lambda_kit.core.errors import BadRequestError, LeaseLostError, RateLimitedError
 from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Job, JobStatus
 from lambda_kit.core.ports.store_types import Lease
@@ -27,6 +27,7 @@ __all__ = [
     "job_members",
     "lease_lost",
     "new_cursor",
+    "share_full",
 ]
 
 SILENT_SECONDS = 3600.0
@@ -93,6 +94,11 @@ def holds_lease(job: Job, lease: Lease) -> bool:
 def lease_lost(lease: Lease) -> LeaseLostError:
     """The error for a lease that is not the job's current one."""
     return LeaseLostError(f"job '{lease.job_id}' is no longer held with token {lease.token}")
+
+
+def share_full(max_of_share: int) -> RateLimitedError:
+    """The error for a new job of whose share so many are not final."""
+    return RateLimitedError(f"{max_of_share} jobs of the caller are waiting or running", retry_after_seconds=1.0)
 
 
 def is_expired(job: Job, now: float) -> bool:

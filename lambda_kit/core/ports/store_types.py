@@ -12,7 +12,6 @@ __all__ = [
     "Claim",
     "ClaimRequest",
     "Created",
-    "Delivery",
     "JobPage",
     "Lease",
     "OnChange",
@@ -71,14 +70,6 @@ class JobPage(msgspec.Struct, frozen=True, gc=False):
     jobs: list[Job]
     next_cursor: str | None
     """Where the next page starts. None: this was the last one."""
-
-
-class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """A job with something to deliver to a sink."""
-
-    job_id: str
-    after_seq: int
-    """The number of the last event that the sink has confirmed."""
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from lambda_kit.core.model.job import JobStatus
 from lambda_kit.core.ports.store import Change, OnChange
@@ -54,9 +55,7 @@ class Subscriptions:
 
         A function that subscribes twice is called twice.
         """
-
-        def subscriber(change: Change) -> None:  # one for each subscription, though the function be the same
-            on_change(change)
+        subscriber = partial(on_change)  # one for each subscription, though the function be the same
 
         def unsubscribe() -> None:
             if subscriber in self._subscribers:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from lambda_kit.core.runtime.tracebacks import TracebackFormatter
 
-__all__ = ["NO_CREDENTIALS", "Credentials", "credentials_in_use", "guard_logs", "redacted"]
+__all__ = ["NO_CREDENTIALS", "Credentials", "are_any_in_use", "credentials_in_use", "guard_logs", "redacted"]
 
 _STARS = "***"
 _LOOKS_ALIKE = re.compile(r"[A-Za-z0-9._~ -]*")
@@ -130,6 +130,11 @@ class _InUse(AbstractContextManager[Credentials]):
                 _in_use[self._authorization] = (credentials, users - 1)
 
 
+def are_any_in_use() -> bool:
+    """Whether `redacted` could find anything: a job with credentials runs in this process."""
+    return bool(_in_use)
+
+
 def redacted(value: Any) -> Any:
     """What is to be logged, without the credentials of the jobs that run in this process: a text, or plain data."""
     return _each_text(value, _redacted_text) if _in_use else value
@@ -146,13 +151,16 @@ def _redacted_text(text: str) -> str:
 def guard_logs() -> Iterator[None]:
     """While the block lasts, records of the log have no credentials in their messages and tracebacks.
 
-    So it does not matter which handlers and formatters the process has. (`lambda_kit.logs` has formatters that also
+    So it does not matter which handlers and formatters the process has. Nor has any record a part of a secret that
+    ivcap-service's `get_secret` has got. (`lambda_kit.logs` has formatters that also
     look at what was added by `extra`.)
     """
     make_before = logging.getLogRecordFactory()
 
     def make_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make_before(*args, **kwargs)
+        if record.name == "secret" and isinstance(record.args, tuple) and "ending in" in str(record.msg):
+            record.args = (*record.args[:1], _STARS)  # ivcap-service's get_secret logs the last characters of a secret
         if _in_use:
             _redact(record)
         return record

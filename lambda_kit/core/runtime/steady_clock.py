@@ -1,6 +1,7 @@
 """Time that no step of the wall clock changes, and that goes on while the machine sleeps."""
 
 import time
+from functools import partial
 
 __all__ = ["SteadyClock", "boot_seconds"]
 
@@ -23,8 +24,9 @@ class SteadyClock:
     """
 
     def __init__(self) -> None:
-        self._ahead = time.time() - boot_seconds()
+        self._seconds = time.monotonic if _BOOT_CLOCK is None else partial(time.clock_gettime, _BOOT_CLOCK)
+        self._ahead = time.time() - self._seconds()
 
     def __call__(self) -> float:
         """The time now, in seconds since the epoch."""
-        return boot_seconds() + self._ahead
+        return self._seconds() + self._ahead

@@ -37,6 +37,8 @@ _SOUGHT_FAULTS = 5000
 """All faults are looked for in a body that can't have more. In others each list and dict stops at its first one."""
 _LISTED_FAULTS = 1000
 """To make a list of more would cost more than to find them."""
+_NO_GUARDS = Guards()
+"""Of most bodies."""
 
 
 def request_decoder(tp: Any) -> Callable[[bytes], Any]:
@@ -131,7 +133,7 @@ class _PydanticDecoder:
         self._traits = traits_of(self._schema)
         self._depth = UnionDepth(self._schema)
         self._validators: dict[Guards, SchemaValidator] = {}
-        self._validator(Guards())
+        self._validator(_NO_GUARDS)
 
     def __call__(self, body: bytes) -> Any:
         if self._depth.is_too_deep(body):
@@ -139,7 +141,8 @@ class _PydanticDecoder:
         traits = self._traits
         most_bytes = _FEW_KEYS_BYTES if traits.has_unkeyed_hashes else _SMALL_BYTES
         is_small = len(body) < most_bytes and body.count(b",") * traits.parts < _SOUGHT_FAULTS
-        guards = Guards(fail_fast=not is_small, finite_anything=traits.has_any and may_be_infinite(body))
+        may_have_infinite = traits.has_any and may_be_infinite(body)
+        guards = _NO_GUARDS if is_small and not may_have_infinite else Guards(not is_small, may_have_infinite)
         return self._validated(SchemaValidator.validate_json, body, guards)
 
     def nested(self, value: Any) -> Any:

@@ -2,12 +2,13 @@
 
 import inspect
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ivcap_service
-from ivcap_service.service_definition import DEF_POLICY
+from ivcap_service.service_definition import BATCH_CONTROLLER_SCHEMA, COMMAND_PLACEHOLDER, DEF_POLICY
 from ivcap_service.tool_definition import SERVICE_ID_PLACEHOLDER, TOOL_SCHEMA
 from ivcap_service.utils import clean_description
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -15,6 +16,7 @@ from pydantic_core import to_json
 
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.tools.decoding import is_class
+from lambda_kit.core.tools.dockerfile import entrypoint
 from lambda_kit.core.tools.schema import is_request_model, json_schema, request_schema
 from lambda_kit.core.tools.signature_text import signature_text
 
@@ -32,7 +34,7 @@ TOOL_ID_PREFIX = "urn:sd-core:ai-tool"
 REST_CONTROLLER_SCHEMA = "urn:ivcap:schema.service.rest.1"
 """The platform's schema of a controller that runs a service over HTTP."""
 
-_COMMAND: TypeAdapter[list[str] | str] = TypeAdapter(list[str] | str)
+_COMMAND: TypeAdapter[list[str]] = TypeAdapter(list[str])
 
 
 def tool_description(
@@ -72,8 +74,11 @@ def service_definition(
     result_type: Any,
     service_id: str | None = None,
     service_name: str | None = None,
+    batch_flags: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Define a tool as a service of the platform, as `ivcap-lambda --print-service-description` does.
+
+    Of a batch service it is what `ivcap_service.start_batch_service` prints.
 
     Reads, as the original does, `$IVCAP_SERVICE_NAME`, `$IVCAP_SERVICE_ID`, `$IVCAP_POLICY_URN`,
     `$DOCKER_IMG`, `$ENTRYPOINT`, and the files `$DOCKERFILE` (`Dockerfile`) and `$IVCAP_RESOURCES_FILE`
@@ -90,6 +95,8 @@ def service_definition(
         service_id: As for `tool_description`.
         service_name: The service's name, in place of the two names joined by a hyphen. `$IVCAP_SERVICE_NAME`
             wins over it.
+        batch_flags: For a service in batch mode the flags, each with its value, that its command needs, beside those
+            that it has. None: it is served over HTTP.
 
     Raises:
         ConfigurationError: The Dockerfile's ENTRYPOINT or the resources file can't be read or understood.
@@ -97,11 +104,12 @@ def service_definition(
     named = service_name or f"{service.name}-{name.replace('_', '-')}"
     fallback: str | None = getattr(service, "description", None)
     description = _cleaned(doc) or fallback or "no description available"
+    schema = REST_CONTROLLER_SCHEMA if batch_flags is None else BATCH_CONTROLLER_SCHEMA
     controller = {
-        "$schema": REST_CONTROLLER_SCHEMA,
-        "path": path,
+        "$schema": schema,
+        **({"path": path} if batch_flags is None else {}),
         "image": os.environ.get("DOCKER_IMG", ivcap_service.IMAGE_PLACEHOLDER),
-        "command": _command(),
+        "command": _with_flags(_command(), batch_flags or ()),
         "resources": _resources().model_dump(exclude_none=True),
     }
     definition = ivcap_service.ServiceDefinition.model_validate(
@@ -112,7 +120,7 @@ def service_definition(
             "contact": service.contact,
             "license": service.license,
             "policy": os.environ.get("IVCAP_POLICY_URN", DEF_POLICY),
-            "controller-schema": REST_CONTROLLER_SCHEMA,
+            "controller-schema": schema,
             "controller": controller,
             "request-schema": request_schema(request_type),
             "result-schema": json_schema(result_type, "serialization") if _is_model(result_type) else None,
@@ -140,20 +148,44 @@ def _is_model(tp: Any) -> bool:
     return is_request_model(tp) or is_class(tp, BaseModel)
 
 
-def _command() -> list[str] | str:
-    source = "$ENTRYPOINT"
-    if source[1:] not in os.environ:
-        source = f"ENTRYPOINT in {os.environ.get('DOCKERFILE', 'Dockerfile')!r}"
+def _command() -> list[str]:
+    if "ENTRYPOINT" in os.environ:
+        return _command_of_environment()
+    path = Path(os.environ.get("DOCKERFILE", "Dockerfile"))
+    try:
+        words = entrypoint(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return _placeholder(f"Cannot find Dockerfile '{path}'")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(_command_fault(f"ENTRYPOINT in '{path}'", error)) from None
+    return _placeholder(f"Cannot find 'ENTRYPOINT' in '{path}'") if words is None else words
+
+
+def _command_of_environment() -> list[str]:
     try:
         return _COMMAND.validate_python(ivcap_service.find_command(), strict=True)
     except ValidationError:
-        fault = "it is not a list of strings"
-    except (ValueError, SyntaxError, TypeError, OSError, MemoryError, RecursionError) as error:
-        fault = str(error)
-    raise ConfigurationError(
+        fault: object = "it is not a list of strings"
+    except (TypeError, MemoryError, RecursionError) as error:
+        fault = error
+    raise ConfigurationError(_command_fault("$ENTRYPOINT", fault))
+
+
+def _command_fault(source: str, fault: object) -> str:
+    return (
         f"Can't read the {source}: {fault}. Write it as a JSON list of strings, for example "
         'ENTRYPOINT ["python", "service.py"].'
     )
+
+
+def _placeholder(reason: str) -> list[str]:
+    print(f"WARNING: {reason} - using command placeholder", file=sys.stderr)  # noqa: T201 - stdout is the description's
+    return list(COMMAND_PLACEHOLDER)
+
+
+def _with_flags(command: list[str], flags: Sequence[Sequence[str]]) -> list[str]:
+    """A command with the flags, each with its value, that it does not have yet."""
+    return [*command, *(word for flag in flags if flag[0] not in command for word in flag)]
 
 
 def _resources() -> ivcap_service.Resources:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lambda_kit.core.errors import LambdaKitError, ToolDefinitionError
+from lambda_kit.core.model.principal import is_scope
 
-__all__ = ["MAX_SECONDS", "ExecutorOpts", "ToolOptions", "require_number"]
+__all__ = ["MAX_SECONDS", "ExecutorOpts", "ToolHints", "ToolOptions", "require_number"]
 
 MAX_SECONDS = 2**31
 """The longest duration, 68 years: timers and dates have bounds."""
@@ -68,6 +69,35 @@ _DEFAULT_EXECUTION = ExecutorOpts()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToolHints:
+    """What agents are told of a tool's effects, so that they can ask before they call it (MCP, ToolAnnotations).
+
+    They are hints, not promises. None: it is not said.
+
+    Raises:
+        ToolDefinitionError: if one is neither True, False nor None.
+    """
+
+    read_only: bool | None = None
+    """It changes nothing."""
+
+    destructive: bool | None = None
+    """It may destroy something, not only add to it."""
+
+    idempotent: bool | None = None
+    """Called again with the same request, it changes nothing more."""
+
+    open_world: bool | None = None
+    """It deals with things outside, such as the web."""
+
+    def __post_init__(self) -> None:
+        for name in ("read_only", "destructive", "idempotent", "open_world"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, bool):
+                raise ToolDefinitionError(f"ToolHints({name}={value!r}): must be True, False or None")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ToolOptions:
     """What a tool's author can set beside `run`.
 
@@ -117,6 +147,17 @@ class ToolOptions:
     """How often a job is run at most, where the worker that runs it is lost. More than 1 only if it does no harm to run
     a job again that was partly, or wholly, done."""
 
+    scopes: Sequence[str] = ()
+    """What a principal needs to run the tool: all of these scopes, else 403. Without an authenticator they have no
+    effect."""
+
+    hints: "ToolHints | None" = None
+    """What agents are told of the tool's effects. None: nothing."""
+
+    mcp: bool | Literal["as-task"] = True
+    """Whether the tool is one of the MCP tools, where MCP is served. ``"as-task"``: it is, and each call is answered by
+    a task at once (docs/mcp.md, Tasks), so that clients without tasks are refused."""
+
     def __post_init__(self) -> None:
         require_number("ToolOptions", "max_wait_time", self.max_wait_time, minimum=0, maximum=MAX_SECONDS)
         refresh = self.refresh_interval
@@ -135,6 +176,16 @@ class ToolOptions:
                 raise ToolDefinitionError(f"ToolOptions({name}={value!r}): must be a string, or None")
         if self.tags is not None and not all(isinstance(tag, str) for tag in self.tags):
             raise ToolDefinitionError(f"ToolOptions(tags={self.tags!r}): must be a list of strings")
+        if self.hints is not None and not isinstance(self.hints, ToolHints):
+            raise ToolDefinitionError(
+                f"ToolOptions(hints={self.hints!r}): must be a ToolHints, or None: hints=ToolHints(read_only=True)"
+            )
+        if not isinstance(self.mcp, bool) and self.mcp != "as-task":
+            raise ToolDefinitionError(f"ToolOptions(mcp={self.mcp!r}): must be True, False or 'as-task'")
+        if isinstance(self.scopes, str) or not all(map(is_scope, self.scopes)):
+            raise ToolDefinitionError(
+                f"ToolOptions(scopes={self.scopes!r}): must be a list of words, such as ['greet'] (RFC 6749, 3.3)"
+            )
         if not isinstance(self.post_route_opts, Mapping):
             raise ToolDefinitionError(
                 f"ToolOptions(post_route_opts={self.post_route_opts!r}): must be a dict, such as {{'guards': [...]}}"

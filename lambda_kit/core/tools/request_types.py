@@ -9,10 +9,21 @@ from lambda_kit.core.tools.binary_request import is_binary_request
 from lambda_kit.core.tools.decoding import is_class, is_typed_dict
 from lambda_kit.core.tools.schema import is_request_model
 
-__all__ = ["is_request", "request_type"]
+__all__ = ["bare_annotation", "is_request", "request_type"]
 
 _COLLECTIONS = (abc.Mapping, abc.Sequence, abc.Set)
 _NO_COLLECTIONS = (str, bytes, bytearray, memoryview, range)
+
+
+def bare_annotation(annotation: Any) -> Any:
+    """An annotation without `Annotated` and an optional `None`."""
+    if get_origin(annotation) is Annotated:
+        return bare_annotation(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not type(None)]
+        if len(members) == 1:
+            return bare_annotation(members[0])
+    return annotation
 
 
 def is_request(tp: Any) -> bool:

@@ -64,9 +64,10 @@ def _encode(value: object) -> Payload | Failure:
 
 
 def _failure(error: ivcap_service.ExecutionError) -> Failure:
-    # made by `model_construct` its members can be anything
+    # made by `model_construct` its members can be anything;
+    # with the status that it has over HTTP: what the tool says so is no crash
     trace = None if error.traceback is None else encodable(str(error.traceback))
-    return Failure(FailureKind.TOOL, encodable(str(error.type)), encodable(str(error.error)), trace)
+    return Failure(FailureKind.TOOL, encodable(str(error.type)), encodable(str(error.error)), trace, status=500)
 
 
 def encode_json(value: object) -> bytes:

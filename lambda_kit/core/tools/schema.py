@@ -54,7 +54,9 @@ def is_request_model(tp: Any) -> bool:
     return is_model(tp)
 
 
-def json_schema(tp: Any, mode: SchemaMode = "validation") -> dict[str, Any]:
+def json_schema(
+    tp: Any, mode: SchemaMode = "validation", generator: type[GenerateJsonSchema] | None = None
+) -> dict[str, Any]:
     """The JSON Schema of anything that a tool takes or returns.
 
     A pydantic model gives exactly its `model_json_schema()`. A Struct or dataclass gives an object schema
@@ -64,18 +66,19 @@ def json_schema(tp: Any, mode: SchemaMode = "validation") -> dict[str, Any]:
     Args:
         tp: A model, or any other annotation.
         mode: Whether it says what is taken, or what is sent: with computed fields, and defaults always there.
+        generator: Describes what pydantic knows. None: pydantic's own.
     """
     if is_class(tp, ivcap_service.BinaryResult):
         return {}
     if is_class(tp, BaseModel):
-        return _model_schema(tp, mode)
+        return _model_schema(tp, mode, generator)
     if is_model(tp) and not needs_pydantic(tp):
-        return _msgspec_schema(tp, mode)
+        return _msgspec_schema(tp, mode, generator)
     try:
-        return _lenient_schema(tp, mode)
+        return _lenient_schema(tp, mode, generator)
     except (PydanticUserError, PydanticUndefinedAnnotation):
         # Structs, and TypedDicts before Python 3.12, are unknown to pydantic, not to msgspec.
-        return _msgspec_schema(tp, mode)
+        return _msgspec_schema(tp, mode, generator)
 
 
 def request_schema(tp: Any) -> dict[str, Any]:
@@ -100,20 +103,25 @@ def _is_dataclass(tp: Any) -> bool:
     return is_class(tp) and dataclasses.is_dataclass(tp)
 
 
-def _model_schema(tp: type[BaseModel], mode: SchemaMode) -> dict[str, Any]:
+def _model_schema(
+    tp: type[BaseModel], mode: SchemaMode, generator: type[GenerateJsonSchema] | None = None
+) -> dict[str, Any]:
     try:
-        return tp.model_json_schema(mode=mode)
+        if generator is None:
+            return tp.model_json_schema(mode=mode)
+        return tp.model_json_schema(mode=mode, schema_generator=generator)
     except (PydanticInvalidForJsonSchema, KeyError):  # of data that looks like a reference
-        return _lenient_schema(tp, mode)
+        return _lenient_schema(tp, mode, generator)
 
 
-def _lenient_schema(tp: Any, mode: SchemaMode) -> dict[str, Any]:
-    schemas, definitions = LenientSchema().generate_definitions([(0, mode, TypeAdapter(tp).core_schema)])
+def _lenient_schema(tp: Any, mode: SchemaMode, generator: type[GenerateJsonSchema] | None = None) -> dict[str, Any]:
+    maker = (generator or LenientSchema)()
+    schemas, definitions = maker.generate_definitions([(0, mode, TypeAdapter(tp).core_schema)])
     schema = dict(schemas[0, mode])
     return _top_level_inlined(schema | {"$defs": definitions} if definitions else schema)
 
 
-def _msgspec_schema(tp: Any, mode: SchemaMode) -> dict[str, Any]:
+def _msgspec_schema(tp: Any, mode: SchemaMode, generator: type[GenerateJsonSchema] | None = None) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
 
     def foreign(nested: Any) -> dict[str, Any]:
@@ -121,13 +129,13 @@ def _msgspec_schema(tp: Any, mode: SchemaMode) -> dict[str, Any]:
             return copy.deepcopy(FILE_SCHEMA)
         if not is_class(nested, BaseModel):
             return {}
-        schema = dict(_model_schema(nested, mode))
+        schema = dict(_model_schema(nested, mode, generator))
         definitions.update(schema.pop("$defs", {}))
         return schema
 
     try:
         schema = msgspec.json.schema(tp, schema_hook=foreign)
-    except (TypeError, NotImplementedError, NameError):
+    except (TypeError, NotImplementedError, NameError, KeyError):  # KeyError: of two classes with one name
         return {}
     if definitions:
         schema["$defs"] = {**definitions, **schema.get("$defs", {})}

@@ -13,7 +13,7 @@ import ivcap_service
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.model.request_info import RequestInfo
 from lambda_kit.core.tools.context import JobContext
-from lambda_kit.core.tools.request_types import is_request, request_type
+from lambda_kit.core.tools.request_types import bare_annotation, is_request, request_type
 from lambda_kit.core.tools.type_names import type_name
 
 __all__ = ["Injected", "RunSignature", "UnresolvedAnnotationError", "read_signature"]
@@ -30,6 +30,10 @@ class Injected(Enum):
     JOB_CONTEXT = "the job context"
     REQUEST_INFO = "the request info"
     TRANSPORT_REQUEST = "the litestar.Request"
+    OPTIONAL_TRANSPORT_REQUEST = "the litestar.Request, or None where the job was not made by HTTP"
+
+
+_TRANSPORT_KINDS = frozenset({Injected.TRANSPORT_REQUEST, Injected.OPTIONAL_TRANSPORT_REQUEST})
 
 
 class UnresolvedAnnotationError(ToolDefinitionError):
@@ -50,6 +54,8 @@ class RunSignature:
     is_async: bool
     wants_transport_request: bool
     """Whether `run` takes the `litestar.Request`, and so must run in the server's process."""
+    needs_transport_request: bool
+    """Whether it can't do without one: it is not annotated as ``litestar.Request | None``."""
 
 
 def read_signature(
@@ -100,6 +106,7 @@ def read_signature(
             f"{class_name}.run has no return annotation: add '-> YourResult', the model (or str, dict, None, ...) "
             "that it returns"
         )
+    kinds = {*positional, *(kind for _, kind in keywords)}
     return RunSignature(
         request_type=_only_request(class_name, request_types),
         result_type=hints["return"],
@@ -108,7 +115,8 @@ def read_signature(
         keywords=tuple(keywords),
         # a plain decorator around an 'async def run' (functools.wraps) returns its coroutine
         is_async=inspect.iscoroutinefunction(inspect.unwrap(run)),
-        wants_transport_request=Injected.TRANSPORT_REQUEST in (*positional, *(kind for _, kind in keywords)),
+        wants_transport_request=not kinds.isdisjoint(_TRANSPORT_KINDS),
+        needs_transport_request=Injected.TRANSPORT_REQUEST in kinds,
     )
 
 
@@ -168,6 +176,8 @@ def _classify(class_name: str, parameter: inspect.Parameter, hints: Mapping[str,
             f"'class {class_name}(Base[YourRequest])'"
         )
     kind = _injected(annotation)
+    if kind is Injected.TRANSPORT_REQUEST and _allows_none(hints[parameter.name]):
+        kind = Injected.OPTIONAL_TRANSPORT_REQUEST
     if kind is not None:
         return kind, annotation
     if is_request(request):
@@ -200,16 +210,9 @@ def _injected(annotation: Any) -> Injected | None:
 
 def _bare(annotation: Any) -> Any:
     """The annotation without `Annotated`, an optional `None`, or the type arguments of a `Request[...]`."""
-    if get_origin(annotation) is Annotated:
-        return _bare(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        members = [member for member in get_args(annotation) if member is not type(None)]
-        if len(members) == 1:
-            return _bare(members[0])
-    origin = get_origin(annotation)
-    if isinstance(origin, type) and _injected(origin) is Injected.TRANSPORT_REQUEST:
-        return origin
-    return annotation
+    bare = bare_annotation(annotation)
+    origin = get_origin(bare)
+    return origin if isinstance(origin, type) and _injected(origin) is Injected.TRANSPORT_REQUEST else bare
 
 
 def _only_request(class_name: str, request_types: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.tools.default_name import default_name
 from lambda_kit.core.tools.hooks import check_hooks, required_parameters
 from lambda_kit.core.tools.options import ToolOptions
 from lambda_kit.core.tools.path_title import path_title
@@ -23,7 +24,6 @@ __all__ = ["BoundTool", "LambdaTool", "concrete_tools", "tool_instance"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 _PATH = re.compile(r"/|(/(?!\.{1,2}(/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")  # no "." or "..": clients resolve them
-_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[0-9]+")
 
 
 class _DefaultName:
@@ -34,10 +34,7 @@ class _DefaultName:
         self._separator = separator
 
     def __get__(self, instance: object, owner: type) -> str:
-        # a name with other letters is kept as it is, to be refused when the tool is bound: part of it would mislead
-        words = _WORDS.findall(owner.__name__) if owner.__name__.isascii() else []
-        words = words or [owner.__name__]
-        return self._prefix + self._separator.join(words).lower()
+        return self._prefix + default_name(owner.__name__, self._separator)
 
 
 class LambdaTool:
@@ -77,6 +74,8 @@ class LambdaTool:
 
     _scope: ClassVar[dict[str, Any]] = {}
     _is_refused: ClassVar[bool] = False
+    _is_for_one_server: ClassVar[bool] = False
+    """Whether it was made for one server, and is nothing that another one should find by itself."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -130,7 +129,7 @@ def concrete_tools() -> list[type[LambdaTool]]:
 
     for cls in visit(LambdaTool):
         # one with type variables of its own is a base too, until a subclass says what they stand for
-        if _is_concrete(cls) and not getattr(cls, "__parameters__", ()):
+        if _is_concrete(cls) and not getattr(cls, "__parameters__", ()) and not cls._is_for_one_server:
             seen[cls.__module__, cls.__qualname__] = cls
     return list(seen.values())
 
