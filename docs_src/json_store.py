@@ -12,7 +12,7 @@ from typing import IO, TypeVar
 import msgspec
 
 from lambda_kit import ConfigurationError, Job, UnavailableError
-from lambda_kit.spi import Created, Decide, Entry, LocalJobStore, Payload, job_from_members, job_members
+from lambda_kit.spi import Created, Decide, Delivery, Entry, LocalJobStore, Payload, job_from_members, job_members
 
 T = TypeVar("T")
 
@@ -29,6 +29,8 @@ class JsonFilesJobStore(LocalJobStore):
         event_log_size: How many events are kept of each job. Where there are more, the oldest go.
         clock: Gives the time in seconds since the epoch. For tests.
     """
+
+    counts_shares = True
 
     def __init__(
         self, directory: str | Path, *, event_log_size: int = 1000, clock: Callable[[], float] = time.time
@@ -85,13 +87,16 @@ class JsonFilesJobStore(LocalJobStore):
     # --8<-- [end:change]
 
     # --8<-- [start:insert]
-    async def _insert(self, job: Job, request: Payload, max_unfinished: int | None) -> Created | None:
+    async def _insert(
+        self, job: Job, request: Payload, max_unfinished: int | None, max_of_share: int | None = None
+    ) -> Created | None:
         async with self._turn:
             existing = self._existing(job)
             if existing is not None:
                 return Created(existing.job, is_new=False)
             if max_unfinished is not None and self._unfinished[job.tool] >= max_unfinished:
                 return None
+            self._check_share(job, max_of_share)
             entry = self._new_entry(job, request)
             await self._write(entry)
             self._add(entry)
@@ -104,12 +109,17 @@ class JsonFilesJobStore(LocalJobStore):
         async with self._turn:
             await super().expire_worker(worker_id)
 
-    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
+    async def mark_delivered(
+        self, sink: str, delivery: Delivery, *, after_seq: int, is_complete: bool, worker_id: str | None = None
+    ) -> bool:
         async with self._turn:
-            await super().mark_delivered(sink, job_id, after_seq=after_seq, is_complete=is_complete)
-            entry = self._find(job_id)
-            if entry is not None:
+            is_marked = await super().mark_delivered(
+                sink, delivery, after_seq=after_seq, is_complete=is_complete, worker_id=worker_id
+            )
+            entry = self._find_by_number(delivery)
+            if is_marked and entry is not None:
                 await self._write(entry)
+            return is_marked
 
     def _find(self, job_id: str) -> Entry | None:
         if self._thread is None:
@@ -131,7 +141,7 @@ class JsonFilesJobStore(LocalJobStore):
             members = msgspec.json.decode(path.read_bytes())
             entry = msgspec.convert(members, Entry)
             entry.job = job_from_members(members["job"])  # with the members that only a newer version knows
-            self._outbox.restore(entry.job.id, members["confirmed"])
+            self._outbox.restore(entry.job.id, entry.number, members["confirmed"], self._clock())
         except (msgspec.DecodeError, KeyError) as error:
             raise ConfigurationError(f"{path} is damaged: restore it, or move it away ({error})") from None
         return entry
@@ -139,7 +149,7 @@ class JsonFilesJobStore(LocalJobStore):
     async def _write(self, entry: Entry) -> None:
         members = msgspec.to_builtins(entry)
         members["job"] = job_members(entry.job)
-        members["confirmed"] = self._outbox.confirmed_of(entry.job.id)
+        members["confirmed"] = self._outbox.confirmed_of(entry.number)
         content = msgspec.json.encode(members)
         await self._on_thread(lambda: self._replace(self._path(entry), content))
 

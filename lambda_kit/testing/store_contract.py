@@ -11,11 +11,13 @@ from lambda_kit.testing.store_topics.create import CreatePromises  # noqa: E402
 from lambda_kit.testing.store_topics.create_claimed import CreateClaimedPromises  # noqa: E402
 from lambda_kit.testing.store_topics.events import EventPromises  # noqa: E402
 from lambda_kit.testing.store_topics.finish import FinishPromises  # noqa: E402
+from lambda_kit.testing.store_topics.kept_for_sinks import KeptForSinksPromises  # noqa: E402
 from lambda_kit.testing.store_topics.leases import LeasePromises  # noqa: E402
 from lambda_kit.testing.store_topics.life import LifePromises  # noqa: E402
 from lambda_kit.testing.store_topics.lists import ListPromises  # noqa: E402
 from lambda_kit.testing.store_topics.outbox import OutboxPromises  # noqa: E402
 from lambda_kit.testing.store_topics.retention import RetentionPromises  # noqa: E402
+from lambda_kit.testing.store_topics.shares import SharePromises  # noqa: E402
 from lambda_kit.testing.store_topics.slots import SlotPromises  # noqa: E402
 from lambda_kit.testing.store_topics.subscriptions import SubscriptionPromises  # noqa: E402
 from lambda_kit.testing.store_topics.workers import WorkerPromises  # noqa: E402
@@ -35,7 +37,9 @@ class JobStoreContract(
     EventPromises,
     SubscriptionPromises,
     SlotPromises,
+    SharePromises,
     OutboxPromises,
+    KeptForSinksPromises,
     RetentionPromises,
     LifePromises,
 ):

@@ -4,15 +4,30 @@ import ctypes
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from typing import Any
 
+import httpx
 from pydantic import BaseModel
 
-from lambda_kit import JobContext, JobSettings, JobStore, LambdaTool, Service, ToolOptions, ToolServer
+from lambda_kit import (
+    ExecutorOpts,
+    Job,
+    JobContext,
+    JobSettings,
+    JobSink,
+    JobStore,
+    LambdaTool,
+    McpOptions,
+    Service,
+    ToolOptions,
+    ToolServer,
+)
 from lambda_kit.adapters.stores.postgres import PostgresJobStore
 from lambda_kit.adapters.stores.redis import RedisJobStore
 from lambda_kit.adapters.stores.urls import store_from_url
 from lambda_kit.core.runtime import worker_id
+from lambda_kit.spi import Event, EventKind, JobEnd
 from tests.support.gate import pass_gate, pass_gate_async
 
 MACHINE = os.environ.get("RECOVERY_MACHINE", "")
@@ -108,6 +123,12 @@ class Free(LambdaTool):
         return answer(req, ctx)
 
 
+class Brief(Free):
+    """Answer at once; kept for a second"""
+
+    options = ToolOptions(max_wait_time=0.0, executor_opts=ExecutorOpts(job_cache_ttl=1.0))
+
+
 class Sturdy(Free):
     """Answer at once; may be run again and again"""
 
@@ -151,11 +172,36 @@ class Poison(LambdaTool):
         return {}
 
 
+class Posting(JobSink):
+    """Posts what tools report to ``/events/ID``, and results to ``/results/ID``, with this process's number."""
+
+    name = "posting"
+
+    async def start(self) -> None:
+        headers = {"worker": str(os.getpid())}
+        self._client = httpx.AsyncClient(base_url=os.environ["RECOVERY_SINK"], headers=headers, timeout=60.0)
+
+    async def stop(self) -> None:
+        await self._client.aclose()
+
+    async def deliver(
+        self, job: Job, events: Sequence[Event], end: JobEnd | None, *, authorization: str | None
+    ) -> None:
+        for event in events:
+            if event.kind is EventKind.REPORT:
+                (await self._client.post(f"/events/{job.id}", content=event.body)).raise_for_status()
+        if end is not None:
+            content = b"" if end.result is None else end.result.content
+            (await self._client.post(f"/results/{job.id}", content=content)).raise_for_status()
+
+
 server = ToolServer(
     Service(name="Recovery", contact={"name": "Alice", "email": "alice@example.com"}),
-    [Once, Twice, Five, Deaf, Free, Sturdy, Blocks, Grabs, Poison],
+    [Once, Twice, Five, Deaf, Free, Brief, Sturdy, Blocks, Grabs, Poison],
     store=the_store(),
+    sinks=[Posting()] if "RECOVERY_SINK" in os.environ else [],
     job_list=True,
+    mcp=McpOptions(wait_seconds=0.3) if "RECOVERY_MCP" in os.environ else False,
     settings=JobSettings(
         lease_seconds=float(os.environ["RECOVERY_LEASE"]), heartbeat_seconds=float(os.environ["RECOVERY_HEARTBEAT"])
     ),

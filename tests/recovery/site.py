@@ -65,6 +65,8 @@ class Site:
         exit_code: int | None = 0,
         ready_path: str = "/_healtz",
         machine: str = "",
+        sink: str = "",
+        mcp: bool = False,
     ) -> ServiceProcess:
         """Start one more service; it answers already.
 
@@ -76,6 +78,8 @@ class Site:
             exit_code: What it must end with. None: anything, since it is killed.
             ready_path: What must be answered.
             machine: The machine on which it seems to run. Empty: this one.
+            sink: The URL to which its sink posts. Empty: it has none.
+            mcp: Whether agents can call its tools.
         """
         env = {
             **self.environment,
@@ -83,6 +87,8 @@ class Site:
             "RECOVERY_MACHINE": machine,
             "RECOVERY_HEARTBEAT": str(heartbeat_seconds),
             "RECOVERY_GATE": "0" if gate is None else str(gate.port),
+            **({"RECOVERY_SINK": sink} if sink else {}),
+            **({"RECOVERY_MCP": "1"} if mcp else {}),
         }
         process = ServiceProcess(FILE, args, env=env, exit_code=exit_code, ready_path=ready_path)
         return self._services.enter_context(process)

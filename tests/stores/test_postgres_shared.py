@@ -228,9 +228,12 @@ async def test_more_jobs_than_a_batch_are_purged_and_nothing_is_left_of_them(sch
         clock.advance(11)
         assert await store.purge() == 1100
         assert [job.id for job in (await store.list_jobs()).jobs] == ["stays"]
+        assert len(await store.undelivered("sink", limit=2000)) == 1101
+        clock.advance(86_400)
+        assert sum([len(await store.drop_undelivered(silent_seconds=1e6)) for _ in range(4)]) == 1100
     async with database() as connection:
-        for table in ("jobs", "events", "outbox"):
-            assert await connection.fetchval(f"SELECT count(*) FROM {schema}.{table}") == 1
+        for table, count in (("jobs", 1), ("events", 1), ("outbox", 1), ("retired", 0)):
+            assert await connection.fetchval(f"SELECT count(*) FROM {schema}.{table}") == count
 
 
 async def test_watches_and_calls_share_few_connections(schema: str) -> None:

@@ -10,6 +10,7 @@ import redis
 from lambda_kit import BadRequestError, ConfigurationError, JobStatus, MissingExtraError, UnavailableError
 from lambda_kit.adapters.stores.redis import RedisJobStore
 from lambda_kit.core.model.job import Payload
+from lambda_kit.core.ports.outbox import DropReason
 from lambda_kit.core.ports.store import Lease
 from lambda_kit.testing import ManualClock
 from tests.support.redis_jobs import REQUEST, RESULT, a_job, claim, claimed, new_prefix
@@ -67,19 +68,39 @@ async def test_what_redis_has_forgotten_is_neither_listed_nor_in_the_way(prefix:
         assert [delivery.job_id for delivery in await store.undelivered("sink")] == ["a", "b"]
 
 
+async def test_what_redis_has_forgotten_before_it_was_delivered_is_given_up_and_told(prefix: str) -> None:
+    clock = ManualClock()
+    async with RedisJobStore(REDIS_URL, prefix=prefix, clock=clock) as store:
+        await store.register_sink("sink")
+        for job_id in ("a", "b", "c"):
+            await store.finish(await claimed(store, job_id, ttl_seconds=10.0), RESULT)
+        clock.advance(11)
+        with redis.Redis.from_url(REDIS_URL) as raw:  # as after a night in which no process has purged
+            raw.delete(*(f"{{{prefix}}}:{kind}:{job_id}" for kind in ("job", "log") for job_id in ("a", "b")))
+            await store.create(a_job("b"), REQUEST)
+            await store.purge()
+            dropped = await store.drop_undelivered(silent_seconds=3600.0)
+            assert [(it.sink, it.job_id, it.reason) for it in dropped] == [("sink", "a", DropReason.OVERDUE)]
+            assert await store.drop_undelivered(silent_seconds=3600.0) == []
+            assert [delivery.job_id for delivery in await store.undelivered("sink")] == ["c", "b"]
+            names = [*raw.zrange(f"{{{prefix}}}:ready:sink", 0, -1), *raw.hkeys(f"{{{prefix}}}:confirmed:sink")]
+            assert sorted({name.decode().partition("~")[0] for name in names}) == ["b", "c"]
+
+
 async def test_jobs_that_are_forgotten_leave_no_keys(prefix: str) -> None:
     clock = ManualClock()
     async with RedisJobStore(REDIS_URL, prefix=prefix, clock=clock) as store:
         await store.register_sink("sink")
         for n in range(300):
             lease = await claimed(store, f"job-{n}", ttl_seconds=10.0, idempotency_key=f"k-{n}", assigned_worker="w")
-            await store.undelivered("sink", worker_id="h")
+            [delivery] = await store.undelivered("sink", worker_id="h")
             await store.finish(lease, RESULT)
+            assert await store.mark_delivered("sink", delivery, after_seq=3, is_complete=True)
         clock.advance(11)
         assert await store.purge() == 300
     with redis.Redis.from_url(REDIS_URL) as raw:
         left = {key.decode().partition("}:")[2] for key in raw.scan_iter(f"{{{prefix}}}:*", count=1000)}
-    assert left == {"layout", "number", "tools", "sinks"}
+    assert left == {"layout", "number", "tools", "sinks", "sinks_seen"}
 
 
 async def test_a_request_is_kept_until_the_job_has_ended(store: RedisJobStore, prefix: str) -> None:

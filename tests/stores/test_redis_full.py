@@ -86,8 +86,10 @@ async def test_what_keeps_jobs_alive_needs_no_room(redis: Full) -> None:
         assert not renewal.is_lost
         assert await store.acquire_slot("slot", "w 1", limit=1, lease_seconds=10)
         assert [job.id for job in await store.adopt("w", tools=["greet"])] == ["orphan"]
-        assert await store.undelivered("sink", worker_id="w")
-        await store.mark_delivered("sink", "job-1", after_seq=1, is_complete=False)
+        delivery, _ = await store.undelivered("sink", worker_id="w")
+        assert await store.read_delivery("sink", delivery, worker_id="w")
+        assert await store.mark_delivered("sink", delivery, after_seq=1, is_complete=False, worker_id="w")
+        assert await store.drop_undelivered(silent_seconds=1e6) == []
         await store.expire_worker("w")
         await store.release_slot("slot", "w 1")
 

@@ -47,7 +47,12 @@ class SqliteMachine(JobStoreMachine):
         self._directory.cleanup()
 
 
-TestRandomOperations = job_store_machine_test(SqliteMachine)
+class LongSqliteMachine(SqliteMachine):
+    """The same for the slow tests: a class has one `TestCase`."""
+
+
+TestRandomOperations = job_store_machine_test(SqliteMachine, examples=15)
+TestManyRandomOperations = pytest.mark.slow(job_store_machine_test(LongSqliteMachine))
 
 
 def a_job(job_id: str, **members: object) -> Job:

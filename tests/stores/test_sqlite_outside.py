@@ -178,7 +178,8 @@ async def test_a_file_whose_tables_or_indexes_are_damaged_where_they_begin_is_re
         shutil.copy(path, copy)
         damage(copy, page, page)
         with pytest.raises(ConfigurationError, match=r"it is damaged: restore it from a backup, .*\.recover"):
-            await SqliteJobStore(copy).start()
+            async with SqliteJobStore(copy):  # if it does start, it is stopped
+                pass
 
 
 async def test_damage_that_is_met_later_is_one_error_in_the_log_that_says_what_to_do(

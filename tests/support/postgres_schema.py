@@ -15,7 +15,7 @@ __all__ = ["POSTGRES_URL", "database", "empty", "new_schema"]
 POSTGRES_URL = os.environ.get("LAMBDA_KIT_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 """A database in which the user may make schemas."""
 
-_TABLES = ("jobs", "events", "sinks", "outbox", "workers", "slots")
+_TABLES = ("jobs", "events", "sinks", "outbox", "retired", "workers", "slots", "buckets")
 
 
 @contextlib.asynccontextmanager

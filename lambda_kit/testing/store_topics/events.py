@@ -152,6 +152,13 @@ class EventPromises(StorePromises):
         await self.pass_time(clock, 1.1)
         assert await store.read_events("job-1") is None
 
+    async def test_after_any_number_that_is_not_there_yet_there_is_nothing(self, store: JobStore) -> None:
+        await self.claimed(store)
+        whole = await self._page(store)
+        for number in (whole.last_seq, 10**6, 10**15 - 1, 2**53 - 1):
+            page = await self._page(store, after=number)
+            assert (page.events, page.last_seq, page.final) == ([], whole.last_seq, whole.final)
+
     async def test_where_the_log_is_full_the_oldest_go(self, store: JobStore) -> None:
         if self.event_log_size is None:
             pytest.skip("the store of this fixture has no small log: set event_log_size")

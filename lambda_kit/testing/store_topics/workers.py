@@ -58,6 +58,16 @@ class WorkerPromises(StorePromises):
         assert [job.id for job in spared] == ["of nobody", "of the dead"]
         assert await self.adopted(store) == ["of the silent"]
 
+    async def test_the_jobs_of_some_principals_can_be_left(self, store: JobStore) -> None:
+        for job_id, principal in (("a", "ann"), ("b", None), ("c", "bob"), ("d", "ann")):
+            await self.pending(store, job_id, assigned_worker=None, principal=principal)
+        jobs = await store.adopt("me", tools=["greet"], but_of=["ann", "cem"], limit=1)
+        assert [job.id for job in jobs] == ["b"]
+        jobs = await store.adopt("me", tools=["greet"], but_of=["ann", "cem"])
+        assert [job.id for job in jobs] == ["c"]
+        assert await store.adopt("me", tools=["greet"], but_of=["ann"]) == []
+        assert await self.adopted(store) == ["a", "d"]
+
     async def test_a_process_that_notes_again_that_it_lives_keeps_its_jobs(
         self, store: JobStore, clock: ManualClock
     ) -> None:

@@ -133,22 +133,24 @@ class Rows(RememberedJobs[Known]):
         return None if row is None else self._created(job, row["number"])
 
     async def create_gated(
-        self, job: Job, request: Payload, most: int, *, is_near: bool
-    ) -> tuple[int | None, bool | None]:
-        """As `create`, if the job's tool has fewer jobs that are not final.
+        self, job: Job, request: Payload, most: int | None, most_of_share: int | None, *, is_near: bool
+    ) -> tuple[int | None, str]:
+        """As `create`, if the job's tool, and its share, have fewer jobs that are not final.
 
         Returns:
-            The number of the row, and whether there was room for it. None: ask again with `is_near`, one at a time.
+            The number of the row, and the verdict: ``open``, there was room for it; ``tool`` or ``share``, there was
+            none; ``near``, ask again with `is_near`, one at a time.
         """
         item = self._new_item(job, request)
-        values = [*([value] for value in item.values), *zip(*((1, *event) for event in item.events), strict=True)]
+        columns = [*([value] for value in item.values), *zip(*((1, *event) for event in item.events), strict=True)]
+        sql, values = self._sql.create_gated, (*columns, job.tool, most, is_near)
+        if most_of_share is not None:
+            sql, values = self._sql.create_in_share, (*values, job.share, most_of_share)
         with self._publishing_if_in_doubt(job.id):
-            row = await self._database.row(
-                self._sql.create_gated, *values, job.tool, most, is_near, body_size=item.size
-            )
+            row = await self._database.row(sql, *values, body_size=item.size)
         if row is None or row["number"] is None:
-            return None, None if row is None else row["is_open"]
-        return self._created(job, row["number"]), True
+            return None, "open" if row is None else str(row["verdict"])
+        return self._created(job, row["number"]), "open"
 
     def _new_item(self, job: Job, request: Payload) -> Item:
         first = first_events(job)
@@ -166,6 +168,7 @@ class Rows(RememberedJobs[Known]):
                     encode_job(job),
                     request.content_type,
                     request.content,
+                    job.share,
                 ),
             ),
             [(event.seq, encode_event(event)) for event in log],

@@ -96,4 +96,50 @@ BEGIN
 END $$;
 """,
     'CREATE TABLE @secrets (name text COLLATE "C" PRIMARY KEY, value bytea NOT NULL);',
+    """
+-- Jobs that have expired, and are kept until then for sinks that have not confirmed them.
+CREATE TABLE @retired (
+    number bigint PRIMARY KEY,
+    id text COLLATE "C" NOT NULL,
+    home text COLLATE "C",
+    last_seq bigint NOT NULL,
+    record bytea NOT NULL,
+    result bytea,
+    deliver_until double precision NOT NULL
+);
+ALTER TABLE @retired ALTER result SET STORAGE EXTERNAL;
+CREATE INDEX retired_by_end ON @retired (deliver_until);
+ALTER TABLE @sinks ADD COLUMN seen_at double precision;
+""",
+    """
+ALTER TABLE @jobs ADD COLUMN share bytea;
+CREATE INDEX jobs_by_share ON @jobs (share) WHERE share IS NOT NULL AND status IN ('pending', 'executing');
+-- The token buckets that are not full. After a crash of the database all are full.
+CREATE UNLOGGED TABLE @buckets (
+    name bytea PRIMARY KEY,
+    used double precision NOT NULL,
+    at double precision NOT NULL,
+    full_at double precision NOT NULL,
+    is_taken boolean NOT NULL
+);
+-- As admits, and for the share of a caller too, one at a time: 'open', or 'near', or which has too many.
+CREATE FUNCTION @admits_of_share(wanted text, most bigint, is_near boolean, wanted_share bytea, most_of_share bigint)
+RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    is_open boolean := true;
+    unfinished bigint;
+BEGIN
+    IF most IS NOT NULL THEN
+        is_open := @admits(wanted, most, is_near);
+        IF is_open IS NOT TRUE THEN
+            RETURN CASE WHEN is_open IS NULL THEN 'near' ELSE 'tool' END;
+        END IF;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('@shares ' || encode(wanted_share, 'hex'), 0));
+    SELECT count(*) INTO unfinished FROM (
+        SELECT FROM @jobs WHERE share = wanted_share AND status IN ('pending', 'executing') LIMIT most_of_share
+    ) AS jobs;
+    RETURN CASE WHEN unfinished < most_of_share THEN 'open' ELSE 'share' END;
+END $$;
+""",
 )

@@ -2,24 +2,25 @@
 
 import secrets
 from abc import ABC
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from lambda_kit.adapters.stores.postgres.changes import Changes
-from lambda_kit.adapters.stores.postgres.rows import Known, Rows, record_of
+from lambda_kit.adapters.stores.postgres.outbox import PostgresOutbox
+from lambda_kit.adapters.stores.postgres.outbox_sql import OutboxStatements
+from lambda_kit.adapters.stores.postgres.rows import Rows, record_of
 from lambda_kit.adapters.stores.postgres.sql import Statements
 from lambda_kit.core.errors import UnavailableError
 from lambda_kit.core.model.events import EventPage
 from lambda_kit.core.model.job import Job, JobStatus
-from lambda_kit.core.ports.store import Change, Delivery, JobPage, OnChange
-from lambda_kit.core.ports.store_base import JobStoreBase
+from lambda_kit.core.ports.store import Change, JobPage, OnChange, Taken
 from lambda_kit.core.ports.store_clock import StoreClock
-from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, decode_event, new_cursor
+from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, decode_event, decode_job, new_cursor
 from lambda_kit.core.runtime.steady_clock import boot_seconds
 
 if TYPE_CHECKING:
-    from lambda_kit.adapters.stores.postgres.database import Database
+    from lambda_kit.adapters.stores.postgres.database import Database, Row
 
 __all__ = ["PostgresShared"]
 
@@ -27,8 +28,8 @@ _ABOVE_ALL = 2**63 - 1
 _PURGE_BATCH = 500
 
 
-class PostgresShared(JobStoreBase[Known], ABC):
-    """Lists, logs, subscriptions, slots, the outbox and the workers.
+class PostgresShared(PostgresOutbox, ABC):
+    """Lists, logs, subscriptions, slots and the workers.
 
     Args:
         database: Where it all is.
@@ -37,13 +38,17 @@ class PostgresShared(JobStoreBase[Known], ABC):
         clock: Gives the time in seconds since the epoch. None: the database does.
     """
 
+    counts_shares = True
+
     def __init__(
         self, database: "Database", *, schema: str, event_log_size: int, clock: Callable[[], float] | None
     ) -> None:
+        self._given_clock = clock
         self._store_clock = StoreClock(clock)
         super().__init__(event_log_size=event_log_size, clock=self._store_clock)
         self._database = database
         self._sql = Statements(database.quoted_schema)
+        self._outbox_sql = OutboxStatements(database.quoted_schema)
         self._changes = Changes(database, f"lambda_kit {schema}", self._heard)
         self._rows = Rows(database, self._sql, self._changes, self._clock, event_log_size)
 
@@ -88,13 +93,20 @@ class PostgresShared(JobStoreBase[Known], ABC):
 
     async def expire_worker(self, worker_id: str) -> None:
         await self._database.rows(self._sql.expire_worker, worker_id, self._clock())
+        await self._database.rows(self._outbox_sql.release_leases, worker_id)
         self._changes.publish(Change(None))  # it may have died between a change and its notification
 
     async def adopt(
-        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+        self,
+        worker_id: str,
+        *,
+        tools: Collection[str],
+        limit: int = 1000,
+        spares_silent: bool = False,
+        but_of: Collection[str] = (),
     ) -> list[Job]:
         now = float("-inf") if spares_silent else self._clock()
-        rows = await self._database.rows(self._sql.adopt, worker_id, list(tools), now, limit)
+        rows = await self._database.rows(self._sql.adopt, worker_id, list(tools), now, limit, list(but_of))
         adopted = [self._rows.remember_row(row) for row in rows]
         return [known.job for known in sorted(adopted, key=attrgetter("number"))]
 
@@ -149,37 +161,38 @@ class PostgresShared(JobStoreBase[Known], ABC):
     async def release_slot(self, name: str, holder: str) -> None:
         await self._database.rows(self._sql.release_slot, name, holder)
 
-    # --- the outbox ---
+    # --- shares of callers ---
 
-    async def register_sink(self, sink: str) -> None:
-        await self._database.rows(self._sql.register_sink, sink)
-
-    async def undelivered(
-        self, sink: str, *, limit: int = 100, worker_id: str | None = None, lease_seconds: float = 30.0
-    ) -> list[Delivery]:
-        now = self._clock()
-        if worker_id is None:
-            rows = await self._database.rows(self._sql.undelivered, sink, limit)
-        else:
-            rows = await self._database.rows(
-                self._sql.lease_undelivered, sink, limit, worker_id, now, now + lease_seconds
-            )
-        return [Delivery(row["id"], row["after_seq"]) for row in rows]
-
-    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
-        if is_complete:
-            await self._database.rows(self._sql.delivered, sink, job_id)
-        else:
-            await self._database.rows(self._sql.confirm, sink, job_id, after_seq)
+    async def take_token(self, bucket: bytes, *, rate_per_second: float, burst: int) -> Taken:
+        now = None if self._given_clock is None else self._given_clock()
+        row = await self._database.row(self._sql.take_token, bucket, rate_per_second, burst, now)
+        if row is None:
+            raise UnavailableError("the database gave no answer for the bucket of a caller")
+        return Taken(row["is_taken"], row["remaining"])
 
     # --- retention ---
 
     async def purge(self) -> int:
-        count = 0
         await self._database.rows(self._sql.forget_workers, self._clock() - SILENT_SECONDS)
+        await self._database.rows(self._sql.forget_buckets, self._clock())
+        count = 0
         while True:
             row = await self._database.row(self._sql.purge, self._clock(), _PURGE_BATCH)
             gone = 0 if row is None else int(row[0])
             count += gone
             if gone < _PURGE_BATCH:
+                break
+        while True:  # the others: sinks have not confirmed them
+            found = await self._database.rows(self._sql.find_undelivered, self._clock(), _PURGE_BATCH)
+            gone = await self._retire(found)
+            count += gone
+            if gone < _PURGE_BATCH:
                 return count
+
+    async def _retire(self, rows: "Sequence[Row]") -> int:
+        """Keep expired jobs for sinks alone; returns how many of them were still for clients."""
+        if not rows:
+            return 0
+        untils = [decode_job(row["record"]).deliver_until or 0.0 for row in rows]
+        row = await self._database.row(self._sql.retire, [row["number"] for row in rows], untils)
+        return 0 if row is None else int(row[0])

@@ -1,5 +1,7 @@
 """The statements of `PostgresJobStore`. ``@`` stands for the schema."""
 
+from lambda_kit.core.ports.token_buckets import TOLERANCE
+
 __all__ = ["Statements"]
 
 _STATE = (
@@ -12,32 +14,33 @@ _CREATE = """
 WITH {gate} given AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-        $9::double precision[], $10::bigint[], $11::bigint[], $12::bytea[], $13::text[], $14::bytea[]
+        $9::double precision[], $10::bigint[], $11::bigint[], $12::bytea[], $13::text[], $14::bytea[], $15::bytea[]
     ) WITH ORDINALITY AS given (
         id, idempotency_key, tool, status, assigned_worker, home, principal, lease_token, lease_expires_at,
-        last_seq, event_count, record, request_type, request, n
+        last_seq, event_count, record, request_type, request, share, n
     )
 ), new AS (
     INSERT INTO @jobs (
         id, idempotency_key, tool, status, assigned_worker, home, principal, lease_token, lease_expires_at,
-        last_seq, event_count, record, request_type, request, cancel_requested, batch_token, batch
+        last_seq, event_count, record, request_type, request, share, cancel_requested, batch_token, batch
     )
     SELECT id, idempotency_key, tool, status, assigned_worker, home, principal, lease_token, lease_expires_at,
-        last_seq, event_count, record, request_type, request, false, 0, 0
+        last_seq, event_count, record, request_type, request, share, false, 0, 0
     FROM given {is_open} ORDER BY n
     ON CONFLICT DO NOTHING
     RETURNING number, id
 ), event AS (
     INSERT INTO @events
     SELECT number, seq, event
-    FROM unnest($15::bigint[], $16::bigint[], $17::bytea[]) AS log (n, seq, event)
+    FROM unnest($16::bigint[], $17::bigint[], $18::bytea[]) AS log (n, seq, event)
         JOIN given USING (n) JOIN new USING (id)
 ), delivery AS (
     INSERT INTO @outbox (sink, job) SELECT sink, number FROM @sinks, new
 )
 SELECT {answer}
 """
-_GATE = "gate AS MATERIALIZED (SELECT @admits($18, $19, $20) AS is_open),"
+_GATE = "gate AS MATERIALIZED (SELECT @admits($19, $20, $21) AS is_open),"
+_GATE_OF_SHARE = "gate AS MATERIALIZED (SELECT @admits_of_share($19, $20, $21, $22, $23) AS verdict),"
 
 # A row is changed if it is as it was read; nothing else in the statement is done for it if it is not. So what the
 # statement sees of its log is what was there when the row was read.
@@ -79,6 +82,25 @@ WHERE number < $1 AND (expires_at > $2) IS NOT FALSE AND ($3::text IS NULL OR to
 ORDER BY number DESC LIMIT $5
 """
 
+# As `token_buckets.take`. The time is that after the wait for the row: it goes on from one caller to the next.
+_TAKE_ONE = """
+INSERT INTO @buckets AS b (name, used, at, full_at, is_taken)
+SELECT $1::bytea, 1, t, t + 1 / $2::double precision, true
+FROM (SELECT coalesce($4::double precision, @now) AS t) AS clock
+ON CONFLICT (name) DO UPDATE SET (used, at, full_at, is_taken) = (
+    SELECT missing, t, t + missing / $2::double precision, is_open FROM (
+        SELECT t, is_open, leaked + is_open::int AS missing FROM (
+            SELECT t, leaked, leaked <= $3::double precision - 1 + @tolerance AS is_open FROM (
+                SELECT t, least(greatest(b.used - greatest(t - b.at, 0) * $2::double precision, 0),
+                    $3::double precision + 1) AS leaked
+                FROM (SELECT coalesce($4::double precision, @now) AS t) AS clock
+            ) AS bucket
+        ) AS state
+    ) AS next
+)
+RETURNING is_taken, $3::double precision - used AS remaining
+"""
+
 _NOW = "extract(epoch FROM clock_timestamp())::double precision"
 
 _FORGET = """), events AS (
@@ -101,6 +123,7 @@ class Statements:
         def statement(sql: str) -> str:
             return (
                 sql.replace("@state", _STATE)
+                .replace("@tolerance", str(TOLERANCE))
                 .replace("@now", _NOW)
                 .replace("@forget", _FORGET)
                 .replace("@", schema + ".")
@@ -111,9 +134,19 @@ class Statements:
             _CREATE.format(
                 gate=_GATE,
                 is_open=", gate WHERE is_open",
-                answer="is_open, (SELECT number FROM new) AS number FROM gate",
+                answer="CASE WHEN is_open THEN 'open' WHEN is_open IS NULL THEN 'near' ELSE 'tool' END AS verdict,"
+                " (SELECT number FROM new) AS number FROM gate",
             )
         )
+        self.create_in_share = statement(
+            _CREATE.format(
+                gate=_GATE_OF_SHARE,
+                is_open=", gate WHERE verdict = 'open'",
+                answer="verdict, (SELECT number FROM new) AS number FROM gate",
+            )
+        )
+        self.take_token = statement(_TAKE_ONE)
+        self.forget_buckets = statement("DELETE FROM @buckets WHERE full_at <= $1")
         self.change = statement(_WRITE.format(bodies="", answer=""))
         self.claim = statement(_WRITE.format(bodies="", answer=", j.request_type, j.request"))
         self.end = statement(
@@ -140,12 +173,35 @@ class Statements:
                     SELECT number FROM @jobs WHERE id = $1
                     UNION ALL
                     SELECT number FROM @jobs WHERE idempotency_key = $2
-                ) RETURNING number @forget
+                ) AND NOT EXISTS (SELECT FROM @outbox WHERE job = number) RETURNING number @forget
+        """)
+        self.find_expired = statement("""
+            SELECT number, record FROM @jobs WHERE expires_at <= $3 AND number IN (
+                SELECT number FROM @jobs WHERE id = $1
+                UNION ALL
+                SELECT number FROM @jobs WHERE idempotency_key = $2
+            )
         """)
         self.purge = statement(
             "WITH gone AS (DELETE FROM @jobs WHERE number IN (SELECT number FROM @jobs WHERE expires_at <= $1"
+            " AND NOT EXISTS (SELECT FROM @outbox WHERE job = number)"
             " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING number @forget"
         )
+        self.find_undelivered = statement(
+            "SELECT number, record FROM @jobs WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2"
+        )
+        self.retire = statement("""
+            WITH given AS MATERIALIZED (
+                SELECT * FROM unnest($1::bigint[], $2::double precision[]) AS given (number, deliver_until)
+            ), gone AS (
+                DELETE FROM @jobs AS j USING given AS g
+                WHERE j.number = g.number AND EXISTS (SELECT FROM @outbox WHERE job = j.number)
+                RETURNING j.number, j.id, j.home, j.last_seq, j.record, j.result, g.deliver_until
+            ), kept AS (
+                INSERT INTO @retired SELECT * FROM gone
+            )
+            SELECT count(*) FROM gone
+        """)
         self.renew = statement("""
             WITH held AS (
                 SELECT number FROM @jobs AS j JOIN unnest($1::text[], $2::bigint[]) AS lease (id, token)
@@ -185,7 +241,7 @@ class Statements:
                     assigned_worker IS NULL
                     OR assigned_worker <> $1
                     AND assigned_worker NOT IN (SELECT worker_id FROM @workers WHERE alive_until > $3)
-                )
+                ) AND (principal = ANY ($5::text[])) IS NOT TRUE
                 ORDER BY number LIMIT $4 FOR UPDATE OF j SKIP LOCKED
             )
             UPDATE @jobs AS j SET assigned_worker = $1, version = version + 1
@@ -212,30 +268,3 @@ class Statements:
         """)
         self.acquire_slot = statement("SELECT @acquire_slot($1, $2, $3, $4, $5)")
         self.release_slot = statement("DELETE FROM @slots WHERE name = $1 AND holder = $2")
-        self.register_sink = statement("INSERT INTO @sinks VALUES ($1) ON CONFLICT DO NOTHING")
-        self.undelivered = statement("""
-            SELECT id, after_seq FROM @outbox AS o JOIN @jobs AS j ON o.job = j.number
-            WHERE sink = $1 AND (after_seq < last_seq OR expires_at IS NOT NULL) ORDER BY number LIMIT $2
-        """)
-        self.lease_undelivered = statement("""
-            WITH waiting AS (
-                SELECT o.job, j.id, after_seq, home FROM @outbox AS o JOIN @jobs AS j ON o.job = j.number
-                WHERE sink = $1 AND (after_seq < last_seq OR expires_at IS NOT NULL)
-                    AND (home = $3 OR (
-                        (home NOT IN (SELECT worker_id FROM @workers WHERE alive_until > $4)) IS NOT FALSE
-                        AND (holder IS NULL OR holder = $3 OR leased_until <= $4)
-                    ))
-                ORDER BY o.job LIMIT $2 FOR UPDATE OF o SKIP LOCKED
-            ), leased AS (
-                UPDATE @outbox AS o SET holder = $3, leased_until = $5 FROM waiting
-                WHERE o.sink = $1 AND o.job = waiting.job AND waiting.home IS DISTINCT FROM $3
-            )
-            SELECT id, after_seq FROM waiting ORDER BY job
-        """)
-        self.delivered = statement(
-            "DELETE FROM @outbox USING @jobs AS j WHERE sink = $1 AND job = number AND j.id = $2"
-        )
-        self.confirm = statement(
-            "UPDATE @outbox SET after_seq = greatest(after_seq, $3) FROM @jobs AS j"
-            " WHERE sink = $1 AND job = number AND j.id = $2"
-        )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -13,7 +14,7 @@ from lambda_kit.core.errors import MissingExtraError, UnavailableError
 from lambda_kit.core.model.job import Job, Payload
 from lambda_kit.core.ports.store import Created, Lease, Renewal
 from lambda_kit.core.ports.store_base import Decide
-from lambda_kit.core.ports.store_records import decode_job
+from lambda_kit.core.ports.store_records import decode_job, share_full
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.postgres.database import Database
@@ -77,7 +78,7 @@ class PostgresJobStore(PostgresShared):
         self._another: Callable[[], PostgresJobStore] = lambda: PostgresJobStore(
             url, schema=schema, max_connections=1, statement_cache_size=statement_cache_size, clock=clock
         )
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # those in use
 
     async def stop(self) -> None:
         await super().stop()
@@ -94,37 +95,49 @@ class PostgresJobStore(PostgresShared):
     async def _change(self, job_id: str, decide: Decide[Known], *, size_bytes: int = 0) -> Known | None:
         return await self._rows.change(job_id, decide)
 
-    async def _insert(self, job: Job, request: Payload, max_unfinished: int | None) -> Created | None:
-        is_near = False  # the limit
+    async def _insert(
+        self, job: Job, request: Payload, max_unfinished: int | None, max_of_share: int | None = None
+    ) -> Created | None:
+        share = None if max_of_share is None or job.share is None else job.share.hex()
+        is_near = False  # the limit of the tool
         while True:
-            is_open: bool | None = True
-            if max_unfinished is None:
+            verdict = "open"
+            if max_unfinished is None and share is None:
                 number = await self._rows.create(job, request)
             else:
-                async with self._turn(job.tool) if is_near else contextlib.nullcontext():
-                    number, is_open = await self._rows.create_gated(job, request, max_unfinished, is_near=is_near)
+                async with self._turn(share, "this caller"), self._turn(job.tool if is_near else None, "this tool"):
+                    number, verdict = await self._rows.create_gated(
+                        job, request, max_unfinished, None if share is None else max_of_share, is_near=is_near
+                    )
             if number is not None:
                 return Created(job, is_new=True)
             now = self._clock()
             there = await self._database.row(self._sql.read_conflict, job.id, job.idempotency_key, now)
             if there is not None:
                 return Created(record_of(there), is_new=False)
-            if is_open is None:
+            if verdict == "near":
                 is_near = True
                 continue
-            if not is_open:
+            if verdict == "tool":
                 return None
+            if verdict == "share" and max_of_share is not None:
+                raise share_full(max_of_share)
+            # those that no sink waits for, then the others
             await self._database.rows(self._sql.forget_expired, job.id, job.idempotency_key, now)
+            await self._retire(await self._database.rows(self._sql.find_expired, job.id, job.idempotency_key, now))
 
     @contextlib.asynccontextmanager
-    async def _turn(self, tool: str) -> AsyncIterator[None]:
-        """One after the other: all connections would wait for the lock of the tool otherwise."""
-        turn = self._turns.setdefault(tool, asyncio.Lock())
+    async def _turn(self, name: str | None, whose: str) -> AsyncIterator[None]:
+        """One after the other, where there is a name: all connections would wait for its lock otherwise."""
+        if name is None:
+            yield
+            return
+        turn = self._turns.setdefault(name, asyncio.Lock())
         try:
             async with asyncio.timeout(_TURN_SECONDS):
                 await turn.acquire()
         except TimeoutError:
-            raise UnavailableError(f"too many jobs of tool '{tool}' came at once: come back later") from None
+            raise UnavailableError(f"too many jobs of {whose} came at once: come back later") from None
         try:
             yield
         finally:

@@ -1,6 +1,7 @@
 """The Lua scripts of `RedisJobStore` that look at many jobs, or at none. See `lua` for the keys."""
 
 from lambda_kit.adapters.stores.redis.lua import Script
+from lambda_kit.core.ports.token_buckets import TOLERANCE
 
 __all__ = [
     "ACQUIRE_SLOT",
@@ -11,22 +12,15 @@ __all__ = [
     "HEARTBEAT",
     "LIST",
     "LIST_OF_PRINCIPAL",
-    "MARK_DELIVERED",
     "PLACES",
     "PURGE",
-    "REGISTER_SINK",
-    "UNDELIVERED",
+    "TAKE_TOKEN",
 ]
 
 CHECK = Script("""
 go_on_when_full() -- a write in any case: the right to write is looked at too
 redis.call('SET', base .. 'layout', ARGV[1], 'NX')
 return redis.call('GET', base .. 'layout')
-""")
-
-REGISTER_SINK = Script("""
-go_on_when_full()
-redis.call('SADD', base .. 'sinks', ARGV[1])
 """)
 
 HEARTBEAT = Script("""
@@ -44,6 +38,12 @@ for _, id in ipairs(redis.call('ZRANGE', base .. 'leases', 0, -1)) do
     redis.call('ZADD', base .. 'leases', ARGV[2], id)
   end
 end
+for _, sink in ipairs(redis.call('SMEMBERS', base .. 'sinks')) do
+  local leases = redis.call('HGETALL', key('given', sink))
+  for i = 1, #leases, 2 do
+    if string.match(leases[i + 1], '^%S+ (.*)$') == ARGV[1] then redis.call('HDEL', key('given', sink), leases[i]) end
+  end
+end
 for _, name in ipairs(redis.call('SMEMBERS', base .. 'slots')) do
   for _, holder in ipairs(redis.call('ZRANGE', key('slots', name), 0, -1)) do
     if string.sub(holder, 1, #ARGV[1] + 1) == ARGV[1] .. ' ' then redis.call('ZREM', key('slots', name), holder) end
@@ -54,13 +54,24 @@ end
 ADOPT = Script("""
 go_on_when_full()
 local me, now, limit, write = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local but_of, count = {}, tonumber(ARGV[5])
+for i = 6, 5 + count do but_of[ARGV[i]] = true end
+local last = limit - 1
+if count > 0 then last = 19999 end
 local orphans = {}
-for i = 5, #ARGV do
+for i = 6 + count, #ARGV do
   for _, worker_id in ipairs(redis.call('SMEMBERS', key('queues', ARGV[i]))) do
     local until_ = tonumber(redis.call('ZSCORE', base .. 'alive', worker_id) or '-inf')
     if worker_id ~= me and (worker_id == '' or not until_ or until_ <= now) then
-      local ids = redis.call('ZRANGE', queue(ARGV[i], worker_id), 0, limit - 1, 'WITHSCORES')
-      for k = 1, #ids, 2 do orphans[#orphans + 1] = {ids[k], tonumber(ids[k + 1])} end
+      local ids = redis.call('ZRANGE', queue(ARGV[i], worker_id), 0, last, 'WITHSCORES')
+      local found = 0
+      for k = 1, #ids, 2 do
+        if found == limit then break end
+        if count == 0 or not but_of[redis.call('HGET', key('job', ids[k]), 'of') or ''] then
+          found = found + 1
+          orphans[#orphans + 1] = {ids[k], tonumber(ids[k + 1])}
+        end
+      end
     end
   end
 end
@@ -147,52 +158,26 @@ redis.call('SADD', base .. 'slots', ARGV[1])
 return 1
 """)
 
-UNDELIVERED = Script("""
-local sink, now, limit, holder, until_ = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local ready, given = key('ready', sink), key('given', sink)
-if holder ~= '' then go_on_when_full() end
-local answer, start = {}, 0
-while #answer < limit do
-  local ids = redis.call('ZRANGE', ready, start, start + limit - 1)
-  if #ids == 0 then break end
-  start = start + #ids
-  for _, id in ipairs(ids) do
-    local job = load(id)
-    local is_free = job and not is_expired(job, now)
-    local home = job and redis.call('HGET', key('job', id), 'h')
-    if is_free and holder ~= '' and home ~= holder then
-      local alive = tonumber(redis.call('ZSCORE', base .. 'alive', home) or '-inf') or 0
-      is_free = alive <= now
-    end
-    if is_free and holder ~= '' and home ~= holder then
-      local lease = redis.call('HGET', given, id)
-      local ends, other = string.match(lease or '', '^(%S+) (.*)$')
-      is_free = not ends or other == holder or tonumber(ends) <= now
-      if is_free then redis.call('HSET', given, id, until_ .. ' ' .. holder) end
-    end
-    if is_free then answer[#answer + 1] = {id, redis.call('HGET', key('confirmed', sink), id)} end
-    if #answer == limit then break end
-  end
+# as `token_buckets.take`
+TAKE_TOKEN = Script(
+    """
+local bucket, rate, burst, now = key('bucket', ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
-return answer
-""")
-
-MARK_DELIVERED = Script("""
-go_on_when_full()
-local sink, id, seq, is_complete = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
-local confirmed = redis.call('HGET', key('confirmed', sink), id)
-if not confirmed then return end
-local job = load(id)
-if is_complete or not job then
-  redis.call('HDEL', key('confirmed', sink), id)
-  redis.call('HDEL', key('given', sink), id)
-  redis.call('ZREM', key('ready', sink), id)
-  return
-end
-seq = math.max(seq, tonumber(confirmed))
-redis.call('HSET', key('confirmed', sink), id, seq)
-if seq >= tonumber(job.seq) and job.exp == '' then redis.call('ZREM', key('ready', sink), id) end
-""")
+local known = redis.call('HMGET', bucket, 'used', 'at')
+local before, at = tonumber(known[1] or '0'), tonumber(known[2] or now)
+local used = math.min(math.max(before - math.max(now - at, 0) * rate, 0), burst + 1)
+local is_taken = used <= burst - 1 + """
+    + str(TOLERANCE)
+    + """
+if is_taken then used = used + 1 end
+redis.call('HSET', bucket, 'used', string.format('%.17g', used), 'at', string.format('%.17g', now))
+redis.call('PEXPIRE', bucket, string.format('%.0f', math.ceil(used / rate * 1000) + 1))
+return {is_taken and 1 or 0, string.format('%.17g', burst - used)}
+"""
+)
 
 PURGE = Script("""
 local now, limit, gone = ARGV[1], tonumber(ARGV[2]), 0
@@ -203,11 +188,11 @@ for _, tool in ipairs(redis.call('SMEMBERS', base .. 'tools')) do
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('expiry', name), '-inf', now, 'LIMIT', 0, limit - gone)) do
       local job = load(id)
       if job and is_expired(job, now) and job.st == ARGV[i] and job.tool == tool then
-        forget(job)
+        leave(job)
       else -- Redis has expired it, and there may be another of that id
         redis.call('ZREM', key('is', name), id)
         redis.call('ZREM', key('expiry', name), id)
-        if not job then forget_deliveries(id) end
+        if not job then leave_lost(id) end
       end
       gone = gone + 1
     end

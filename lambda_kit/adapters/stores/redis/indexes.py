@@ -1,7 +1,8 @@
-"""What a `RedisJobStore` keeps beside the single job: indexes, queues, slots and the outbox."""
+"""What a `RedisJobStore` keeps beside the single job: indexes, queues and slots."""
 
 import importlib
 import secrets
+from abc import ABC
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from lambda_kit.adapters.stores.redis.jobs import Known, RedisJobs, known_job
 from lambda_kit.adapters.stores.redis.scripts import READ_BY_KEY
 from lambda_kit.core.errors import ConfigurationError, MissingExtraError, UnavailableError
 from lambda_kit.core.model.job import FINAL_STATUSES, Job, JobStatus
-from lambda_kit.core.ports.store import Delivery, JobPage, OnChange
+from lambda_kit.core.ports.store import JobPage, OnChange, Taken
 from lambda_kit.core.ports.store_base import JobStoreBase
 from lambda_kit.core.ports.store_clock import StoreClock
 from lambda_kit.core.ports.store_records import SILENT_SECONDS, cursor_number, is_expired, new_cursor
@@ -24,8 +25,10 @@ __all__ = ["RedisIndexes"]
 _BATCH = 100
 
 
-class RedisIndexes(JobStoreBase[Known]):
+class RedisIndexes(JobStoreBase[Known], ABC):
     """The half of `RedisJobStore` that finds jobs, and knows who waits for what. Arguments as there."""
+
+    counts_shares = True
 
     def __init__(
         self,
@@ -105,11 +108,17 @@ class RedisIndexes(JobStoreBase[Known]):
         await self._run(scripts.EXPIRE_WORKER, worker_id, self._clock(), self._session.new_write_id())
 
     async def adopt(
-        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+        self,
+        worker_id: str,
+        *,
+        tools: Collection[str],
+        limit: int = 1000,
+        spares_silent: bool = False,
+        but_of: Collection[str] = (),
     ) -> list[Job]:
         write_id = self._session.new_write_id()
         now = float("-inf") if spares_silent else self._clock()
-        states = await self._run(scripts.ADOPT, worker_id, now, limit, write_id, *tools)
+        states = await self._run(scripts.ADOPT, worker_id, now, limit, write_id, len(but_of), *but_of, *tools)
         adopted = [known for state in states if (known := known_job(state)) is not None]
         for known in adopted:
             self._jobs.remember(known)
@@ -170,20 +179,13 @@ class RedisIndexes(JobStoreBase[Known]):
     async def release_slot(self, name: str, holder: str) -> None:
         await self._session.command(b"ZREM", self._session.key("slots", name), holder.encode())
 
-    # --- the outbox ---
+    # --- shares of callers ---
 
-    async def register_sink(self, sink: str) -> None:
-        await self._run(scripts.REGISTER_SINK, sink)
-
-    async def undelivered(
-        self, sink: str, *, limit: int = 100, worker_id: str | None = None, lease_seconds: float = 30.0
-    ) -> list[Delivery]:
-        now = self._clock()
-        found = await self._run(scripts.UNDELIVERED, sink, now, limit, worker_id or "", repr(now + lease_seconds))
-        return [Delivery(job_id.decode(), int(after)) for job_id, after in found]
-
-    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
-        await self._run(scripts.MARK_DELIVERED, sink, job_id, after_seq, "1" if is_complete else "0")
+    async def take_token(self, bucket: bytes, *, rate_per_second: float, burst: int) -> Taken:
+        clock = self._arguments["clock"]
+        now = "" if clock is None else clock()
+        is_taken, left = await self._run(scripts.TAKE_TOKEN, bucket.hex(), rate_per_second, burst, now)
+        return Taken(bool(is_taken), float(left))
 
     # --- retention ---
 

@@ -11,7 +11,7 @@ from lambda_kit.core.model.events import STATUS_SCHEMA, Event, EventKind, first_
 from lambda_kit.core.model.job import Job, JobStatus, Payload
 from lambda_kit.core.ports.store import Change
 from lambda_kit.core.ports.store_base import Step, StoredJob, log_of
-from lambda_kit.core.ports.store_records import decode_job, encode_job, is_expired
+from lambda_kit.core.ports.store_records import decode_job, encode_job, is_expired, share_full
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.stores.redis.session import RedisSession
@@ -24,7 +24,7 @@ STATE = (b"r", b"v", b"n", b"tb", b"le", b"seq", b"bt", b"bn")
 """The members of a job's hash that `known_job` takes."""
 _GRACE_SECONDS = 60.0  # so that purge comes before Redis, which knows nothing of indexes
 _LONGEST_MS = 10**15
-_HAS_NO_ROOM = -2
+_HAS_NO_ROOM, _IS_SHARE_FULL = -2, -3
 
 
 class Known(StoredJob, gc=False):
@@ -75,8 +75,14 @@ class RedisJobs(RememberedJobs[Known]):
         self._session = session
         self._event_log_size = event_log_size
 
-    async def create(self, job: Job, request: Payload, max_unfinished: int | None) -> Job | None:
-        """Make a hash; returns the new record, or the one that is there. None: the tool has too many jobs."""
+    async def create(
+        self, job: Job, request: Payload, max_unfinished: int | None, max_of_share: int | None
+    ) -> Job | None:
+        """Make a hash; returns the new record, or the one that is there. None: the tool has too many jobs.
+
+        Raises:
+            RateLimitedError: if its share has too many.
+        """
         write_id = self._session.new_write_id()
         log = first_events(job)
         answer = await self._session.write(
@@ -96,9 +102,13 @@ class RedisJobs(RememberedJobs[Known]):
             job.home or "",
             len(log),
             job.principal or "",
+            _share(job),
+            "" if max_of_share is None or job.share is None else max_of_share,
             *_entries(log),
             blobs=(encode_job(job), request.content),
         )
+        if max_of_share is not None and answer[0] == _IS_SHARE_FULL:
+            raise share_full(max_of_share)
         if answer[0] < 0:
             return None
         if answer[0] == 0:
@@ -133,12 +143,15 @@ class RedisJobs(RememberedJobs[Known]):
             _number(job.expires_at),
             str(job.lease_token),
             "1" if job.cancel_requested else "0",
-            min(int((job.ttl_seconds + _GRACE_SECONDS) * 1000), _LONGEST_MS),
+            _lasting(job.ttl_seconds),
             SMALL_BYTES if is_claim else "",
             last_seq,
             *batch,
             "1" if step.is_quiet else "0",
             "0" if step.result is None else "1",
+            _lasting(max(job.ttl_seconds, job.delivery_seconds)),
+            _number(job.deliver_until),
+            _share(job),
             *_entries(log),
             blobs=(
                 encode_job(job),
@@ -158,6 +171,15 @@ class RedisJobs(RememberedJobs[Known]):
         if is_claim and answer[2] is not None:
             return msgspec.structs.replace(after, request=Payload(answer[2], answer[1].decode()))
         return after
+
+
+def _lasting(seconds: float) -> int:
+    """After how many milliseconds Redis itself drops a job that is to be kept for so long."""
+    return min(int((seconds + _GRACE_SECONDS) * 1000), _LONGEST_MS)
+
+
+def _share(job: Job) -> str:
+    return "" if job.share is None else job.share.hex()
 
 
 def _number(value: float | None) -> str | float:

@@ -11,7 +11,8 @@ Each key begins with ``{prefix}:``, so that all are in one slot of a cluster::
     job:ID              hash; r: the record, v: id of the write that made it what it is, n: number by creation,
                         st: status, tool, key: idempotency key, of: principal, tk: lease token, h: home, le: when the
                         lease runs out, tb: assigned worker, c: 1 if its cancel was requested, exp: when it expires,
-                        seq: last event, bt and bn: last batch of events, q and qt: request and its type, b: result.
+                        seq: last event, bt and bn: last batch of events, q and qt: request and its type, b: result,
+                        du: until when it is kept for sinks (only where one has an entry of it).
                         Members that change without the record (tb, le) count more than the record's.
     log:ID              stream; the ids are the numbers of the events
     key:KEY             id of the job with that idempotency key
@@ -24,12 +25,17 @@ Each key begins with ``{prefix}:``, so that all are in one slot of a cluster::
     queues:TOOL         set of the workers that have pending jobs of a tool; empty: no worker
     queue:N:TOOL:WORKER sorted set of these by creation number; N: length of the tool's name
     alive               sorted set of workers by the end of the lease of their last heartbeat
+    share:SHARE         set of the ids of the unfinished jobs of a share; SHARE: in hexadecimal digits
+    bucket:NAME         hash of a token bucket that is not full; used: tokens that are missing, at: when that was so
     slots               set of the names of which there were slots
     slots:NAME          sorted set of holders by the end of their lease
     sinks               set of sinks
+    sinks_seen          sorted set of them by when they were last registered
     confirmed:SINK      hash; job id to the last event that was confirmed
     ready:SINK          sorted set, by creation number, of jobs with something to deliver
     given:SINK          hash; job id to the end of the lease of its delivery, and its holder
+    retired             sorted set, by `du`, of jobs that have expired and are kept for sinks alone. Their hash, log and
+                        entries have the id ``ID~N`` (N: the number by creation), which no job can have
     secret:callers      key of the hashes of callers
     layout              version of all this
 """
@@ -52,10 +58,10 @@ local function go_on_when_full() redis.call('UNLINK', base .. 'nothing') end
 
 local function load(id)
   local m = redis.call('HMGET', key('job', id), 'v', 'n', 'st', 'tool', 'tb', 'le', 'exp', 'key', 'seq', 'tk', 'c',
-    'of')
+    'of', 'du')
   if not m[1] then return nil end
   return {id = id, v = m[1], n = m[2], st = m[3], tool = m[4], tb = m[5], le = m[6], exp = m[7], key = m[8],
-    seq = m[9], tk = m[10], c = m[11], of = m[12]}
+    seq = m[9], tk = m[10], c = m[11], of = m[12], du = m[13]}
 end
 
 local function state(id)
@@ -96,24 +102,77 @@ local function forget_deliveries(id)
   end
 end
 
-local function forget(job)
+local function is_waiting(id)
+  for _, sink in ipairs(redis.call('SMEMBERS', base .. 'sinks')) do
+    if redis.call('HEXISTS', key('confirmed', sink), id) == 1 then return true end
+  end
+  return false
+end
+
+local function forget_retired(id)
+  redis.call('UNLINK', key('job', id), key('log', id))
+  redis.call('ZREM', base .. 'retired', id)
+  forget_deliveries(id)
+end
+
+-- the entries of an expired job get an id of their own: its id may be another one's from now on
+local function retire_entries(id, number, deliver_until)
+  local retired = id .. '~' .. number
+  redis.call('ZADD', base .. 'retired', deliver_until, retired)
+  for _, sink in ipairs(redis.call('SMEMBERS', base .. 'sinks')) do
+    local confirmed = redis.call('HGET', key('confirmed', sink), id)
+    if confirmed then
+      redis.call('HSET', key('confirmed', sink), retired, confirmed)
+      redis.call('ZADD', key('ready', sink), number, retired)
+      local lease = redis.call('HGET', key('given', sink), id)
+      if lease then redis.call('HSET', key('given', sink), retired, lease) end
+    end
+  end
+  forget_deliveries(id)
+end
+
+-- an expired job is gone for clients; what a sink has not confirmed of it is kept under an id of its own
+local function leave(job)
   remove(job)
-  redis.call('UNLINK', key('job', job.id), key('log', job.id))
   if job.key ~= '' and redis.call('GET', key('key', job.key)) == job.id then
     redis.call('DEL', key('key', job.key))
   end
   if job.of ~= '' then redis.call('ZREM', key('of', job.of), job.id) end
-  forget_deliveries(job.id)
+  if not is_waiting(job.id) then
+    redis.call('UNLINK', key('job', job.id), key('log', job.id))
+    forget_deliveries(job.id)
+    return
+  end
+  local id = job.id .. '~' .. job.n
+  redis.call('RENAME', key('job', job.id), key('job', id))
+  if redis.call('EXISTS', key('log', job.id)) == 1 then redis.call('RENAME', key('log', job.id), key('log', id)) end
+  if not job.du then -- an older version has ended it: that is kept for a day from now on
+    for _, kind in ipairs({'job', 'log'}) do redis.call('PEXPIRE', key(kind, id), 86460000) end
+  end
+  retire_entries(job.id, job.n, job.du or tonumber(job.exp) + 86400)
+end
+
+-- a job that Redis itself has dropped: what a sink has not confirmed of it is overdue
+local function leave_lost(id)
+  for _, sink in ipairs(redis.call('SMEMBERS', base .. 'sinks')) do
+    local number = redis.call('ZSCORE', key('ready', sink), id)
+    if number then return retire_entries(id, number, 0) end
+  end
+  forget_deliveries(id)
 end
 
 local function is_expired(job, now) return job.exp ~= '' and tonumber(job.exp) <= tonumber(now) end
 
+-- whether a sink has not confirmed all of a job
 local function to_deliver(job)
+  local is_any = false
   for _, sink in ipairs(redis.call('SMEMBERS', base .. 'sinks')) do
     if redis.call('HEXISTS', key('confirmed', sink), job.id) == 1 then
       redis.call('ZADD', key('ready', sink), job.n, job.id)
+      is_any = true
     end
   end
+  return is_any
 end
 
 -- appends the entries that are described by ARGV from `first` on; their bodies are in BLOBS from `body` on

@@ -19,17 +19,26 @@ CREATE = Script("""
 local id, write, now, most, size, tool = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local idempotency_key, principal = ARGV[7], ARGV[15]
 local there = load(id)
-if there and is_expired(there, now) then forget(there); there = nil end
+if there and is_expired(there, now) then leave(there); there = nil end
 if not there and idempotency_key ~= '' then
   local other = redis.call('GET', key('key', idempotency_key))
   there = other and load(other)
-  if there and is_expired(there, now) then forget(there); there = nil end
+  if there and is_expired(there, now) then leave(there); there = nil end
 end
 if there then return {0, state(there.id)} end
 if most ~= '' then
   local unfinished = redis.call('ZCARD', key('is', 'pending:' .. tool))
     + redis.call('ZCARD', key('is', 'executing:' .. tool))
   if unfinished >= tonumber(most) then return {-1} end
+end
+local share, most_of_share = ARGV[16], ARGV[17]
+if most_of_share ~= '' and redis.call('SCARD', key('share', share)) >= tonumber(most_of_share) then
+  -- a server of an older version, which knows no shares, leaves in them what it has ended
+  for _, other in ipairs(redis.call('SRANDMEMBER', key('share', share), 100)) do
+    local job = load(other)
+    if not job or job.exp ~= '' then redis.call('SREM', key('share', share), other) end
+  end
+  if redis.call('SCARD', key('share', share)) >= tonumber(most_of_share) then return {-3} end
 end
 local n = redis.call('INCR', base .. 'number')
 local job = {id = id, n = n, st = ARGV[8], tool = tool, tb = ARGV[9], le = ARGV[12], exp = ''}
@@ -45,7 +54,8 @@ if principal ~= '' then
   redis.call('ZADD', key('of', principal), n, id)
 end
 redis.call('SADD', base .. 'tools', tool)
-append(id, size, 16, 4)
+if share ~= '' then redis.call('SADD', key('share', share), id) end
+append(id, size, 18, 4)
 add(job)
 for _, sink in ipairs(redis.call('SMEMBERS', base .. 'sinks')) do
   redis.call('HSET', key('confirmed', sink), id, 0)
@@ -79,17 +89,21 @@ end
 if is_moved then remove(job) end
 job.st, job.tb, job.le, job.exp = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 if is_moved then add(job) end
-append(id, size, 18, 4)
+append(id, size, 21, 4)
+local is_waiting = false
 if ARGV[16] == '0' then
-  to_deliver(job)
+  is_waiting = to_deliver(job)
   publish(write, job.st, ARGV[10], id)
 end
 if job.exp ~= '' then
   redis.call('HDEL', key('job', id), 'q')
   if ARGV[17] == '1' then redis.call('HSET', key('job', id), 'b', BLOBS[3]) end
-  redis.call('PEXPIRE', key('job', id), ARGV[11])
-  redis.call('PEXPIRE', key('log', id), ARGV[11])
+  local lasts = is_waiting and ARGV[18] or ARGV[11]
+  if is_waiting then redis.call('HSET', key('job', id), 'du', ARGV[19]) end
+  redis.call('PEXPIRE', key('job', id), lasts)
+  redis.call('PEXPIRE', key('log', id), lasts)
   if job.key ~= '' then redis.call('PEXPIRE', key('key', job.key), ARGV[11]) end
+  if ARGV[20] ~= '' then redis.call('SREM', key('share', ARGV[20]), id) end
 end
 if ARGV[12] == '' then return {1} end
 local is_small = redis.call('HSTRLEN', key('job', id), 'q') <= tonumber(ARGV[12])

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from lambda_kit.adapters.stores.redis import scripts
-from lambda_kit.adapters.stores.redis.indexes import RedisIndexes
 from lambda_kit.adapters.stores.redis.jobs import SMALL_BYTES, Known, known_job, logged_event
+from lambda_kit.adapters.stores.redis.outbox import RedisOutbox
 from lambda_kit.core.model.events import EventPage
 from lambda_kit.core.model.job import Job, Payload
 from lambda_kit.core.ports.store import Created, Lease, Renewal
@@ -17,7 +17,7 @@ __all__ = ["RedisJobStore"]
 _BATCH = 100
 
 
-class RedisJobStore(RedisIndexes):
+class RedisJobStore(RedisOutbox):
     """Keeps jobs in Redis 6 or later, or in Valkey, for any number of processes on any number of machines.
 
     **What is safe, and when.** When a call returns, its change was made by the Redis server: it outlives a kill -9 of
@@ -34,7 +34,8 @@ class RedisJobStore(RedisIndexes):
     be cancelled and be purged. A result that is much longer than its request is refused, too.
 
     **Retention.** A final job is gone from every answer at its `Job.expires_at`. `purge` removes it and its entries in
-    the indexes, in batches of a hundred. Where nobody purges Redis itself drops the bodies and records a minute later.
+    the indexes, in batches of a hundred. What a sink has not confirmed gets an id of its own then, and is removed when
+    it is confirmed, or overdue. Where nobody purges Redis itself drops the bodies and records a minute later.
 
     **Cluster.** All keys have one hash tag, ``{prefix}``, so that each step is atomic: one store is in one slot.
 
@@ -71,8 +72,10 @@ class RedisJobStore(RedisIndexes):
     async def _change(self, job_id: str, decide: Decide[Known], *, size_bytes: int = 0) -> Known | None:
         return await self._jobs.change(job_id, decide)
 
-    async def _insert(self, job: Job, request: Payload, max_unfinished: int | None) -> Created | None:
-        made = await self._jobs.create(job, request, max_unfinished)
+    async def _insert(
+        self, job: Job, request: Payload, max_unfinished: int | None, max_of_share: int | None = None
+    ) -> Created | None:
+        made = await self._jobs.create(job, request, max_unfinished, max_of_share)
         return None if made is None else Created(made, is_new=made is job)
 
     async def _request(self, stored: Known) -> Payload | None:
@@ -119,7 +122,8 @@ class RedisJobStore(RedisIndexes):
     # --- events ---
 
     async def read_events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> EventPage | None:
-        answer = await self._run(scripts.READ_LOG, job_id, max(after, 0) + 1, limit)
+        # as text: Lua writes numbers above 10^14 with an exponent
+        answer = await self._run(scripts.READ_LOG, job_id, str(max(after, 0) + 1), limit)
         if answer is None:
             return None
         last_seq, expires_at, entries = answer

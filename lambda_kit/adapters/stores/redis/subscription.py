@@ -100,6 +100,7 @@ class Subscription:
     async def _listen(self, pubsub: "PubSub") -> None:
         was_asked = False
         while True:
+            _heed_cancellation()
             message = await pubsub.get_message(timeout=self._timeout_seconds)
             if message is not None:
                 was_asked = self._is_lost = False
@@ -114,6 +115,7 @@ class Subscription:
 
     async def _subscribed_again(self) -> "PubSub":
         while True:
+            _heed_cancellation()
             await asyncio.sleep(self._back_off.next_pause())
             try:
                 return await self._subscribed()
@@ -121,12 +123,29 @@ class Subscription:
                 self._note_loss(error)
 
     async def _subscribed(self) -> "PubSub":
+        cancellations = _cancellations()
         pubsub = self._client.pubsub()
         try:
             await pubsub.subscribe(self._channel)
             if await pubsub.get_message(timeout=self._timeout_seconds) is None:
                 raise RedisConnectionError("no answer")
+            _heed_cancellation(since=cancellations)
         except BaseException:
             await pubsub.aclose()
             raise
         return pubsub
+
+
+def _heed_cancellation(*, since: int = 0) -> None:
+    """Raise the cancellation of this task that redis-py has lost, if it has.
+
+    It writes by `asyncio.wait_for`, which on Python 3.11 drops a cancellation that comes in the very turn of the event
+    loop in which the write was done (cpython issue 86296). Who has cancelled this task would wait for its end for ever.
+    """
+    if _cancellations() > since:
+        raise asyncio.CancelledError
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()

@@ -19,6 +19,7 @@ _SORTED: Final = (
     ("jobs", "expires_at"),
     ("jobs", "change"),
     ("jobs", "principal"),
+    ("jobs", "share"),
     ("requests", "number"),
     ("results", "number"),
     ("events", "number"),
@@ -27,10 +28,20 @@ _SORTED: Final = (
     ("sinks", "name"),
     ("outbox", "sink"),
     ("outbox", "number"),
+    ("retired", "number"),
+    ("retired", "deliver_until"),
     ("clock", "boot"),
     ("secrets", "name"),
+    ("buckets", "name"),
 )
-_PARTIAL: Final = ("idempotency_key", "lease_expires_at", "expires_at", "principal")  # their indexes have no NULL
+# what finds the indexes that do not have all rows
+_PARTIAL: Final = {
+    "share": "INDEXED BY jobs_by_share WHERE share IS NOT NULL AND status IN ('pending', 'executing')",
+    **{
+        column: f"WHERE {column} IS NOT NULL"
+        for column in ("idempotency_key", "lease_expires_at", "expires_at", "principal")
+    },
+}
 
 
 def read_edges(connection: sqlite3.Connection) -> None:
@@ -45,7 +56,7 @@ def read_edges(connection: sqlite3.Connection) -> None:
 
 def _edges() -> Iterator[str]:
     for table, column in _SORTED:
-        condition = f"WHERE {column} IS NOT NULL" if column in _PARTIAL else ""
+        condition = _PARTIAL.get(column, "")
         for order in ("ASC", "DESC"):
             yield f"SELECT {column} FROM {table} {condition} ORDER BY {column} {order} LIMIT 1"
 

@@ -75,7 +75,32 @@ _VERSION_3 = ("CREATE TABLE clock (boot TEXT NOT NULL, ahead REAL NOT NULL)",)
 
 _VERSION_4 = ("CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = (
+    # jobs that have expired, and are kept until then for sinks that have not confirmed them
+    """CREATE TABLE retired (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        home TEXT,
+        last_seq INTEGER NOT NULL,
+        record BLOB NOT NULL,
+        result_type TEXT,
+        result BLOB,
+        deliver_until REAL NOT NULL
+    )""",
+    "CREATE INDEX retired_by_end ON retired (deliver_until)",
+    "ALTER TABLE sinks ADD COLUMN seen_at REAL",
+)
+
+_VERSION_6 = (
+    "ALTER TABLE jobs ADD COLUMN share BLOB",
+    "CREATE INDEX jobs_by_share ON jobs (share) WHERE share IS NOT NULL AND status IN ('pending', 'executing')",
+    # the token buckets that are not full
+    """CREATE TABLE buckets (
+        name BLOB PRIMARY KEY, used REAL NOT NULL, at REAL NOT NULL, full_at REAL NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 """Statements that make of each version of the schema the next one; the first makes version 2 of an empty file."""
 
 # Version 1 had other columns, and records that can't be read any more.

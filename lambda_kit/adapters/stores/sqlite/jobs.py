@@ -23,6 +23,10 @@ _STATE_COLUMNS = (
     "status = ?, assigned_worker = ?, cancel_requested = ?, lease_expires_at = ?, expires_at = ?, change = ?,"
     " origin = ?, last_seq = ?, event_count = ?, batch_token = ?, batch = ?, record = ?"
 )
+_INSERTED_COLUMNS = (
+    "number, id, idempotency_key, tool, status, assigned_worker, home, principal, cancel_requested, lease_expires_at,"
+    " expires_at, change, origin, last_seq, event_count, batch_token, batch, record, request_type, request, share"
+)
 _REMEMBERED = 10_000
 _EVENTS_AT_ONCE = 100
 
@@ -120,6 +124,13 @@ class Jobs:
             self._unfinished[tool] = count
         return int(count)
 
+    def has_share_room(self, share: bytes, most: int) -> bool:
+        """Whether fewer than `most` jobs of a share are not final."""
+        query = (
+            "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE share = ? AND status IN ('pending', 'executing') LIMIT ?)"
+        )
+        return bool(self.execute(query, (share, most)).fetchone()[0] < most)
+
     # --- changing ---
 
     def insert(self, job: Job, request: Payload) -> bool:
@@ -130,12 +141,12 @@ class Jobs:
         self._change += 1
         small_type, small = _if_small(request)
         is_new = self.execute(
-            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, ?, 0, 0, ?, ?, ?, NULL, NULL)"
-            " ON CONFLICT DO NOTHING",
+            f"INSERT INTO jobs ({_INSERTED_COLUMNS})"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 self._number, job.id, job.idempotency_key, job.tool, job.status.value, job.assigned_worker,
                 job.home, job.principal, job.lease_expires_at, self._change, self._origin, len(first), len(log),
-                encode_job(job), small_type, small,
+                encode_job(job), small_type, small, job.share,
             ),
         ).rowcount  # fmt: skip
         if not is_new:
@@ -222,14 +233,36 @@ class Jobs:
 
     def forget(self, number: int) -> None:
         """Forget a job and all that belongs to it. Subscribers are not called."""
-        for table in ("jobs", "requests", "results", "events", "outbox"):
+        for table in ("jobs", "requests", "results", "events", "outbox", "retired"):
             self.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
+
+    def leave(self, number: int) -> None:
+        """Have a job that has expired no longer for clients, and forget it unless a sink has not confirmed it."""
+        if not self.is_waiting(number):
+            self.forget(number)
+            return
+        (record,) = self.execute("SELECT record FROM jobs WHERE number = ?", (number,)).fetchone()
+        self.execute(
+            "INSERT INTO retired SELECT number, id, home, last_seq, record, result_type, result, ? FROM jobs"
+            " WHERE number = ?",
+            (decode_job(record).deliver_until or 0.0, number),
+        )
+        self.execute("DELETE FROM jobs WHERE number = ?", (number,))
+
+    def is_waiting(self, number: int) -> bool:
+        """Whether a sink has not confirmed all of a job."""
+        return self.execute("SELECT 1 FROM outbox WHERE number = ? LIMIT 1", (number,)).fetchone() is not None
 
     def register_sink(self, sink: str) -> None:
         """Give each new job an entry in the outbox of a sink."""
+        self.execute("INSERT OR REPLACE INTO sinks VALUES (?, ?)", (sink, self.now()))
         if sink not in self._sinks:
-            self.execute("INSERT INTO sinks VALUES (?)", (sink,))
             self._sinks.append(sink)
+
+    def forget_sink(self, sink: str) -> None:
+        """Give new jobs no entry any more."""
+        self.execute("DELETE FROM sinks WHERE name = ?", (sink,))
+        self._sinks = [name for name in self._sinks if name != sink]
 
     # --- inside ---
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from lambda_kit.adapters.stores.sqlite.file import transaction
 from lambda_kit.core.model.events import EventPage
 from lambda_kit.core.model.job import Job, JobStatus, Payload
-from lambda_kit.core.ports.store import Change, Delivery, JobPage
+from lambda_kit.core.ports.store import Change, JobPage
 from lambda_kit.core.ports.store_records import decode_event, decode_job, is_expired, new_cursor
 from lambda_kit.core.ports.subscriptions import change_of
 
@@ -30,7 +30,6 @@ __all__ = [
     "read_events",
     "request_of",
     "result",
-    "undelivered",
     "workers",
 ]
 
@@ -162,21 +161,6 @@ def read_events(connection: sqlite3.Connection, job_id: str, after: int, limit: 
 def workers(connection: sqlite3.Connection) -> list[str]:
     """The workers that have sent a heartbeat."""
     return [worker_id for (worker_id,) in connection.execute("SELECT worker_id FROM workers")]
-
-
-def undelivered(
-    connection: sqlite3.Connection, sink: str, limit: int, holder: str | None, now: float
-) -> list[Delivery]:
-    """Jobs with something to deliver to a sink; only those that `holder` may deliver, unless it is None."""
-    query = (
-        "SELECT id, after_seq FROM outbox JOIN jobs USING (number) WHERE sink = ?1"
-        " AND (after_seq < last_seq OR status NOT IN ('pending', 'executing'))"
-        " AND (?2 IS NULL OR home = ?2 OR"
-        " coalesce(home NOT IN (SELECT worker_id FROM workers WHERE alive_until > ?3), true)"
-        " AND (holder IS NULL OR holder = ?2 OR leased_until <= ?3))"
-        " ORDER BY outbox.number LIMIT ?4"
-    )
-    return [Delivery(*row) for row in connection.execute(query, (sink, holder, now, limit))]
 
 
 def overdue(connection: sqlite3.Connection, limit: int, now: float) -> list[str]:

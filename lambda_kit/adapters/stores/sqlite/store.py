@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from lambda_kit.adapters.stores.sqlite import queries
+import msgspec
+
+from lambda_kit.adapters.stores.sqlite import outbox, queries
 from lambda_kit.adapters.stores.sqlite.clock import FileClock
 from lambda_kit.adapters.stores.sqlite.file import DatabaseFile
 from lambda_kit.adapters.stores.sqlite.jobs import Row
@@ -18,7 +20,7 @@ from lambda_kit.adapters.stores.sqlite.writes import Operations
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.model.events import EventPage
 from lambda_kit.core.model.job import Job, JobStatus, Payload
-from lambda_kit.core.ports.store import Change, Created, Delivery, JobPage, OnChange
+from lambda_kit.core.ports.store import Change, Created, Delivery, DeliveryPart, Dropped, JobPage, OnChange, Taken
 from lambda_kit.core.ports.store_base import Decide, JobStoreBase
 from lambda_kit.core.ports.store_records import cursor_number
 from lambda_kit.core.ports.subscriptions import Subscriptions
@@ -62,6 +64,8 @@ class SqliteJobStore(JobStoreBase[Row]):
         ConfigurationError: if the path does not name a file.
         ValueError: if a number is out of range.
     """
+
+    counts_shares = True
 
     def __init__(
         self,
@@ -128,9 +132,11 @@ class SqliteJobStore(JobStoreBase[Row]):
     async def _change(self, job_id: str, decide: Decide[Row], *, size_bytes: int = 0) -> Row | None:
         return await self._writer.submit(lambda operations: operations.change(job_id, decide), size_bytes)
 
-    async def _insert(self, job: Job, request: Payload, max_unfinished: int | None) -> Created | None:
+    async def _insert(
+        self, job: Job, request: Payload, max_unfinished: int | None, max_of_share: int | None = None
+    ) -> Created | None:
         def write(operations: Operations) -> Created | None:
-            return operations.create(job, request, max_unfinished)
+            return operations.create(job, request, max_unfinished, max_of_share)
 
         return await self._writer.submit(write, len(request.content))
 
@@ -165,9 +171,17 @@ class SqliteJobStore(JobStoreBase[Row]):
         await self._writer.submit(lambda operations: operations.expire_worker(worker_id))
 
     async def adopt(
-        self, worker_id: str, *, tools: Collection[str], limit: int = 1000, spares_silent: bool = False
+        self,
+        worker_id: str,
+        *,
+        tools: Collection[str],
+        limit: int = 1000,
+        spares_silent: bool = False,
+        but_of: Collection[str] = (),
     ) -> list[Job]:
-        return await self._writer.submit(lambda operations: operations.adopt(worker_id, tools, limit, spares_silent))
+        return await self._writer.submit(
+            lambda operations: operations.adopt(worker_id, tools, limit, spares_silent, but_of)
+        )
 
     # --- looking around ---
 
@@ -209,6 +223,11 @@ class SqliteJobStore(JobStoreBase[Row]):
     async def release_slot(self, name: str, holder: str) -> None:
         await self._writer.submit(lambda operations: operations.release_slot(name, holder))
 
+    # --- shares of callers ---
+
+    async def take_token(self, bucket: bytes, *, rate_per_second: float, burst: int) -> Taken:
+        return await self._writer.submit(lambda operations: operations.take_token(bucket, rate_per_second, burst))
+
     # --- the outbox ---
 
     async def register_sink(self, sink: str) -> None:
@@ -218,15 +237,39 @@ class SqliteJobStore(JobStoreBase[Row]):
         self, sink: str, *, limit: int = 100, worker_id: str | None = None, lease_seconds: float = 30.0
     ) -> list[Delivery]:
         if worker_id is None:
-            return await self._reader.submit(
-                lambda connection: queries.undelivered(connection, sink, limit, None, self._clock())
-            )
+            return await self._reader.submit(lambda connection: outbox.undelivered(connection, sink, limit))
         return await self._writer.submit(
             lambda operations: operations.lease_deliveries(sink, limit, worker_id, lease_seconds)
         )
 
-    async def mark_delivered(self, sink: str, job_id: str, *, after_seq: int, is_complete: bool) -> None:
-        await self._writer.submit(lambda operations: operations.mark_delivered(sink, job_id, after_seq, is_complete))
+    async def read_delivery(
+        self,
+        sink: str,
+        delivery: Delivery,
+        *,
+        limit: int = 100,
+        worker_id: str | None = None,
+        lease_seconds: float = 30.0,
+    ) -> DeliveryPart | None:
+        if worker_id is not None and not await self._writer.submit(
+            lambda operations: operations.hold_delivery(sink, delivery.number, worker_id, lease_seconds)
+        ):
+            return None
+        found = await self._reader.submit(lambda connection: outbox.delivery_part(connection, sink, delivery, limit))
+        if found is None:
+            return None
+        part, body = found
+        return part if body is None else msgspec.structs.replace(part, result=await self._whole("results", body))
+
+    async def mark_delivered(
+        self, sink: str, delivery: Delivery, *, after_seq: int, is_complete: bool, worker_id: str | None = None
+    ) -> bool:
+        return await self._writer.submit(
+            lambda operations: operations.mark_delivered(sink, delivery, after_seq, is_complete, worker_id)
+        )
+
+    async def drop_undelivered(self, *, silent_seconds: float, limit: int = 500) -> list[Dropped]:
+        return await self._writer.submit(lambda operations: operations.drop_undelivered(silent_seconds, limit))
 
     # --- retention ---
 

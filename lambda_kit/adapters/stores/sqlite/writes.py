@@ -1,5 +1,5 @@
 """What a `SqliteJobStore` writes."""
-# ruff: noqa: S608 - what is put into the queries is our own: names of tables, columns and constants
+# ruff: noqa: S608 - what is put into the query is our own: as many question marks as there are values
 
 from collections.abc import Collection
 from operator import attrgetter
@@ -7,11 +7,12 @@ from typing import Final
 
 import msgspec
 
-from lambda_kit.adapters.stores.sqlite.jobs import Jobs, Row
-from lambda_kit.adapters.stores.sqlite.queries import undelivered
+from lambda_kit.adapters.stores.sqlite.jobs import Row
+from lambda_kit.adapters.stores.sqlite.outbox import OutboxWrites
 from lambda_kit.core.model.job import Job, Payload
-from lambda_kit.core.ports.store import Created, Delivery
-from lambda_kit.core.ports.store_records import SILENT_SECONDS
+from lambda_kit.core.ports.store import Created
+from lambda_kit.core.ports.store_records import SILENT_SECONDS, share_full
+from lambda_kit.core.ports.token_buckets import Taken, take
 
 __all__ = ["Operations"]
 
@@ -21,22 +22,29 @@ _MAX_PURGED_PARTS: Final = 20_000  # events, and pages of results
 _PAGE_BYTES: Final = 4096
 
 
-class Operations(Jobs):
+class Operations(OutboxWrites):
     """One method for each of the port that writes, to be called within a transaction.
 
     Each raises `LambdaKitError` before it has written anything, or not at all: others share its transaction.
     """
 
-    def create(self, job: Job, request: Payload, max_unfinished: int | None) -> Created | None:
+    def create(
+        self, job: Job, request: Payload, max_unfinished: int | None, max_of_share: int | None
+    ) -> Created | None:
         if max_unfinished is not None and self.unfinished(job.tool) >= max_unfinished:
             existing = self._existing(job)
             return None if existing is None else Created(existing.job, is_new=False)
+        if max_of_share is not None and job.share is not None and not self.has_share_room(job.share, max_of_share):
+            existing = self._existing(job)
+            if existing is None:
+                raise share_full(max_of_share)
+            return Created(existing.job, is_new=False)
         if not self.insert(job, request):
             existing = self._existing(job)
             if existing is not None:
                 return Created(existing.job, is_new=False)
             for expired in self.select("id = ? OR idempotency_key = ?", job.id, job.idempotency_key):
-                self.forget(expired.number)
+                self.leave(expired.number)
             self.insert(job, request)
         return Created(job, is_new=True)
 
@@ -50,11 +58,15 @@ class Operations(Jobs):
     def expire_worker(self, worker_id: str) -> None:
         self.execute("DELETE FROM workers WHERE worker_id = ?", (worker_id,))
         self.execute("DELETE FROM slots WHERE instr(holder, ? || ' ') = 1", (worker_id,))
+        self.execute("UPDATE outbox SET holder = NULL WHERE holder = ?", (worker_id,))
         now = self.now()
         for row in self.select("status = 'executing' AND assigned_worker = ?", worker_id):
             self.set_job(row, msgspec.structs.replace(row.job, lease_expires_at=now))
 
-    def adopt(self, worker_id: str, tools: Collection[str], limit: int, spares_silent: bool) -> list[Job]:
+    def adopt(
+        self, worker_id: str, tools: Collection[str], limit: int, spares_silent: bool, but_of: Collection[str]
+    ) -> list[Job]:
+        of_others = f" AND (principal IN ({', '.join('?' * len(but_of))})) IS NOT TRUE" if but_of else ""
         now = float("-inf") if spares_silent else self.now()
         orphans: list[Row] = []
         for tool in set(tools):
@@ -62,8 +74,8 @@ class Operations(Jobs):
                 "status = 'pending' AND tool = ? AND assigned_worker IS NOT ?"
                 " AND (assigned_worker IS NULL"
                 " OR assigned_worker NOT IN (SELECT worker_id FROM workers WHERE alive_until > ?))"
-                " ORDER BY number LIMIT ?",
-                tool, worker_id, now, limit,
+                f"{of_others} ORDER BY number LIMIT ?",
+                tool, worker_id, now, *but_of, limit,
             )  # fmt: skip
         orphans = sorted(orphans, key=attrgetter("number"))[:limit]
         adopted = (msgspec.structs.replace(row.job, assigned_worker=worker_id) for row in orphans)
@@ -84,26 +96,17 @@ class Operations(Jobs):
     def release_slot(self, name: str, holder: str) -> None:
         self.execute("DELETE FROM slots WHERE name = ? AND holder = ?", (name, holder))
 
-    def lease_deliveries(self, sink: str, limit: int, holder: str, lease_seconds: float) -> list[Delivery]:
+    def take_token(self, bucket: bytes, rate_per_second: float, burst: int) -> Taken:
         now = self.now()
-        deliveries = undelivered(self.connection, sink, limit, holder, now)
-        for delivery in deliveries:
-            self.execute(
-                "UPDATE outbox SET holder = ?1, leased_until = ?2"
-                " WHERE sink = ?3 AND number = (SELECT number FROM jobs WHERE id = ?4 AND home IS NOT ?1)",
-                (holder, now + lease_seconds, sink, delivery.job_id),
-            )
-        return deliveries
-
-    def mark_delivered(self, sink: str, job_id: str, after_seq: int, is_complete: bool) -> None:
-        entry = "WHERE sink = ? AND number = (SELECT number FROM jobs WHERE id = ?)"
-        if is_complete:
-            self.execute(f"DELETE FROM outbox {entry}", (sink, job_id))
-        else:
-            self.execute(f"UPDATE outbox SET after_seq = max(after_seq, ?) {entry}", (after_seq, sink, job_id))
+        found = self.execute("SELECT used, at FROM buckets WHERE name = ?", (bucket,)).fetchone()
+        before, at = found or (0.0, now)
+        used, is_taken = take(before, now - at, rate_per_second, burst)
+        values = (bucket, used, now, now + used / rate_per_second)
+        self.execute("INSERT OR REPLACE INTO buckets VALUES (?, ?, ?, ?)", values)
+        return Taken(is_taken, burst - used)
 
     def purge(self) -> tuple[int, bool]:
-        """How many jobs were forgotten of those to be purged, and whether these were all."""
+        """How many jobs are gone for clients of those to be purged, and whether these were all."""
         expired = self.execute(
             "SELECT number, event_count, coalesce(length(content), 0) FROM jobs LEFT JOIN results USING (number)"
             " WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
@@ -113,10 +116,11 @@ class Operations(Jobs):
         for number, event_count, size in expired:
             if parts > _MAX_PURGED_PARTS:
                 return forgotten, False
-            self.forget(number)
+            self.leave(number)
             parts += event_count + size // _PAGE_BYTES
             forgotten += 1
         self.execute("DELETE FROM workers WHERE alive_until <= ?", (self.now() - SILENT_SECONDS,))
+        self.execute("DELETE FROM buckets WHERE full_at <= ?", (self.now(),))
         return forgotten, len(expired) < _MAX_PURGED
 
     def _existing(self, job: Job) -> Row | None:
