@@ -108,13 +108,19 @@ class HeldStore(MemoryJobStore):
         """The ids of the jobs that were to be claimed, in order."""
 
     async def create(
-        self, job: Job, request: Payload, *, max_unfinished: int | None = None, claim: ClaimRequest | None = None
+        self,
+        job: Job,
+        request: Payload,
+        *,
+        max_unfinished: int | None = None,
+        claim: ClaimRequest | None = None,
+        max_of_share: int | None = None,
     ) -> Created:
         """Keep a new job; one that is claimed with it waits for `may_claim` first."""
         if claim is not None:
             self.claiming.append(job.id)
             await self.may_claim.wait()
-        return await super().create(job, request, max_unfinished=max_unfinished, claim=claim)
+        return await super().create(job, request, max_unfinished=max_unfinished, claim=claim, max_of_share=max_of_share)
 
     async def claim(
         self, job_id: str, *, worker_id: str, lease_seconds: float, claim_id: str | None = None

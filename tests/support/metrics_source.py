@@ -13,6 +13,8 @@ class FixedNumbers:
 
     def __init__(self, *tools: str) -> None:
         self.statistics = JobStatistics(tools or ["echo"])
+        self.statistics.sink("ivcap-sidecar")
+        self.statistics.refused(None, "unauthenticated")  # a series is there from the first one on
         self.now = Load(
             queued={"echo": 4},
             running={"echo": 2},

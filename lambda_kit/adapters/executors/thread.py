@@ -25,12 +25,13 @@ class ThreadExecutor(LocalExecutor):
     is not good enough, use a `ProcessExecutor`.
 
     Args:
-        max_workers: How many threads, and so jobs at once; the others wait in the queue.
+        max_workers: How many threads, and so jobs at once; the others wait in the queue. None: a thread for each job,
+            however many there are.
         stop_seconds: For how long a stop waits for cancelled jobs.
         name: What `ToolOptions.executor` calls it.
     """
 
-    def __init__(self, max_workers: int = 32, *, stop_seconds: float = 2.0, name: str = "thread") -> None:
+    def __init__(self, max_workers: int | None = 32, *, stop_seconds: float = 2.0, name: str = "thread") -> None:
         super().__init__(max_concurrency=max_workers, stop_seconds=stop_seconds)
         self.name = name
         self._pool: DaemonPool[Outcome] = DaemonPool(f"lambda_kit-{name}")

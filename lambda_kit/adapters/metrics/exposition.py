@@ -61,6 +61,7 @@ class Exposition:
             *_counted(statistics),
             *_waiting_and_running(statistics, load),
             *_of_executors(load),
+            *_of_sinks(statistics),
         ]
 
     def encode(self, families: Sequence[Metric], accept: str) -> tuple[bytes, str]:
@@ -82,6 +83,13 @@ def _counted(statistics: JobStatistics) -> list[Metric]:
     rejected = CounterMetricFamily(
         "lambda_kit_jobs_rejected_total", "Requests refused with 429, since a queue was full.", labels=_TOOL
     )
+    refused = CounterMetricFamily(
+        "lambda_kit_requests_refused_total",
+        "Requests that were refused, by reason; the tool is empty where it was not looked at.",
+        labels=("tool", "reason"),
+    )
+    for labels, count in statistics.refused_requests.items():
+        refused.add_metric(labels, count)
     finished = CounterMetricFamily(
         "lambda_kit_jobs_finished_total", "Jobs that ended, by final status.", labels=("tool", "status")
     )
@@ -102,7 +110,7 @@ def _counted(statistics: JobStatistics) -> list[Metric]:
         _add(duration, tool, counted.duration)
         _add(queue, tool, counted.queue_wait)
         dropped.add_metric([tool], counted.events_dropped)
-    return [submitted, rejected, finished, duration, queue, dropped]
+    return [submitted, rejected, refused, finished, duration, queue, dropped]
 
 
 def _add(family: HistogramMetricFamily, tool: str, histogram: Histogram) -> None:
@@ -143,6 +151,42 @@ def _of_executors(load: Load) -> list[Metric]:
         abandoned_total.add_metric([name], stats.abandoned_total)
         losses.add_metric([name], stats.worker_losses_total)
     return [capacity, running, abandoned, abandoned_total, losses]
+
+
+def _of_sinks(statistics: JobStatistics) -> list[Metric]:
+    if not statistics.sinks:
+        return []
+    labels = ("sink",)
+    delivered = CounterMetricFamily(
+        "lambda_kit_delivery_delivered_total", "Events and ends of jobs that the sink took.", labels=("sink", "what")
+    )
+    failures = CounterMetricFamily(
+        "lambda_kit_delivery_failures_total", "Calls of the sink that failed and are tried again.", labels=labels
+    )
+    dropped = CounterMetricFamily(
+        "lambda_kit_delivery_dropped_total",
+        "Events and ends of jobs that will never be delivered.",
+        labels=("sink", "what", "reason"),
+    )
+    unauthorized = CounterMetricFamily(
+        "lambda_kit_delivery_unauthorized_total",
+        "Jobs whose end the sink refused for their credentials; it is tried again.",
+        labels=labels,
+    )
+    retrying = GaugeMetricFamily("lambda_kit_delivery_retrying", "Jobs that wait for another try.", labels=labels)
+    unreachable = GaugeMetricFamily(
+        "lambda_kit_delivery_unreachable", "1 if there is no connection to the sink; else 0.", labels=labels
+    )
+    for name, counted in statistics.sinks.items():
+        delivered.add_metric([name, "event"], counted.delivered_events)
+        delivered.add_metric([name, "end"], counted.delivered_ends)
+        failures.add_metric([name], counted.failures)
+        for (what, reason), count in counted.dropped.items():
+            dropped.add_metric([name, what, reason], count)
+        unauthorized.add_metric([name], counted.unauthorized)
+        retrying.add_metric([name], counted.retrying)
+        unreachable.add_metric([name], counted.is_unreachable)
+    return [delivered, failures, dropped, unauthorized, retrying, unreachable]
 
 
 def _understood(accept: str) -> str:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessExecutor"]
 
-logger = logging.getLogger("lambda_kit.executor")
-
 _READY_SECONDS = 2.5
 """How long a worker may take to say whether its tools are ready, which have 2 s each."""
 
@@ -235,8 +233,8 @@ def _pickled(observer: JobObserver) -> bytes:
     except Exception as error:
         name = type(observer).__name__
         raise ConfigurationError(
-            f"{name}.around_run is called in worker processes, and {name} can't be sent there: {error}: leave out what "
-            "can't be pickled, or make that when it is first needed"
+            f"{name} observes runs in worker processes, and can't be sent there: {error}: leave out what can't be "
+            "pickled, or make that when it is first needed"
         ) from error
 
 

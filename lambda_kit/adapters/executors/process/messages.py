@@ -103,7 +103,7 @@ class Plan(_Message):
     is_async: bool
     """Whether all tools are async: the event loop has the main thread then, else plain tools have it."""
     observers: list[bytes] = []
-    """Pickled `JobObserver`s, of which `around_run` is called."""
+    """Pickled `JobObserver`s, of which `around_worker` and `around_run` are called."""
 
 
 class RunJob(_Message):

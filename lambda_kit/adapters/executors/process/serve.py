@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import pickle
@@ -32,6 +33,7 @@ from lambda_kit.core.model.events import NewEvent
 from lambda_kit.core.model.job import Failure, FailureKind, Outcome
 from lambda_kit.core.ports.observer import JobObserver
 from lambda_kit.core.runtime.credentials import guard_logs
+from lambda_kit.core.runtime.harmless import harmless
 from lambda_kit.core.runtime.threads import DaemonPool
 from lambda_kit.core.tools.failure import single_error
 from lambda_kit.core.tools.lifecycle import ToolLifecycle
@@ -59,6 +61,7 @@ def serve(address: Address, token: str, server_pid: int) -> None:
     if isinstance(plan, Plan):
         with guard_logs():
             _live(link, plan)
+        gc.freeze()  # to look for garbage in all that was imported takes the end of the interpreter up to a second
 
 
 def _live(link: ServerLink, plan: Plan) -> None:
@@ -127,6 +130,7 @@ class _Worker:
         self._plan = plan
         self._tools: dict[str, BoundTool] = {}
         self._observers: list[JobObserver] = []
+        self._around_run: list[JobObserver] = []
         self._lifecycle = ToolLifecycle(())
         self._loop = asyncio.get_running_loop()
         self._threads = threads
@@ -143,24 +147,30 @@ class _Worker:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_log_to_stderr)
         try:
-            await self._set_up()
+            self._load()
+            with contextlib.ExitStack() as observed:
+                self._enter_observers(observed)
+                await self._set_up()
+                await self._serve()
         except ConfigurationError as error:
             logger.debug("this worker process can't be set up", exc_info=error)
             self._link.send(SetUp(encodable(str(error))))
             return
+        _flush()
+        self._link.send(Bye())
+
+    async def _serve(self) -> None:
         self._redirect_logs()  # the tools' modules may have configured logging when they were imported
         threading.Thread(target=self._listen, name="lambda_kit-link", daemon=True).start()
         self._link.send(SetUp(None))
         await self._is_over.wait()
         await self._lifecycle.tear_down()
-        _flush()
-        self._link.send(Bye())
 
     def _redirect_logs(self) -> None:
         logging.root.handlers[:] = [LogForwarder(self._link.send)]
         logging.root.setLevel(self._plan.log_level)
 
-    async def _set_up(self) -> None:
+    def _load(self) -> None:
         for name, pickled in self._plan.tools.items():
             try:
                 self._tools[name] = BoundTool.bind(pickle.loads(pickled))  # noqa: S301 - it comes from our own server
@@ -174,6 +184,14 @@ class _Worker:
             raise ConfigurationError(
                 f"an observer can't be loaded in a worker process: {type(error).__name__}: {error}"
             ) from error
+        around_run = JobObserver.around_run
+        self._around_run = [it for it in self._observers if type(it).around_run is not around_run]
+
+    def _enter_observers(self, stack: contextlib.ExitStack) -> None:
+        for observer in self._observers:
+            stack.enter_context(harmless(observer.around_worker, f"{type(observer).__name__}.around_worker"))
+
+    async def _set_up(self) -> None:
         limit_bytes = self._plan.memory_limit_bytes
         if limit_bytes is not None:
             await self._threads.call(lambda: None)  # a thread for the jobs, while it is sure that there is room for it
@@ -200,7 +218,7 @@ class _Worker:
         if isinstance(message, RunJob):
             spec = message.spec
             tool, limit_bytes = self._tools[spec.job.tool], self._plan.memory_limit_bytes
-            run = _WorkerRun(tool, spec, self._link, limit_bytes, self._observers)
+            run = _WorkerRun(tool, spec, self._link, limit_bytes, self._around_run)
             self._run = run  # from here on it can be cancelled
             self._loop.call_soon_threadsafe(self._spawn, run)
         elif isinstance(message, Cancel):
