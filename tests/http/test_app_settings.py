@@ -44,7 +44,7 @@ def needs_key(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRout
 
 def is_open(method: str, path: str) -> bool:
     describes = method == "GET" and path in {"/echo", "/guarded"}
-    return method == "OPTIONS" or describes or path in OPEN or path.startswith("/api")
+    return method == "OPTIONS" or describes or path in OPEN or path.startswith(("/api", "/.well-known"))
 
 
 def test_guards_hold_on_every_route_of_jobs_and_on_no_other() -> None:

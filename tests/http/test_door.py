@@ -186,7 +186,7 @@ def test_what_is_no_host_is_refused_when_the_server_is_made(bad: str) -> None:
 # --- what may be sent once, and bodies with a coding ---
 
 
-@pytest.mark.parametrize("name", ["Authorization", "Content-Type", "Host"])
+@pytest.mark.parametrize("name", ["Authorization", "Content-Type", "Host", "Origin"])
 async def test_a_field_that_may_be_sent_once_is_refused_on_all_routes_when_sent_twice(name: str) -> None:
     # Litestar's TestClient makes one field of two
     transport = httpx.ASGITransport(a_server(*TOOLS, job_list=True))

@@ -194,6 +194,7 @@ def test_what_is_wrong_in_the_environment_is_said_at_the_start(monkeypatch: pyte
 FILE = Path(__file__).parents[1] / "wire" / "service.py"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("sent", ["", "/svc"])
 def test_the_flags_reach_a_service_that_is_run_from_its_file(sent: str) -> None:
     args = ["--root-path", "/svc/", "--forwarded-allow-ips", "127.0.0.0/8", "--allowed-hosts", "127.0.0.1"]
@@ -208,6 +209,7 @@ def test_the_flags_reach_a_service_that_is_run_from_its_file(sent: str) -> None:
         assert client.get("/_livez", headers={"host": "10.0.0.7:8090"}).status_code == 200
 
 
+@pytest.mark.processes
 def test_a_service_that_trusts_nobody_here_shows_the_peer_in_its_access_log() -> None:
     args = ["--forwarded-allow-ips", "10.0.0.0/8", "--access-log"]
     with ServiceProcess(FILE, args) as process:

@@ -15,7 +15,7 @@ from docs_src import greet
 from examples import echo, greeter, testkit, upload
 from lambda_kit import ToolServer
 from lambda_kit.testing import TestClient
-from tests.openapi import rich_service
+from tests.openapi import keyed_service, rich_service
 from tests.openapi.documents import operations
 from tests.openapi.generating import NODE_TOOLS, generate_python_client, node_tool, run_tool
 from tests.openapi.shop import service as shop
@@ -28,6 +28,7 @@ SERVERS = {
     "upload": upload.server,
     "rich": rich_service.server,
     "shop": shop.server,
+    "keyed": keyed_service.server,
 }
 DOCS = Path(__file__).parents[2] / "docs_src"
 

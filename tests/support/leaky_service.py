@@ -137,9 +137,17 @@ class InProcess(LambdaTool):
         return leak(req, ctx, info)
 
 
+class Waits(LambdaTool):
+    """Until it is cancelled"""
+
+    async def run(self, req: Leak, ctx: JobContext, info: RequestInfo) -> None:
+        report(ctx, info, ctx.job_authorization or "")
+        await asyncio.Event().wait()
+
+
 server = ToolServer(
     Service(name="Leaky", contact={"name": "A", "email": "a@example.com"}),
-    [OnLoop, OnThread, InProcess],
+    [OnLoop, OnThread, InProcess, Waits],
     executor=ProcessExecutor(max_workers=1),
 )
 

@@ -66,7 +66,11 @@ def a_store(kind: str, folder: Path) -> Iterator[str]:
             yield f"PostgresJobStore({POSTGRES_URL!r}, schema={schema!r})"
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "postgres"])
+# that these stores keep as much, their own tests show
+IN_DATABASES = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("sqlite", "redis", "postgres")]
+
+
+@pytest.fixture(params=["memory", *IN_DATABASES])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServiceProcess]:
     with a_store(request.param, tmp_path) as store:
         file = service_file(tmp_path, body=_TOOLS, tools="Echo, Make", options=f"store={store}, max_body_bytes={LIMIT}")

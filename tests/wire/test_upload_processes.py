@@ -53,7 +53,9 @@ def a_store(kind: str, folder: Path) -> Iterator[str]:
             yield f"PostgresJobStore({POSTGRES_URL!r}, schema={schema!r})"
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "redis", "postgres"])
+@pytest.mark.parametrize(
+    "kind", ["sqlite", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("redis", "postgres"))]
+)
 def test_a_large_file_goes_through_every_store_and_to_worker_processes(
     kind: str, tmp_path: Path, temporary: Path
 ) -> None:

@@ -18,22 +18,23 @@ class AllowedHosts:
     Args:
         names: Host names or addresses; with a port only that port is meant, else any. ``*.example.com`` stands for all
             names below it, ``*`` for everything. Comma-separated, or as a list.
+        setting: How the error calls them.
 
     Raises:
         ConfigurationError: if one is no name of a host.
     """
 
-    def __init__(self, names: str | Sequence[str]) -> None:
+    def __init__(self, names: str | Sequence[str], setting: str = "allowed_hosts") -> None:
         parts = names.split(",") if isinstance(names, str) else names
         known = {part.strip().lower() for part in parts} - {""}
         for name in known - {"*"}:
             if not _NAME.fullmatch(name):
                 raise ConfigurationError(
-                    f"allowed_hosts: {name!r} is no host: name one such as 'api.example.com', '*.example.com', "
+                    f"{setting}: {name!r} is no host: name one such as 'api.example.com', '*.example.com', "
                     "'localhost:8090' or '[::1]', without a scheme or a path"
                 )
         if not known:
-            raise ConfigurationError("allowed_hosts: names no host: leave it out to allow all")
+            raise ConfigurationError(f"{setting}: names no host: leave it out to allow all")
 
         @functools.lru_cache(maxsize=256)
         def is_allowed(host: str) -> bool:

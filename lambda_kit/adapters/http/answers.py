@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -18,9 +17,11 @@ from lambda_kit.adapters.http.problems import (
     retry_after,
 )
 from lambda_kit.adapters.http.public_place import VARIES_WITH_PREFIX, base_path
+from lambda_kit.adapters.http.short_way import send_whole
 from lambda_kit.core.jobs.waiting import WaitResult
 from lambda_kit.core.model.job import Job
 from lambda_kit.core.model.media_type import JSON, essence_of
+from lambda_kit.core.model.rfc3339 import rfc3339
 from lambda_kit.core.tools.tool import BoundTool
 from lambda_kit.version import VERSION
 
@@ -31,7 +32,6 @@ __all__ = [
     "job_record",
     "json_answer",
     "result_path",
-    "rfc3339",
 ]
 
 VERSION_FIELD = (VERSION_HEADER.lower().encode(), VERSION.encode())
@@ -72,6 +72,8 @@ class Answer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
+        if send_whole(send, self.status_code, self.fields, self.body):
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.fields})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
@@ -157,10 +159,10 @@ def job_record(job: Job, tool: BoundTool | None, base: str, queue_position: int 
         "id": job.urn,
         "tool": job.tool,
         "status": job.status,
-        "requested-at": rfc3339(job.requested_at),
-        "started-at": rfc3339(job.started_at),
-        "finished-at": rfc3339(job.finished_at),
-        "expires-at": rfc3339(job.expires_at),
+        "requested-at": _time(job.requested_at),
+        "started-at": _time(job.started_at),
+        "finished-at": _time(job.finished_at),
+        "expires-at": _time(job.expires_at),
         "request-content-type": job.request_content_type,
         "result-content-type": job.result_content_type,
         "error-message": None if job.failure is None else job.failure.message,
@@ -172,12 +174,5 @@ def job_record(job: Job, tool: BoundTool | None, base: str, queue_position: int 
     return {name: value for name, value in record.items() if value is not None}
 
 
-_LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
-"""What a record of an earlier version holds can be later than RFC 3339 can say."""
-
-
-def rfc3339(seconds: float | None) -> str | None:
-    """A time in seconds since the epoch, as text. None stays None."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(min(seconds, _LATEST), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds)

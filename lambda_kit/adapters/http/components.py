@@ -212,6 +212,7 @@ class _Components(Components):
     """Litestar's components, and our own beside them."""
 
     models: Sequence[Models] = ()
+    schemes: "Sequence[Callable[[], Mapping[str, Any]]]" = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -227,14 +228,25 @@ class _Components(Components):
         ours = dict(_SHARED)
         for models in self.models:
             ours |= models.components()
-        return schema | {"schemas": {**theirs, **_with_titles(ours, theirs)}}
+        schema |= {"schemas": {**theirs, **_with_titles(ours, theirs)}}
+        schemes = {name: dict(scheme) for make in self.schemes for name, scheme in make().items()}
+        if schemes:
+            schema["securitySchemes"] = {**schemes, **schema.get("securitySchemes", {})}
+        return schema
 
 
-def with_components(config: OpenAPIConfig, models: Models) -> OpenAPIConfig:
-    """The same configuration, for a document that has our components beside what it has anyway."""
+def with_components(config: OpenAPIConfig, models: Models, schemes: Callable[[], Mapping[str, Any]]) -> OpenAPIConfig:
+    """The same configuration, for a document that has our components beside what it has anyway.
+
+    Args:
+        config: The configuration.
+        models: Of our tools.
+        schemes: Makes the security schemes, when the document is asked for.
+    """
     changed = copy.copy(config)
     there = changed.to_openapi_schema().components  # which makes one of several
     components = _Components(**{f.name: getattr(there, f.name) for f in fields(Components)})
     components.models = (*getattr(there, "models", ()), models)
+    components.schemes = (*getattr(there, "schemes", ()), schemes)
     changed.components = components
     return changed

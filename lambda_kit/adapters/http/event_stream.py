@@ -3,15 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
-import msgspec
 from litestar.types import Receive, Scope, Send
 
-from lambda_kit.adapters.http.answers import VERSION_FIELD, rfc3339
+from lambda_kit.adapters.http.answers import VERSION_FIELD
 from lambda_kit.adapters.http.waiting import until_gone
 from lambda_kit.core.jobs.service import JobService
-from lambda_kit.core.model.events import Event, EventKind
+from lambda_kit.core.model.event_envelope import as_one_line, envelope
+from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Job
 
 __all__ = ["EventStream"]
@@ -26,9 +25,6 @@ _FIELDS = [
 # how many bytes are sent in one go, or little more, and how many events are made into text before others have a turn
 _MOST_BYTES = 64 * 1024
 _MOST_EVENTS = 16
-
-# characters that some clients take for the end of a line, as bytes, and how JSON spells them
-_LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 
 # a client that does not read can't hold up the end of the server for longer
 _GOODBYE_SECONDS = 1.0
@@ -107,23 +103,5 @@ class EventStream:
             yield b"".join(texts)
 
     def _rendered(self, event: Event) -> bytes:
-        if event.kind is EventKind.GAP:
-            return self._frame(event, "ivcap.job.gap", {"dropped": event.dropped})
-        if event.kind is EventKind.STATUS:
-            return self._frame(event, "ivcap.job.status", {"status": event.status})
-        return self._frame(event, "ivcap.job.event", msgspec.json.decode(event.body, type=dict[str, Any]))
-
-    def _frame(self, event: Event, kind: str, members: dict[str, Any]) -> bytes:
-        envelope = {
-            "SeqID": f"{event.seq:08d}",
-            "eventID": event.event_id(self._job),
-            "type": kind,
-            "schema": event.schema,
-            "source": self._job.tool,
-            "timestamp": rfc3339(event.timestamp),
-            "data": {"job-urn": self._job.urn} | members | {"job-urn": self._job.urn},
-        }
-        data = msgspec.json.encode(envelope)
-        for character, spelled in _LINE_ENDS:
-            data = data.replace(character, spelled)
-        return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, kind.encode(), data)
+        sent = envelope(event, self._job)
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, sent["type"].encode(), as_one_line(sent))

@@ -1,12 +1,13 @@
 """What every answer has besides its own header fields (docs/wire.md, What holds for every answer)."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from litestar.types import HTTPScope, Message, Send
 
 from lambda_kit.adapters.http.origins import SharedOrigins
 from lambda_kit.adapters.http.public_place import own_path
+from lambda_kit.adapters.http.short_way import send_whole
 
 __all__ = ["NOSNIFF", "NO_STORE", "Finish"]
 
@@ -51,6 +52,10 @@ class Finish:
         if message["type"] == "http.response.start":
             message["headers"] = self._finished([*message.get("headers", ())])
         return self._send(message)
+
+    def send_whole(self, status: int, fields: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send all of an answer, where that is possible (`short_way.send_whole`)."""
+        return send_whole(self._send, status, self._finished([*fields]), body)
 
     def _finished(self, fields: _Fields) -> _Fields:
         names = [name for name, _ in fields]

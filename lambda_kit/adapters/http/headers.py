@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from lambda_kit.core.errors import BadRequestError
-from lambda_kit.core.model.job import JOB_URN_PREFIX
+from lambda_kit.core.model.job import JOB_URN_PREFIX, bare_job_id
 from lambda_kit.core.model.media_type import JSON, charset_of, essence_of, is_json
 
 __all__ = [
@@ -37,8 +37,6 @@ _SHOWN_CHARS = 80
 _OWS = " \t"
 
 _SECONDS = re.compile(r"[0-9]++(?:\.[0-9]++)?+|\.[0-9]++")
-_JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_JOB_URN = re.compile(r"(?i:urn:ivcap):job:")
 _KEY_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*+)"')
 _KEY_BARE = re.compile(r"[!#-+\--:<-\[\]-~]++")
 _KEY_MAX_CHARS = 255
@@ -126,11 +124,7 @@ def parse_time_limit(value: str) -> float:
 
 
 def parse_job_id(value: str, where: str = "job-id") -> str:
-    """The bare id of a job that is named by its id or its URN.
-
-    "urn:ivcap" is case-insensitive, what follows is not (RFC 8141 section 3). Refused although their
-    characters are allowed: "." and "..", which can't be a part of a URL's path (RFC 3986 section 5.2.4), and
-    other URNs, which are no job's name.
+    """The bare id of a job that is named by its id or its URN (`bare_job_id`).
 
     Args:
         value: The id, or ``urn:ivcap:job:<id>``.
@@ -139,9 +133,8 @@ def parse_job_id(value: str, where: str = "job-id") -> str:
     Raises:
         HeaderError: if it is neither.
     """
-    urn = _JOB_URN.match(value)
-    job_id = value[urn.end() :] if urn else value
-    if not _JOB_ID.fullmatch(job_id) or job_id in {".", ".."} or job_id[:4].lower() == "urn:":
+    job_id = bare_job_id(value)
+    if job_id is None:
         raise HeaderError(
             where,
             f"{shown(value)} is not a job id; allowed: 1 to 128 of A-Z a-z 0-9 . _ : - "

@@ -10,12 +10,13 @@ from litestar.types import Scope
 
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, job_record, json_answer
-from lambda_kit.adapters.http.callers import jobs_for
+from lambda_kit.adapters.http.callers import job_guards, jobs_for
 from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.event_stream import EventStream
 from lambda_kit.adapters.http.headers import parse_job_id, shown
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.public_place import VARIES_WITH_PREFIX, base_path
+from lambda_kit.adapters.http.security import secured
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.tool_controller import poll
 from lambda_kit.core.errors import BadRequestError, JobConflictError
@@ -37,13 +38,13 @@ def job_controller(service: JobService, settings: HttpSettings, models: Models) 
         return await poll(service, settings, request, job_id)  # type: ignore[return-value]
 
     async def status(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
-        jobs = jobs_for(service, request.scope)
+        jobs = jobs_for(service, settings, request.scope)
         job = await jobs.get(parse_job_id(job_id, "job id"))
         [record] = await _records(jobs, [job], request.scope)
         return json_answer(record, fields=[(b"job-id", job.urn.encode()), VARIES_WITH_PREFIX])  # type: ignore[return-value]
 
     async def events(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
-        jobs = jobs_for(service, request.scope)
+        jobs = jobs_for(service, settings, request.scope)
         job = await jobs.get(parse_job_id(job_id, "job id"))
         last = request.headers.get("last-event-id")  # a client that begins may send an empty one
         after = _after("after", request.query_params.get("after"))
@@ -55,7 +56,7 @@ def job_controller(service: JobService, settings: HttpSettings, models: Models) 
 
     async def cancel(self: Controller, request: Request[Any, Any, Any], job_id: FromPath[str]) -> ASGIResponse:
         bare_id = parse_job_id(job_id, "job id")
-        jobs = jobs_for(service, request.scope)
+        jobs = jobs_for(service, settings, request.scope)
         job = await jobs.cancel(bare_id)
         if not job.status.is_final:  # most tools stop at once
             job = (await jobs.wait(bare_id, wait_seconds=_WINDING_DOWN_SECONDS)).job
@@ -72,30 +73,30 @@ def job_controller(service: JobService, settings: HttpSettings, models: Models) 
             "/{job_id:str}/events",
             summary="Follow the events of a job",
             operation_id="job_events",
-            operation_class=describe_operation(operations.events),
-            guards=settings.guards,
+            operation_class=describe_operation(secured(operations.events, settings)),
+            guards=job_guards(settings),
         )(events),
         "cancel": delete(
             "/{job_id:str}",
             status_code=200,
             summary="Cancel a job",
             operation_id="cancel_job",
-            operation_class=describe_operation(operations.cancel),
-            guards=settings.guards,
+            operation_class=describe_operation(secured(operations.cancel, settings)),
+            guards=job_guards(settings),
         )(cancel),
         "result": get(
             "/{job_id:str}",
             summary="Collect the result of a job",
             operation_id="collect",
-            operation_class=describe_operation(partial(operations.collect, None, models)),
-            guards=settings.guards,
+            operation_class=describe_operation(secured(partial(operations.collect, None, models), settings)),
+            guards=job_guards(settings),
         )(result),
         "status": get(
             "/{job_id:str}/status",
             summary="Show the record of a job",
             operation_id="job_status",
-            operation_class=describe_operation(operations.status),
-            guards=settings.guards,
+            operation_class=describe_operation(secured(operations.status, settings)),
+            guards=job_guards(settings),
         )(status),
     }
     return type("JobController", (Controller,), members)
@@ -111,7 +112,7 @@ def job_list_controller(service: JobService, settings: HttpSettings) -> type[Con
 
     async def list_jobs(self: Controller, request: Request[Any, Any, Any]) -> ASGIResponse:
         query = request.query_params
-        jobs = jobs_for(service, request.scope)
+        jobs = jobs_for(service, settings, request.scope)
         page = await jobs.list(
             tool=_tool(query.get("tool")),
             statuses=_statuses(query.getall("status", [])),
@@ -129,8 +130,8 @@ def job_list_controller(service: JobService, settings: HttpSettings) -> type[Con
         "list_jobs": get(
             summary="List jobs, newest first",
             operation_id="list_jobs",
-            operation_class=describe_operation(operations.list_jobs),
-            guards=settings.guards,
+            operation_class=describe_operation(secured(operations.list_jobs, settings)),
+            guards=job_guards(settings),
         )(list_jobs),
     }
     return type("JobListController", (Controller,), members)

@@ -8,7 +8,10 @@ from litestar.response.base import ASGIResponse
 
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer
+from lambda_kit.adapters.http.callers import guard_of
 from lambda_kit.adapters.http.openapi import describe_operation
+from lambda_kit.adapters.http.security import secured
+from lambda_kit.adapters.http.settings import HttpSettings
 
 __all__ = ["RenderMetrics", "metrics_handler"]
 
@@ -16,11 +19,12 @@ RenderMetrics = Callable[[str | None], Awaitable[tuple[bytes, str]]]
 """Given the ``Accept`` header, returns the text and its content type; raises `MissingExtraError`."""
 
 
-def metrics_handler(render: RenderMetrics) -> Any:
+def metrics_handler(render: RenderMetrics, settings: HttpSettings) -> Any:
     """Make the handler.
 
     Args:
         render: Makes the text.
+        settings: Of the HTTP side.
     """
 
     async def metrics(request: Request[Any, Any, Any]) -> ASGIResponse:
@@ -32,6 +36,7 @@ def metrics_handler(render: RenderMetrics) -> Any:
         tags=["System"],
         summary="The numbers of the service, for Prometheus",
         operation_id="metrics",
-        operation_class=describe_operation(operations.metrics),
+        operation_class=describe_operation(secured(operations.metrics, settings, "metrics")),
+        guards=[guard_of(settings, "metrics")],
     )
     return described(metrics)

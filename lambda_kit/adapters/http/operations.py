@@ -1,6 +1,6 @@
 """What the OpenAPI document says of each route: the members of its operation."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from lambda_kit.adapters.http.bodies import result_content
@@ -30,6 +30,7 @@ __all__ = [
     "liveness",
     "metrics",
     "readiness",
+    "refusing",
     "run_tool",
     "status",
 ]
@@ -98,6 +99,14 @@ _FORBIDDEN = {"403": _problem("Sent by a page of another origin, or to a `Host` 
 _NO_JOB = {"404": _problem("There is no such job, or it has expired.")}
 _UNAVAILABLE = {"503": _problem("The service can't answer now.", _RETRY_AFTER)}
 _OF_JOB = {**_FORBIDDEN, **_NO_JOB, **_UNAVAILABLE}
+_TOO_MANY = _problem(
+    "The queue is full, or the caller's share is used up.",
+    {
+        **_RETRY_AFTER,
+        "RateLimit-Policy": _header("What one caller may ask for.", required=False),
+        "RateLimit": _header("Which of these limits was hit, and when there is room again.", required=False),
+    },
+)
 _FAILED = {
     "500": _problem("The tool failed.", _JOB_IF_ANY),
     "504": _problem("The job ran over its time limit.", _JOB_IF_ANY),
@@ -107,8 +116,14 @@ _FAILED = {
 }
 
 
-def run_tool(tool: BoundTool, models: Models) -> dict[str, Any]:
-    """``POST {path}``."""
+def run_tool(tool: BoundTool, models: Models, *, limits_callers: bool = False) -> dict[str, Any]:
+    """``POST {path}``.
+
+    Args:
+        tool: The tool.
+        models: Those of all tools.
+        limits_callers: Whether one caller may ask for so much only.
+    """
     links = _links(tool)
     return {
         "parameters": [JOB_ID_HEADER, IDEMPOTENCY_KEY, TIMEOUT, PREFER, time_limit(tool), *TRACE],
@@ -122,7 +137,7 @@ def run_tool(tool: BoundTool, models: Models) -> dict[str, Any]:
             "413": _problem("The body is too large."),
             "415": _problem("The body is of a media type, or in a content coding, that the tool does not take."),
             "422": _problem("The body does not fit its schema."),
-            "429": _problem("The queue is full.", _RETRY_AFTER),
+            "429": _TOO_MANY if limits_callers else _problem("The queue is full.", _RETRY_AFTER),
             **_UNAVAILABLE,
             **_FAILED,
         },
@@ -205,6 +220,25 @@ def list_jobs() -> dict[str, Any]:
             **_UNAVAILABLE,
         },
     }
+
+
+def refusing(responses: Mapping[str, Any], *, has_challenge: bool, scopes: Collection[str]) -> dict[str, Any]:
+    """The same responses, of a route that needs credentials.
+
+    Args:
+        responses: By status.
+        has_challenge: Whether those without credentials are told what to send.
+        scopes: Without these, a caller is refused.
+    """
+    challenge = {"WWW-Authenticate": _header("What to send (RFC 9110, 11.6.1).")}
+    ours = {"401": _problem("There are no credentials, or wrong ones.", challenge if has_challenge else None)}
+    if scopes:
+        words = (
+            f"{responses['403']['description']} Or the credentials lack one of the scopes {', '.join(sorted(scopes))}."
+        )
+        ours["403"] = _problem(words, {name: {**field, "required": False} for name, field in challenge.items()})
+    # 503: who has to say whether they are right may be away
+    return dict(sorted({**_UNAVAILABLE, **responses, **ours}.items()))
 
 
 def readiness() -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Pages of other origins: which may change something here, and which may read what is answered (docs/wire.md, 403)."""
 
+import functools
+from dataclasses import replace
 from typing import Any
 
 from litestar.config.cors import CORSConfig
@@ -63,6 +65,19 @@ class SharedOrigins:
         if config.allow_credentials:
             self._fields.append((b"access-control-allow-credentials", b"true"))
         self._methods = config.preflight_headers.get("Access-Control-Allow-Methods", "").encode("latin-1")
+
+    @functools.cached_property
+    def at_mcp(self) -> "SharedOrigins":
+        """The same for MCP, whose clients in browsers need its methods, any field, and to read the session's id."""
+        config = self._config
+        return SharedOrigins(
+            replace(
+                config,
+                allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
+                allow_headers=["*"],
+                expose_headers=[*config.expose_headers, "Mcp-Session-Id"],
+            )
+        )
 
     @property
     def vary(self) -> bytes:

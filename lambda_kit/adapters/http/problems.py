@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.response import Response
 
 from lambda_kit.core.errors import (
+    AuthenticationError,
     BadRequestError,
     JobConflictError,
     JobNotFoundError,
@@ -19,9 +20,10 @@ from lambda_kit.core.errors import (
     MissingExtraError,
     NotServingError,
     PayloadTooLargeError,
+    PermissionDeniedError,
     QueueFullError,
+    RateLimitedError,
     RequestValidationError,
-    StoreFullError,
     ToolError,
     ToolNotFoundError,
     UnavailableError,
@@ -29,11 +31,13 @@ from lambda_kit.core.errors import (
 )
 from lambda_kit.core.jobs.failures import CANCELLED_TYPE, cancelled_text
 from lambda_kit.core.model.job import FailureKind, Job
+from lambda_kit.core.model.refusal_reasons import INTERNAL_ERROR, INTERNAL_TEXT, client_text, reason_of
 from lambda_kit.version import VERSION
 
 __all__ = [
     "PROBLEM_MEDIA_TYPE",
     "PROBLEM_SCHEMA",
+    "RESOURCE_METADATA",
     "VERSION_HEADER",
     "Problem",
     "on_exception",
@@ -49,6 +53,9 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 VERSION_HEADER = "Ivcap-AI-Tool-Version"
 """Every response has it."""
 
+RESOURCE_METADATA: Any = "lambda_kit.resource_metadata"
+"""In the scope of a request whose sender is known: the parameter of a challenge that names the metadata, if any."""
+
 _SCHEMA_URN = "urn:ivcap:schema.ai-tool.error.1"
 
 _STATUS_OF_FAILURE: dict[FailureKind, int] = {
@@ -61,17 +68,20 @@ _STATUS_OF_FAILURE: dict[FailureKind, int] = {
     FailureKind.TIME_LIMIT: 504,
 }
 
-_OF_ERROR: dict[type[LambdaKitError], tuple[int, str]] = {
-    BadRequestError: (400, "bad-request"),
-    RequestValidationError: (422, "validation-error"),
-    UnsupportedMediaTypeError: (415, "unsupported-media-type"),
-    PayloadTooLargeError: (413, "payload-too-large"),
-    ToolNotFoundError: (404, "tool-not-found"),
-    JobNotFoundError: (404, "job-not-found"),
-    MissingExtraError: (404, "missing-extra"),
-    JobConflictError: (409, "job-conflict"),
-    QueueFullError: (429, "queue-full"),
-    UnavailableError: (503, "unavailable"),
+_STATUS_OF_ERROR: dict[type[LambdaKitError], int] = {
+    AuthenticationError: 401,
+    PermissionDeniedError: 403,
+    BadRequestError: 400,
+    RequestValidationError: 422,
+    UnsupportedMediaTypeError: 415,
+    PayloadTooLargeError: 413,
+    ToolNotFoundError: 404,
+    JobNotFoundError: 404,
+    MissingExtraError: 404,
+    JobConflictError: 409,
+    QueueFullError: 429,
+    RateLimitedError: 429,
+    UnavailableError: 503,
 }
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -82,8 +92,6 @@ _UNKNOWN = "Unknown"
 
 _LONGEST_SECONDS = 2**31 - 1
 """More than that a client may not be able to read."""
-
-_INTERNAL = (500, "internal-error")
 
 _LOGGED_AT = "lambda_kit_absence_logged_at"
 _LOG_SECONDS = 10.0
@@ -175,6 +183,10 @@ def retry_after(seconds: float) -> str:
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything under lambda_kit's routes."""
     problem, headers = _problem_of(error)
+    if isinstance(error, PermissionDeniedError):
+        metadata = request.scope.get(RESOURCE_METADATA)
+        challenge = f'Bearer error="insufficient_scope", scope="{error.scope}"'  # RFC 6750, 3.1; RFC 9728, 5.1
+        headers["WWW-Authenticate"] = challenge if metadata is None else f"{challenge}, {metadata}"
     if problem.status == 413 and request.scope.get("http_version", "").startswith("1"):
         headers["Connection"] = "close"  # the rest of the body is not read
     if isinstance(error, UnavailableError):
@@ -199,17 +211,8 @@ def _log_absence(request: Request[Any, Any, Any], error: UnavailableError) -> No
         logger.warning("requests are answered by 503: %s", error)
 
 
-def _detail_of(error: LambdaKitError, status: int) -> str:
-    if status == 500:
-        return "the service failed inside; its log has the details"
-    if isinstance(error, StoreFullError):
-        return "the job store is full: try again later"
-    if isinstance(error, UnavailableError) and not isinstance(error, NotServingError):
-        return "the job store can't be reached now: try again later"  # where it is, and why, is not for clients
-    return str(error)
-
-
 def _problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
+    """The problem, and the header fields that belong to it."""
     if isinstance(error, HTTPException):  # Litestar's own: no such path, method, guard of the user's …
         words = _title(error.status_code)
         kind = f"status-{error.status_code}" if words == _UNKNOWN else words.lower().replace(" ", "-")
@@ -219,11 +222,14 @@ def _problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         said = {} if error.retry_after is None else {"Retry-After": retry_after(error.retry_after)}
         return Problem(error.status, error.type or "", str(error)), said
     if not isinstance(error, LambdaKitError):
-        return Problem(*_INTERNAL, "the service failed inside; its log has the details"), {}
-    status, kind = next((_OF_ERROR[cls] for cls in type(error).__mro__ if cls in _OF_ERROR), _INTERNAL)
+        return Problem(500, INTERNAL_ERROR, INTERNAL_TEXT), {}
+    status = next((_STATUS_OF_ERROR[cls] for cls in type(error).__mro__ if cls in _STATUS_OF_ERROR), 500)
     headers: dict[str, str] = {}
-    if isinstance(error, (QueueFullError, UnavailableError)):
+    if isinstance(error, RateLimitedError):
+        headers |= error.fields
+    if isinstance(error, (QueueFullError, RateLimitedError, UnavailableError)):
         headers["Retry-After"] = retry_after(error.retry_after_seconds)
+    if isinstance(error, AuthenticationError) and error.challenges:
+        headers["WWW-Authenticate"] = ", ".join(error.challenges)
     errors = error.errors if isinstance(error, RequestValidationError) else None
-    detail = _detail_of(error, status)
-    return Problem(status, kind, detail, errors=errors), headers
+    return Problem(status, reason_of(error), client_text(error), errors=errors), headers

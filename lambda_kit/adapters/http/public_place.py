@@ -5,7 +5,7 @@ that is made of them agrees: `Location`, links, the description, redirects, the 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from litestar.types import HTTPScope, Scope
@@ -21,9 +21,13 @@ __all__ = [
     "host_of",
     "mount_path",
     "own_path",
+    "peer_of",
     "place",
     "public_url",
 ]
+
+_PEER: Any = "lambda_kit.peer"
+"""In the scope of a request whose ``client`` is what a proxy says: who is connected."""
 
 VARIES_WITH_PREFIX = (b"vary", b"X-Forwarded-Prefix")
 """For answers with a path that is made from the request."""
@@ -73,6 +77,7 @@ def place(
     if said.scheme is not None:
         scope["scheme"] = said.scheme
     if said.client is not None:
+        cast("dict[str, Any]", scope)[_PEER] = scope.get("client")
         scope["client"] = (said.client, 0)
     if said.host is not None:
         host = said.host.encode()
@@ -82,6 +87,11 @@ def place(
         path = _own_path(scope["path"], (prefix, mount, outside), has_route)
         scope["path"] = prefix + path
     scope["root_path"] = prefix
+
+
+def peer_of(scope: HTTPScope) -> tuple[str, int] | None:
+    """Host and port of who is connected, which may be a proxy. None: a unix socket, or a caller in process."""
+    return cast("tuple[str, int] | None", scope.get(_PEER, scope.get("client")))
 
 
 def _own_path(path: str, prefixes: Sequence[str], has_route: Callable[[str], bool]) -> str:

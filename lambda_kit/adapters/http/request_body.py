@@ -8,12 +8,13 @@ from litestar.utils.scope.state import ScopeState
 from lambda_kit.adapters.http.content_disposition import body_filename
 from lambda_kit.adapters.http.headers import is_json_content_type, media_type, shown
 from lambda_kit.adapters.http.settings import HttpSettings
+from lambda_kit.adapters.http.short_way import take_body
 from lambda_kit.core.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.model.media_type import JSON, OCTET_STREAM, is_media_type
 from lambda_kit.core.runtime.temporary_files import TemporaryFiles
 
-__all__ = ["BinaryBody", "JsonBody", "RequestBody"]
+__all__ = ["BinaryBody", "JsonBody", "RequestBody", "read_content"]
 
 
 class RequestBody(Protocol):
@@ -72,7 +73,8 @@ class JsonBody:
     async def read(
         self, scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], media: str, *, is_alone: bool
     ) -> tuple[Payload, TemporaryFiles | None]:
-        return Payload(await _content(scope, receive, fields, self._settings.max_body_bytes, is_alone), media), None
+        limit, announced = self._settings.max_body_bytes, fields.get(b"content-length")
+        return Payload(await read_content(scope, receive, announced, limit, is_alone=is_alone), media), None
 
 
 class BinaryBody:
@@ -92,12 +94,27 @@ class BinaryBody:
     ) -> tuple[Payload, TemporaryFiles | None]:
         disposition = fields.get(b"content-disposition")
         filename = None if disposition is None else body_filename(disposition.decode("latin-1"))
-        content = await _content(scope, receive, fields, self._settings.max_body_bytes, is_alone)
+        limit, announced = self._settings.max_body_bytes, fields.get(b"content-length")
+        content = await read_content(scope, receive, announced, limit, is_alone=is_alone)
         return Payload(content, media, filename), None
 
 
-async def _content(scope: HTTPScope, receive: Receive, fields: dict[bytes, bytes], limit: int, is_alone: bool) -> bytes:
-    announced = fields.get(b"content-length")
+async def read_content(
+    scope: HTTPScope, receive: Receive, announced: bytes | None, limit: int, *, is_alone: bool
+) -> bytes:
+    """All of a body.
+
+    Args:
+        scope: The request's.
+        receive: Gives the body.
+        announced: The value of ``Content-Length``.
+        limit: How many bytes it may have.
+        is_alone: Whether nobody else reads the body.
+
+    Raises:
+        PayloadTooLargeError: if it is over the limit; it is not read to its end.
+        BadRequestError: if the client leaves before its end.
+    """
     if is_alone:
         return await _received(receive, announced, limit)
     # a guard or middleware may have read it; it is left where `litestar.Request.body` finds it
@@ -114,6 +131,11 @@ async def _received(receive: Receive, announced: bytes | None, limit: int) -> by
     """
     if announced is not None and announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
+    whole = take_body(receive)
+    if whole is not None:
+        if len(whole) > limit:
+            raise _too_large(limit)
+        return whole
     chunks: list[bytes] = []
     size = 0
     while True:

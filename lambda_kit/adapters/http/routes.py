@@ -12,6 +12,7 @@ from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.job_controller import job_controller, job_list_controller
 from lambda_kit.adapters.http.metrics_route import RenderMetrics, metrics_handler
 from lambda_kit.adapters.http.problems import on_exception
+from lambda_kit.adapters.http.resource_metadata import resource_metadata_handlers
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.system import health_handlers, version_response_header
 from lambda_kit.adapters.http.tool_controller import tool_controller
@@ -63,17 +64,22 @@ def job_routes(
     version: Callable[[], str],
     middleware: Sequence[Middleware] = (),
 ) -> Router:
-    """A router with the controllers of all tools and jobs, and health; without the list of jobs."""
+    """A router with the controllers of all tools and jobs, health and metadata; without the list of jobs."""
     for tool in service.tools.values():
-        if "guards" in tool.options.post_route_opts and not settings.guards:
+        if "guards" in tool.options.post_route_opts and not settings.guards and settings.access is None:
             logger.warning(
                 "tool '%s': the guards in its post_route_opts hold for its POST alone: the results, records and events "
                 "of its jobs are open to all who know an id. ToolServer(guards=...) holds for all of these",
                 tool.name,
             )
     controllers = [tool_controller(tool, service, settings, models) for tool in service.tools.values()]
-    health = health_handlers(why_not_ready, version)
-    return _router([*controllers, job_controller(service, settings, models), *health], settings, middleware)
+    handlers = [
+        *controllers,
+        job_controller(service, settings, models),
+        *health_handlers(why_not_ready, version, settings),
+        *resource_metadata_handlers(service, settings),
+    ]
+    return _router(handlers, settings, middleware)
 
 
 def job_list_routes(service: JobService, settings: HttpSettings, middleware: Sequence[Middleware] = ()) -> Router:
@@ -83,7 +89,7 @@ def job_list_routes(service: JobService, settings: HttpSettings, middleware: Seq
 
 def metrics_routes(render: RenderMetrics, settings: HttpSettings, middleware: Sequence[Middleware] = ()) -> Router:
     """A router with the numbers for Prometheus."""
-    return _router([metrics_handler(render)], settings, middleware)
+    return _router([metrics_handler(render, settings)], settings, middleware)
 
 
 def _router(handlers: list[Any], settings: HttpSettings, middleware: Sequence[Middleware]) -> Router:

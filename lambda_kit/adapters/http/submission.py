@@ -14,7 +14,7 @@ from lambda_kit.adapters.http.request_body import RequestBody
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.model.request_info import Fields, KeptFields, RequestInfo, redacted_query
 
-__all__ = ["read_submission"]
+__all__ = ["read_submission", "request_info_of"]
 
 
 async def read_submission(
@@ -58,7 +58,7 @@ async def read_submission(
         more["traceparent"] = fields[b"traceparent"].decode("latin-1")
         if b"tracestate" in fields:
             more["tracestate"] = ", ".join(header_values(raw, b"tracestate"))
-    more["request_info"] = _request_info(scope, kept_fields.of(raw), fields.get(b"host", b""))
+    more["request_info"] = request_info_of(scope, kept_fields.of(raw), fields.get(b"host", b""))
     payload, files = await body.read(scope, receive, fields, media, is_alone=is_alone)
     if files is not None:
         more["files"] = files
@@ -70,7 +70,14 @@ def _only(raw: list[tuple[bytes, bytes]], name: bytes) -> str:
     return ", ".join(header_values(raw, name))
 
 
-def _request_info(scope: HTTPScope, kept: Fields, host: bytes) -> RequestInfo:
+def request_info_of(scope: HTTPScope, kept: Fields, host: bytes) -> RequestInfo:
+    """What is kept of a request with its job.
+
+    Args:
+        scope: The request's.
+        kept: The header fields that are kept.
+        host: The value of ``Host``.
+    """
     url = f"{scope.get('scheme', 'http')}://{host.decode('latin-1')}{scope.get('root_path', '')}{scope['path']}"
     query = scope["query_string"]
     return RequestInfo(

@@ -17,10 +17,13 @@ from litestar.response.base import ASGIResponse
 
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, json_answer
+from lambda_kit.adapters.http.callers import guard_of
 from lambda_kit.adapters.http.document import DocumentPlugin, PagePlugin, ServedDocument
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.problems import VERSION_HEADER
 from lambda_kit.adapters.http.public_place import VARIES_WITH_PREFIX
+from lambda_kit.adapters.http.security import HEALTH, secured
+from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.core.errors import NotServingError
 from lambda_kit.core.runtime.threads import off_loop
 from lambda_kit.version import VERSION
@@ -49,12 +52,15 @@ def version_response_header() -> ResponseHeader:
     return ResponseHeader(name=VERSION_HEADER, value=VERSION)
 
 
-def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]], version: Callable[[], str]) -> list[Any]:
+def health_handlers(
+    why_not_ready: Callable[[], Awaitable[str | None]], version: Callable[[], str], settings: HttpSettings
+) -> list[Any]:
     """The handlers of readiness and liveness.
 
     Args:
         why_not_ready: Says why no job can be taken now; None: the service is ready.
         version: Says the version of the service.
+        settings: Of the HTTP side.
     """
 
     async def readiness() -> ASGIResponse:
@@ -76,7 +82,7 @@ def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]], version:
             tags=["System"],
             summary=summary,
             operation_id=handler.__name__,
-            operation_class=describe_operation(operation),
+            operation_class=describe_operation(secured(operation, settings, HEALTH)),
         )
         # some load balancers ask with HEAD; the server leaves out the body (RFC 9110, 9.3.2)
         briefly = HTTPRouteHandler(path, http_method=HttpMethod.HEAD, include_in_schema=False)
@@ -84,13 +90,16 @@ def health_handlers(why_not_ready: Callable[[], Awaitable[str | None]], version:
     return handlers
 
 
-def openapi_config(service: ivcap_service.Service, version: str, document: ServedDocument) -> OpenAPIConfig:
+def openapi_config(
+    service: ivcap_service.Service, version: str, document: ServedDocument, settings: HttpSettings
+) -> OpenAPIConfig:
     """What Litestar makes ``/api`` of. The page needs nothing from the internet.
 
     Args:
         service: Who offers the tools.
         version: The version of the service.
         document: What is shown.
+        settings: Of the HTTP side.
     """
     contact, licence = service.contact, service.license
     return OpenAPIConfig(
@@ -105,16 +114,17 @@ def openapi_config(service: ivcap_service.Service, version: str, document: Serve
             "/api",
             route_handlers=[],
             include_in_schema=False,
+            guards=[guard_of(settings, "openapi")],
             response_headers=[version_response_header(), _VARIES],
         ),
         render_plugins=[PagePlugin(document), DocumentPlugin(document)],
     )
 
 
-def openapi_handlers(document: ServedDocument) -> list[Any]:
-    """The handlers of the OpenAPI document and of the page's assets."""
+def openapi_handlers(document: ServedDocument, settings: HttpSettings) -> list[Any]:
+    """The handlers of the OpenAPI document and of the page's assets, which are no secret."""
 
-    @get("/openapi.json", include_in_schema=False)
+    @get("/openapi.json", include_in_schema=False, guards=[guard_of(settings, "openapi")])
     async def openapi_json(request: Request[Any, Any, Any]) -> ASGIResponse:
         return Answer(200, document.encoded(request), _DOCUMENT_TYPE, [VARIES_WITH_PREFIX])  # type: ignore[return-value]
 

@@ -10,12 +10,13 @@ from litestar.response.base import ASGIResponse
 
 from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, job_answer, json_answer
-from lambda_kit.adapters.http.callers import jobs_for
+from lambda_kit.adapters.http.callers import guard_of, job_guards, jobs_for
 from lambda_kit.adapters.http.components import Models
 from lambda_kit.adapters.http.headers import parse_job_id
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.prefer import wait_preference
 from lambda_kit.adapters.http.public_place import VARIES_WITH_URL, public_url
+from lambda_kit.adapters.http.security import secured
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.tool_post import ToolPost
 from lambda_kit.adapters.http.waiting import QUICK_SECONDS, wait_while_connected
@@ -52,7 +53,7 @@ async def poll(
     wants = wait_preference(request.scope["headers"])
     seconds = wants.seconds or 0.0
     quick = min(seconds, QUICK_SECONDS)
-    jobs = jobs_for(service, request.scope)
+    jobs = jobs_for(service, settings, request.scope)
     found = await jobs.wait(bare_id, wait_seconds=quick, tool=None if tool is None else tool.name)
     found = await wait_while_connected(jobs, found, seconds - quick, request.receive)
     return job_answer(
@@ -96,15 +97,22 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
                 "summary": tool.options.name or summary,
                 "description": text.strip() or summary,
                 "operation_id": f"run_{tool.name}",
-                "operation_class": describe_operation(partial(operations.run_tool, tool, models)),
+                "operation_class": describe_operation(
+                    secured(
+                        partial(operations.run_tool, tool, models, limits_callers=service.limits_callers),
+                        settings,
+                        scopes=tool.options.scopes,
+                    )
+                ),
                 **_route_options(tool),
-                "guards": [*settings.guards, *tool.options.post_route_opts.get("guards", ())],
+                "guards": [*job_guards(settings), *tool.options.post_route_opts.get("guards", ())],
             }
         )(run),
         "describe": get(
             summary=f"Describe {tool.name}, for agents",
             operation_id=f"describe_{tool.name}",
-            operation_class=describe_operation(operations.describe_tool),
+            operation_class=describe_operation(secured(operations.describe_tool, settings, "descriptions")),
+            guards=[guard_of(settings, "descriptions")],
         )(describe),
     }
     if tool.path != "/":  # for a tool at / this is GET /jobs/{id}, which is there anyway
@@ -112,8 +120,8 @@ def tool_controller(tool: BoundTool, service: JobService, settings: HttpSettings
             "/jobs/{job_id:str}",
             summary=f"Collect a result of {tool.name}",
             operation_id=f"collect_{tool.name}",
-            operation_class=describe_operation(partial(operations.collect, tool, models)),
-            guards=settings.guards,
+            operation_class=describe_operation(secured(partial(operations.collect, tool, models), settings)),
+            guards=job_guards(settings),
         )(collect)
     return type(f"{type(tool.tool).__name__}Controller", (Controller,), members)
 

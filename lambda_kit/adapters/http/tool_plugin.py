@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
 from litestar.types import Middleware
@@ -14,10 +14,23 @@ from lambda_kit.adapters.http.components import with_components
 from lambda_kit.adapters.http.door import Door
 from lambda_kit.adapters.http.metrics_route import RenderMetrics
 from lambda_kit.adapters.http.routes import job_list_routes, job_routes, metrics_routes
+from lambda_kit.adapters.http.security import security_schemes
 from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.core.jobs.service import JobService
 
-__all__ = ["PluggedServer", "ToolPlugin"]
+__all__ = ["PluggedServer", "SupportsRoutes", "ToolPlugin"]
+
+
+class SupportsRoutes(Protocol):
+    """Another adapter, which has routes."""
+
+    def routes(self, around: Sequence[Middleware]) -> Router:
+        """A router with them.
+
+        Args:
+            around: Middleware of the server, where the app is another's.
+        """
+        ...
 
 
 class PluggedServer(NamedTuple):
@@ -30,6 +43,8 @@ class PluggedServer(NamedTuple):
     render_metrics: RenderMetrics
     running: Callable[[], AbstractAsyncContextManager[object]]
     """Runs the server while it is entered."""
+    more_routes: Callable[[Sequence[Middleware]], Sequence[Router]] = lambda _around: ()
+    """Makes the routes of other adapters, given the middleware that is around all routes."""
 
 
 class ToolPlugin(InitPlugin):
@@ -49,7 +64,7 @@ class ToolPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Called by Litestar."""
-        jobs, settings, version, why_not_ready, render, _ = self._server
+        jobs, settings, version, why_not_ready, render, _, more_routes = self._server
         models = models_of(jobs.tools.values())
         around: list[Middleware] = []
         if self._middleware is None:
@@ -63,9 +78,11 @@ class ToolPlugin(InitPlugin):
             routes.append(metrics_routes(render, settings, around))
         if settings.job_list:
             routes.append(job_list_routes(jobs, settings, around))
-        app_config.route_handlers.extend(routes)
+        app_config.route_handlers.extend([*routes, *more_routes(around)])
         if app_config.openapi_config is not None:
-            app_config.openapi_config = with_components(app_config.openapi_config, models)
+            app_config.openapi_config = with_components(
+                app_config.openapi_config, models, security_schemes(settings, jobs.tools.values())
+            )
         app_config.lifespan.append(self._lifespan)
         return app_config
 

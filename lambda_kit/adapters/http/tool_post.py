@@ -5,7 +5,7 @@ from typing import Any
 from litestar.types import HTTPScope, Receive
 
 from lambda_kit.adapters.http.answers import Answer, job_answer
-from lambda_kit.adapters.http.callers import jobs_for
+from lambda_kit.adapters.http.callers import find_caller, jobs_for
 from lambda_kit.adapters.http.form_body import FormBody
 from lambda_kit.adapters.http.prefer import NO_PREFERENCE, wait_preference
 from lambda_kit.adapters.http.request_body import BinaryBody, JsonBody, RequestBody
@@ -45,6 +45,9 @@ class ToolPost:
             LambdaKitError: what `problems` makes an error of.
         """
         tool, settings = self._tool, self._settings
+        caller = None if settings.access is None else await find_caller(settings, scope)
+        if caller is not None and settings.access is not None:
+            settings.access.check_scopes(tool, caller)  # before the body is read
         fields = dict(scope["headers"])
         wants = NO_PREFERENCE
         if b"prefer" in fields or b"timeout" in fields:
@@ -61,7 +64,9 @@ class ToolPost:
             more["transport"] = transport
         seconds = tool.options.wait_seconds if wants.seconds is None else wants.seconds
         quick = min(seconds, QUICK_SECONDS)
-        jobs = jobs_for(self._service, scope)
+        if caller is not None:
+            more["authorization"] = caller.authorization
+        jobs = jobs_for(self._service, settings, scope)
         result = await jobs.submit_and_wait(tool.name, body, wait_seconds=quick, **more)
         if seconds > quick and not result.job.status.is_final:
             result = await wait_while_connected(jobs, result, seconds - quick, receive)
