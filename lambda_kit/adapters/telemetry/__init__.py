@@ -1,0 +1,1 @@
+"""OpenTelemetry: traces, metrics and logs of a service, sent by OTLP (the extra ``otel``)."""
