@@ -1,0 +1,1 @@
+from lambda_kit.compat.ivcap_lambda.server import *
