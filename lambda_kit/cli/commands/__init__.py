@@ -1,0 +1,1 @@
+"""The commands of ``lambda-kit``, one file each."""
