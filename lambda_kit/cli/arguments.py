@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from lambda_kit.cli.batch_arguments import add_batch_arguments
+from lambda_kit.cli.mcp_arguments import add_mcp_arguments
+from lambda_kit.cli.tls import TLS_CERT_VARIABLE, TLS_KEY_PASSWORD_VARIABLE, TLS_KEY_VARIABLE
 from lambda_kit.core.errors import ConfigurationError
 
-__all__ = ["CustomArgs", "parse_arguments"]
+__all__ = ["CustomArgs", "UnsaidHost", "UnsaidPort", "parse_arguments"]
 
 CustomArgs = Callable[[argparse.ArgumentParser], argparse.Namespace]
 """Adds flags to the parser and returns ``parser.parse_args()``."""
@@ -67,16 +70,27 @@ def _parser(description: str, tool_names: Sequence[str], argv: Sequence[str] | N
         # a service's own flag must not change what an abbreviation meant before
         allow_abbrev=False,
     )
-    _add_serving(parser)
+    _add_address(parser)
+    _add_tls(parser)
+    _add_jobs(parser)
+    _add_proxies(parser)
+    _add_telemetry(parser)
+    add_mcp_arguments(parser)
+    _add_limits(parser)
+    _add_development(parser)
+    add_batch_arguments(parser, tool_names)
+    _add_platform_api(parser)
     _add_printing(parser, tool_names)
     return parser
 
 
-def _add_serving(parser: argparse.ArgumentParser) -> None:
+def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
-        default=os.environ.get("HOST") or "0.0.0.0",  # noqa: S104 - a service in a container is called from outside
-        help="address to listen on (default: $HOST, else 0.0.0.0: all addresses of this machine)",
+        # a service in a container is called from outside
+        default=os.environ.get("HOST") or UnsaidHost("0.0.0.0"),  # noqa: S104
+        help="address to listen on (default: $HOST, else 0.0.0.0: all addresses of this machine; with "
+        "--with-platform-api 127.0.0.1: this machine alone)",
     )
     parser.add_argument(
         "--port",
@@ -84,6 +98,26 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         default=_FromPortVariable(os.environ.get("PORT") or "8090"),
         help="port to listen on; 0 chooses a free one (default: $PORT, else 8090)",
     )
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tls-cert",
+        metavar="F",
+        default=os.environ.get(TLS_CERT_VARIABLE) or None,
+        help="PEM file with the certificate and, behind it, those of its issuers: serve HTTPS, by TLS 1.2 and newer; "
+        f"needs --tls-key; SIGHUP has both read again (default: ${TLS_CERT_VARIABLE}, else none: HTTP)",
+    )
+    parser.add_argument(
+        "--tls-key",
+        metavar="F",
+        default=os.environ.get(TLS_KEY_VARIABLE) or None,
+        help="PEM file with the private key of the certificate; if it is encrypted, its passphrase is in "
+        f"${TLS_KEY_PASSWORD_VARIABLE} (default: ${TLS_KEY_VARIABLE}, else none)",
+    )
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grace",
         metavar="SECONDS",
@@ -104,34 +138,30 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="number of processes that serve the port; more than 1 need a shared store, so not memory:// (default: 1)",
     )
-    _add_proxies(parser)
-    telemetry = parser.add_mutually_exclusive_group()
-    telemetry.add_argument(
-        "--with-telemetry",
-        action="store_true",
-        help="trace with OpenTelemetry; not available in this version, which logs a warning and runs without",
-    )
-    telemetry.add_argument(
-        "--without-telemetry",
-        action="store_true",
-        help="do not trace with OpenTelemetry, whatever the environment says",
-    )
-    mcp = parser.add_mutually_exclusive_group()
-    mcp.add_argument(
-        "--with-mcp",
-        action="store_true",
-        help="also serve MCP at /mcp; not available in this version",
-    )
-    mcp.add_argument(
-        "--with-mcp-stdio",
-        action="store_true",
-        help="serve MCP on stdin and stdout instead of HTTP; not available in this version",
-    )
     parser.add_argument(
         "--job-list",
         action="store_true",
         help="serve GET /jobs, the list of all jobs; anyone who knows the id of a job can read its result",
     )
+
+
+def _add_telemetry(parser: argparse.ArgumentParser) -> None:
+    telemetry = parser.add_mutually_exclusive_group()
+    telemetry.add_argument(
+        "--with-telemetry",
+        action="store_true",
+        help="send traces, metrics and logs by OpenTelemetry, to $OTEL_EXPORTER_OTLP_ENDPOINT, "
+        "$OPENOBSERVE_OTLP_ENDPOINT or $OPENOBSERVE_URL (default: the service file's with_telemetry, else "
+        "$OPENOBSERVE_ENABLED, else if one of these is set)",
+    )
+    telemetry.add_argument(
+        "--without-telemetry",
+        action="store_true",
+        help="have no OpenTelemetry, whatever the environment says",
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-body-bytes",
         metavar="N",
@@ -144,6 +174,9 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         type=_count,
         help="refuse forms whose parts together are larger, with 413 (default: the server's setting, else 256 MiB)",
     )
+
+
+def _add_development(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--access-log", action="store_true", help="log one line per request")
     parser.add_argument(
         "--reload",
@@ -151,6 +184,20 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         help="restart the service whenever a Python file in its folder or package changes; for development",
     )
     parser.add_argument("--debug", action="store_true", help="include tracebacks in error answers; not for production")
+
+
+def _add_platform_api(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--with-platform-api",
+        action="store_true",
+        help="also serve the platform's job API at /1, for ivcap-client and 'poetry ivcap job-exec' on a laptop; "
+        "anyone who can reach it can list all jobs and read and write artifacts",
+    )
+    parser.add_argument(
+        "--artifacts",
+        metavar="DIR",
+        help="folder of the artifacts of --with-platform-api (default: ./artifacts)",
+    )
 
 
 def _add_proxies(parser: argparse.ArgumentParser) -> None:
@@ -220,6 +267,16 @@ def _count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, at least 1")
 
 
+class UnsaidHost(str):
+    """An address to listen on that neither a flag nor ``$HOST`` has said."""
+
+    __slots__ = ()
+
+
+class UnsaidPort(int):
+    """A port to listen on that no flag has said."""
+
+
 class _FromPortVariable(str):
     """A port that was not given as a flag."""
 
@@ -228,6 +285,6 @@ class _FromPortVariable(str):
 
 def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) <= _MAX_PORT:
-        return int(text)
+        return UnsaidPort(text) if isinstance(text, _FromPortVariable) else int(text)
     source = f"$PORT is {str(text)!r}" if isinstance(text, _FromPortVariable) else repr(text)
     raise argparse.ArgumentTypeError(f"{source}: must be a whole number from 0 to {_MAX_PORT}")

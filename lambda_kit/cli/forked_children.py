@@ -10,6 +10,8 @@ from typing import Protocol
 
 from uvicorn.server import HANDLED_SIGNALS
 
+from lambda_kit.cli.tls import HANGUP
+
 __all__ = ["Forkable", "leave_to_children"]
 
 
@@ -50,7 +52,7 @@ def _restore_signals(server: Forkable) -> None:
     At once, not when a signal comes: where a handler is written in Python, one that comes just before the child waits
     for a lock is not heard of until it has that lock.
     """
-    for sig in HANDLED_SIGNALS:
+    for sig in HANDLED_SIGNALS if HANGUP is None else (*HANDLED_SIGNALS, HANGUP):
         if signal.getsignal(sig) == server.handle_exit:
             signal.signal(sig, signal.SIG_DFL)
 

@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from lambda_kit.adapters.http.answers import VERSION_FIELD, Answer
+from lambda_kit.adapters.http.answers import Answer
 from lambda_kit.adapters.http.finish import NO_STORE, NOSNIFF
 from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE, Problem, problem_body, retry_after
 from lambda_kit.adapters.http.system import HEALTH_PATHS
+from lambda_kit.cli.closing_answer import closing_answer
 from lambda_kit.cli.connections import Connections
+from lambda_kit.cli.http_cycle import ShortCycle
 
 __all__ = ["LimitedHttpProtocol"]
 
@@ -45,6 +47,10 @@ class _Stage(Enum):
     DONE = "all of it is there; it is answered, or waits for the answers to those before it"
 
 
+# To read a member of an Enum takes 0.1 µs on Python 3.11, and each request comes by here twenty times.
+_IDLE, _HEAD, _BODY, _DONE = _Stage.IDLE, _Stage.HEAD, _Stage.BODY, _Stage.DONE
+
+
 class _RefusedError(Exception):
     """Stops the parser."""
 
@@ -71,7 +77,7 @@ class _Flow(FlowControl):
 
     def resume_reading(self) -> None:
         """Read on, if nothing waits."""
-        if not any(self._waiting):
+        if self.read_paused and not any(self._waiting):
             super().resume_reading()
 
 
@@ -97,7 +103,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.descriptor = -1
         self._connections = connections
         self._limits = connections.limits
-        self._stage = _Stage.IDLE
+        self._stage = _IDLE
         self._since = 0.0
         """When that stage began; for IDLE, when the connection was made or a request answered."""
         self._piece_at = 0.0
@@ -145,13 +151,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._unparsed:
             self._unparsed.append(data)
             return
-        if self._stage is _Stage.IDLE:
-            self._stage, self._since, self._unseen_bytes = _Stage.HEAD, self.loop.time(), 0
+        if self._stage is _IDLE:
+            self._stage, self._since, self._unseen_bytes = _HEAD, self.loop.time(), 0
         if len(data) <= _HEAD_PIECE_BYTES and not self.pipeline:
             self._feed(data)
         else:
             self._feed_in_pieces(memoryview(data))
-        if self._stage is _Stage.BODY:
+        if self._stage is _BODY:
             self._piece_at = self.loop.time()
 
     def shutdown(self) -> None:
@@ -166,8 +172,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request has begun."""
         super().on_message_begin()
-        if self._stage is not _Stage.HEAD:  # it has come together with the one before
-            self._stage, self._since = _Stage.HEAD, self.loop.time()
+        if self._stage is not _HEAD:  # it has come together with the one before
+            self._stage, self._since = _HEAD, self.loop.time()
         self._head_bytes = self._unseen_bytes = 0
         self._has_host = False
 
@@ -185,7 +191,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._head_bytes > limits.header_bytes:
             self._stop(*_too_large(limits.header_bytes))
         name = name.lower()
-        if self._stage is not _Stage.HEAD:
+        if self._stage is not _HEAD:
             if name == b"authorization":
                 self._stop(400, "bad-request", "Authorization: not in a trailer; send it as a header field")
             return
@@ -204,11 +210,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if not self._has_host and self.parser.get_http_version() == "1.1":  # RFC 9112, 3.2
             self._stop(400, "bad-request", "Host: it is missing, which HTTP/1.1 requires")
         super().on_headers_complete()
-        self._stage = _Stage.BODY
+        self._stage = _BODY
         self._body_bytes = 0
         self._since = self._piece_at = self.loop.time()
         cycle = self.cycle
         if cycle is not None and cycle.scope is self.scope:  # else it is upgraded
+            cycle.__class__ = ShortCycle  # uvicorn names its own class where it makes one
             cycle.transport = self._out
             if self._is_for_probes:
                 cycle.keep_alive = False
@@ -226,10 +233,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is there."""
-        self._stage = _Stage.DONE
+        self._stage = _DONE
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:  # it was answered before
-            self._stage = _Stage.IDLE
+            self._stage = _IDLE
             self._since = self.loop.time()
 
     # --- what the app tells ---
@@ -247,9 +254,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             return
         else:
             self._since = self.loop.time()
-            if self._stage is _Stage.DONE:
-                self._stage = _Stage.IDLE
-            elif self._stage is _Stage.BODY:
+            if self._stage is _DONE:
+                self._stage = _IDLE
+            elif self._stage is _BODY:
                 self._spare_bytes = _DRAIN_BYTES
         if self._unparsed and not self.pipeline:
             data = b"".join(self._unparsed)
@@ -262,9 +269,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def end_if_slow(self, now: float, passed: float) -> None:
         """End the connection if its request comes too slowly."""
         limits, cycle = self._limits, self.cycle
-        if self._stage is _Stage.DONE or self._takes_no_more or self.parser is None:
+        if self._stage is _DONE or self._takes_no_more or self.parser is None:
             return
-        if self._stage is _Stage.BODY:
+        if self._stage is _BODY:
             if cycle.response_complete:
                 if now - self._since > _LINGER_SECONDS:
                     self.transport.close()
@@ -278,7 +285,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 self._refuse(Problem(408, "request-timeout", "the body came too slowly"))
         elif self._is_answering:
             self._since = now
-        elif self._stage is _Stage.HEAD:
+        elif self._stage is _HEAD:
             if now - self._since > limits.header_seconds:
                 message = f"the header section was not complete within {limits.header_seconds:g} s"
                 self._refuse(Problem(408, "request-timeout", message))
@@ -318,7 +325,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 self.flow.pause_reading()
                 return
             size = self._limits.header_bytes
-            if self._stage is not _Stage.BODY:
+            if self._stage is not _BODY:
                 size = min(size, _HEAD_PIECE_BYTES)
             self._feed(data[:size])
             data = data[size:]
@@ -334,7 +341,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 logger.debug("a request is refused: %s", error)
                 self._refuse(self._refusal or Problem(400, "bad-request", "this is not a request of HTTP/1.1"))
             return
-        if self._stage is _Stage.HEAD or self._stage is _Stage.BODY:
+        if self._stage is _HEAD or self._stage is _BODY:
             self._unseen_bytes += len(data)
             # twice, since a part of the first piece may belong to what the parser has told of
             if self._unseen_bytes > 2 * self._limits.header_bytes:
@@ -354,9 +361,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Answer that, after the answers to earlier requests, and end the connection."""
         cycle = self.cycle
-        if self._stage is _Stage.BODY and self.pipeline and self.pipeline[0][0] is cycle:
+        if self._stage is _BODY and self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()  # it has not begun
-        elif self._stage is _Stage.BODY and not cycle.response_complete:
+        elif self._stage is _BODY and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:
@@ -366,28 +373,17 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             return
         if self._is_answering or self.pipeline:
             self._last_words, self._spare_bytes = problem, _LINGER_BYTES
-        elif self._stage is _Stage.BODY:  # it has its answer
+        elif self._stage is _BODY:  # it has its answer
             self._linger()
         else:
             self._say(problem)
 
     def _say(self, problem: Problem) -> None:
-        body = problem_body(problem)
-        fields = [
-            *self.server_state.default_headers,
-            VERSION_FIELD,
-            (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
-            (b"content-length", b"%d" % len(body)),
-            NOSNIFF,
-            NO_STORE,
-            (b"connection", b"close"),
-        ]
-        lines = [b"%s: %s\r\n" % field for field in fields]
-        self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", body]))
+        self.transport.write(closing_answer(problem, self.server_state.default_headers))
         self._linger()
 
     def _close_after_answer(self) -> None:
-        if self._stage is _Stage.BODY:
+        if self._stage is _BODY:
             self._linger()
         else:
             self.transport.close()

@@ -4,16 +4,15 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -24,15 +23,17 @@ from lambda_kit.cli.connections import Connections
 from lambda_kit.cli.early_start import EarlyStart, StartState
 from lambda_kit.cli.forked_children import leave_to_children
 from lambda_kit.cli.http_protocol import LimitedHttpProtocol
+from lambda_kit.cli.process_end import LastResort, bound_exit, end_at_once, run_to_end
 from lambda_kit.cli.served import Served
 from lambda_kit.cli.stop_bounds import StopBounds
+from lambda_kit.cli.tls import HANGUP, Tls, on_hangup
+from lambda_kit.cli.tls_connection import TlsConnection
 
 __all__ = ["ServiceServer"]
 
 logger = logging.getLogger("lambda_kit.server")
 
 _TICKS_PER_SECOND = 10  # of uvicorn's main loop
-_SIGNAL_BASE = 128  # a shell's exit code of a process that was ended by signal N is 128 + N
 
 
 class ServiceServer(uvicorn.Server):
@@ -48,6 +49,7 @@ class ServiceServer(uvicorn.Server):
             None: it is opened early.
         on_started: Called when the app has started.
         bounds: How long the end may take.
+        tls: The certificate for HTTPS, which is read again at SIGHUP. None: it speaks HTTP.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class ServiceServer(uvicorn.Server):
         opens_after: int | None = None,
         on_started: Callable[[], None] | None = None,
         bounds: StopBounds | None = None,
+        tls: Tls | None = None,
     ) -> None:
+        self._tls = tls
         self._bounds = bounds or StopBounds()
         self._tool_server = tool_server
         self._opens_after = opens_after
@@ -76,7 +80,7 @@ class ServiceServer(uvicorn.Server):
         self._is_cancelled = False
         self._stop_by: float | None = None
         self._drain: asyncio.Task[None] | None = None
-        self._last_resort: threading.Timer | None = None
+        self._last_resort = LastResort()
         limits = tool_server.http_settings.limits
         self._connections = Connections(limits)
         defaults: dict[str, Any] = {
@@ -99,11 +103,10 @@ class ServiceServer(uvicorn.Server):
             with redacted_access_log(), asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
                 loop = runner.get_loop()
                 with contextlib.suppress(asyncio.CancelledError):
-                    _run_to_end(loop, loop.create_task(self.serve(sockets)))
+                    run_to_end(loop, loop.create_task(self.serve(sockets)))
         finally:
-            if self._last_resort is not None:
-                self._last_resort.cancel()
-            _bound_exit(self._exit_code, self._bounds.leftovers_seconds)
+            self._last_resort.cancel()
+            bound_exit(self._exit_code, self._bounds.leftovers_seconds)
         if self._exit_code:
             sys.exit(self._exit_code)
 
@@ -111,6 +114,8 @@ class ServiceServer(uvicorn.Server):
         """The part of `run` that is on the event loop."""
         leave_to_children(self)
         self._loop = asyncio.get_running_loop()
+        if self._tls is not None:
+            self._encrypt(self._tls)
         if self._opens_after is not None:
             self._loop.add_reader(self._opens_after, self._open_port, self._loop, self._opens_after)
         code = STARTUP_FAILURE
@@ -127,7 +132,7 @@ class ServiceServer(uvicorn.Server):
             raise
         finally:
             # asyncio waits for what tools have left on the loop or in its thread pool, without a bound
-            self._end_within(self._bounds.leftovers_seconds, code)
+            self._last_resort.end_within(self._bounds.leftovers_seconds, code)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
@@ -166,12 +171,22 @@ class ServiceServer(uvicorn.Server):
             yield from (sock.fileno() for sock in server.sockets)
         yield from self._connections.descriptors()
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals while the block lasts: SIGHUP too, if there is a certificate to read again."""
+        hangups = contextlib.nullcontext() if self._tls is None else on_hangup(self.handle_exit)
+        with super().capture_signals(), hangups:
+            yield
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the end at the first signal; at the second, end."""
+        """Begin the end at the first signal; at the second, end. SIGHUP has the certificate read again."""
         # uvicorn's own raises the signal again afterwards: the process would be reported as killed by it
         del frame
-        if self._is_signalled:
-            _end_at_once(sig, self._bounds.last_words_seconds)
+        if sig == HANGUP:
+            if self._loop is not None and self._tls is not None:
+                self._loop.call_soon_threadsafe(self._tls.begin_reload)
+        elif self._is_signalled:
+            end_at_once(sig, self._bounds.last_words_seconds)
         else:
             self._is_signalled = True
             if self._loop is not None:
@@ -179,13 +194,25 @@ class ServiceServer(uvicorn.Server):
                 self._loop.call_soon_threadsafe(self._take_signal, sig)
 
     def _keep_signals(self) -> None:
-        """Take SIGTERM and SIGINT again, where a tool has had them ignored, or end the process at once."""
+        """Take its signals again, where a tool has had them ignored, or end the process at once."""
         if threading.current_thread() is not threading.main_thread():
             return
-        for sig in HANDLED_SIGNALS:
+        for sig in HANDLED_SIGNALS if self._tls is None or HANGUP is None else (*HANDLED_SIGNALS, HANGUP):
             if signal.getsignal(sig) in (signal.SIG_IGN, signal.SIG_DFL):
                 signal.signal(sig, self.handle_exit)
                 logger.warning("a tool has switched off the handling of %s: it is on again", signal.Signals(sig).name)
+
+    def _encrypt(self, tls: Tls) -> None:
+        """Have each connection speak TLS, below whatever protocol of HTTP there is."""
+        self.config.load()
+        inner = self.config.http_protocol_class
+        encrypted: Any = partial(TlsConnection, inner=inner, tls=tls, connections=self._connections)
+        self.config.http_protocol_class = encrypted
+
+    def _log_started_message(self, listeners: Sequence[socket.SocketType]) -> None:
+        if self._tls is not None:
+            self.config.ssl = self._tls.context  # the message alone says https by it: the port is open
+        super()._log_started_message(listeners)
 
     def _take_signal(self, sig: int) -> None:
         self._begin_stop()
@@ -198,20 +225,12 @@ class ServiceServer(uvicorn.Server):
             return 1
         return STARTUP_FAILURE if self._start.state is StartState.FAILED else 0
 
-    def _end_within(self, seconds: float, code: int) -> None:
-        """End the process by force, unless it has ended by then."""
-        if self._last_resort is not None:
-            self._last_resort.cancel()
-        self._last_resort = threading.Timer(seconds, _end_by_force, (code,))
-        self._last_resort.daemon = True
-        self._last_resort.start()
-
     def _begin_stop(self) -> None:
         if self._stop_by is None:
             grace_seconds = self._tool_server.settings.grace_seconds
             self._stop_by = time.monotonic() + grace_seconds
             self._tool_server.begin_stop()
-            self._end_within(grace_seconds + self._bounds.close_seconds, self._exit_code)
+            self._last_resort.end_within(grace_seconds + self._bounds.close_seconds, self._exit_code)
 
     def _begin_drain(self) -> asyncio.Task[None]:
         if self._drain is None:
@@ -247,59 +266,3 @@ class ServiceServer(uvicorn.Server):
     def _say_ready(self) -> None:
         if self.started and self._start.state is StartState.STARTED:
             logger.info("ready: jobs are taken")
-
-
-def _run_to_end(loop: asyncio.AbstractEventLoop, main: "asyncio.Task[None]") -> None:
-    """Run until the task has ended, also where a tool stops the event loop, or exits in a callback."""
-    while not main.done():
-        try:
-            loop.run_until_complete(main)
-        except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
-            if main.done() or loop.is_closed():
-                raise
-            logger.error("a tool has stopped the event loop; it goes on", exc_info=error)
-
-
-def _end_at_once(sig: int, last_words_seconds: float) -> NoReturn:
-    code = _SIGNAL_BASE + sig
-    try:
-        # the log may be what hangs
-        threading.Timer(last_words_seconds, os._exit, (code,)).start()
-        logger.warning("%s again: ending at once, whatever still runs", signal.Signals(sig).name)
-        _flush()
-    finally:
-        os._exit(code)
-
-
-def _end_by_force(code: int) -> None:
-    try:
-        logger.warning("something that a tool or a part has left behind does not end: ending the process without it")
-        _flush()
-    finally:
-        os._exit(code)
-
-
-def _bound_exit(code: int, leftovers_seconds: float) -> None:
-    """Have the process end soon after the main program has: it waits for threads that tools have left, without a bound.
-
-    `atexit` comes too late for that, after the wait; the hook before it, which `concurrent.futures` uses, has no public
-    name.
-    """
-    is_ending = threading.Event()
-
-    def watch() -> None:
-        is_ending.wait()
-        time.sleep(leftovers_seconds)
-        _end_by_force(code)
-
-    register = getattr(threading, "_register_atexit", None)
-    if register is not None:
-        threading.Thread(target=watch, name="lambda_kit exit", daemon=True).start()
-        register(is_ending.set)
-
-
-def _flush() -> None:
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()

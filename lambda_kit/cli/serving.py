@@ -10,6 +10,7 @@ import ivcap_service
 from lambda_kit.cli.served import Served
 from lambda_kit.cli.service_server import ServiceServer
 from lambda_kit.cli.stop_bounds import StopBounds
+from lambda_kit.cli.tls import Tls
 from lambda_kit.cli.workers import WorkerBonds, serve_as_worker
 from lambda_kit.logs import logging_init
 
@@ -28,7 +29,12 @@ def configure_logging() -> None:
 
 
 def serve_app(
-    server: Served, options: Mapping[str, Any], bonds: WorkerBonds | None = None, *, bounds: StopBounds
+    server: Served,
+    options: Mapping[str, Any],
+    bonds: WorkerBonds | None = None,
+    *,
+    bounds: StopBounds,
+    tls: Tls | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, let the jobs that were accepted end, and return.
 
@@ -37,6 +43,7 @@ def serve_app(
         options: Arguments for `uvicorn.Config`, such as host and port; port 0 is any that is free.
         bonds: What this process has from its parent, if it is one of several workers.
         bounds: How long the end may take.
+        tls: The certificate for HTTPS. None: it speaks HTTP.
 
     Raises:
         SystemExit: with 3 if the app can't be started or the port is taken; why is in the log.
@@ -46,9 +53,9 @@ def serve_app(
     gc.disable()  # until the port is open: what is made meanwhile stays, and looking through it takes time
     try:
         if bonds is None:
-            ServiceServer(server, options, collects=collects, bounds=bounds).run()
+            ServiceServer(server, options, collects=collects, bounds=bounds, tls=tls).run()
         else:
-            serve_as_worker(server, options, bonds, collects=collects, bounds=bounds)
+            serve_as_worker(server, options, bonds, collects=collects, bounds=bounds, tls=tls)
     finally:
         if collects:
             gc.enable()

@@ -20,6 +20,7 @@ from uvicorn.config import STARTUP_FAILURE
 from lambda_kit.cli.served import Served
 from lambda_kit.cli.service_server import ServiceServer
 from lambda_kit.cli.stop_bounds import StopBounds
+from lambda_kit.cli.tls import HANGUP, Tls, hangup_held_back
 from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.runtime.retry import BackOff
 
@@ -63,7 +64,13 @@ def worker_bonds() -> WorkerBonds | None:
 
 
 def serve_as_worker(
-    server: Served, options: Mapping[str, Any], bonds: WorkerBonds, *, collects: bool, bounds: StopBounds
+    server: Served,
+    options: Mapping[str, Any],
+    bonds: WorkerBonds,
+    *,
+    collects: bool,
+    bounds: StopBounds,
+    tls: Tls | None,
 ) -> None:
     """Serve on the parent's socket until a signal comes, or the parent is gone.
 
@@ -72,12 +79,15 @@ def serve_as_worker(
     """
     threading.Thread(target=_end_with_parent, args=(bonds.lifeline,), name="lambda_kit lifeline", daemon=True).start()
     with socket.socket(fileno=bonds.socket) as sock:
-        if bonds.is_first:
-            service = ServiceServer(
-                server, options, collects=collects, on_started=lambda: _say_started(bonds.turn), bounds=bounds
-            )
-        else:
-            service = ServiceServer(server, options, collects=collects, opens_after=bonds.turn, bounds=bounds)
+        service = ServiceServer(
+            server,
+            options,
+            collects=collects,
+            opens_after=None if bonds.is_first else bonds.turn,
+            on_started=(lambda: _say_started(bonds.turn)) if bonds.is_first else None,
+            bounds=bounds,
+            tls=tls,
+        )
         service.run([sock])
 
 
@@ -93,14 +103,19 @@ def _end_with_parent(lifeline: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def supervise(options: Mapping[str, Any], count: int, *, grace_seconds: float, bounds: StopBounds) -> None:
+def supervise(
+    options: Mapping[str, Any], count: int, *, grace_seconds: float, bounds: StopBounds, tls: Tls | None = None
+) -> None:
     """Serve by so many processes, each of which runs this program's command line, until a signal comes.
+
+    With TLS, SIGHUP is handed on to them.
 
     Args:
         options: Arguments for `uvicorn.Config`, such as host and port.
         count: How many.
         grace_seconds: For how long the workers wait for their jobs, once they were told to end.
         bounds: How long the end of each may take besides.
+        tls: The certificate, which each of them reads by itself. None: they speak HTTP.
 
     Raises:
         SystemExit: with 3 if the port is taken or the workers can't be started, with 137 if workers had to be killed
@@ -109,13 +124,15 @@ def supervise(options: Mapping[str, Any], count: int, *, grace_seconds: float, b
     """
     if getattr(sys.modules["__main__"], "__file__", None) is None:
         raise ConfigurationError("--workers: the service must be started from a file, which each worker runs")
-    sock = uvicorn.Config("", **{**options, "log_config": None}).bind_socket()
+    https = {} if tls is None else {"ssl_certfile": str(tls.cert)}  # for the line that says where it is
+    sock = uvicorn.Config("", **{**options, **https, "log_config": None}).bind_socket()
     with sock:
-        _Supervisor(sock, count, grace_seconds + bounds.longest_end_seconds + bounds.spare_seconds).run()
+        stop_seconds = grace_seconds + bounds.longest_end_seconds + bounds.spare_seconds
+        _Supervisor(sock, count, stop_seconds, reloads=tls is not None).run()
 
 
 class _Supervisor:
-    def __init__(self, sock: socket.socket, count: int, stop_seconds: float) -> None:
+    def __init__(self, sock: socket.socket, count: int, stop_seconds: float, *, reloads: bool) -> None:
         self._sock = sock
         self._stop_seconds = stop_seconds
         self._workers: dict[int, subprocess.Popen[bytes] | None] = dict.fromkeys(range(count))
@@ -125,12 +142,15 @@ class _Supervisor:
         self._started_at = [0.0] * count
         self._stop_by: float | None = None
         self._exit_code = 0
+        self._signals: list[int] = [signal.SIGTERM, signal.SIGINT]
+        if reloads and HANGUP is not None:
+            self._signals.append(HANGUP)
         self._lifeline, self._held = os.pipe()
         self._turn, self._of_first = os.pipe()
 
     def run(self) -> None:
         """Until the last worker has ended."""
-        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        handlers = {number: signal.signal(number, self._on_signal) for number in self._signals}
         try:
             self._start(0, is_first=True)
             os.close(self._of_first)  # where the first dies, the others go on without it
@@ -169,6 +189,11 @@ class _Supervisor:
         self._news.put(("signal", number))
 
     def _take_signal(self, number: int) -> None:
+        if number == HANGUP:
+            for worker in self._workers.values():
+                if worker is not None:
+                    worker.send_signal(number)
+            return
         if self._stop_by is not None:
             logger.warning("%s again: ending at once", signal.Signals(number).name)
             self._exit_code = _SIGNAL_BASE + number
@@ -205,12 +230,13 @@ class _Supervisor:
     def _start(self, index: int, *, is_first: bool = False) -> None:
         turn = self._of_first if is_first else self._turn
         bonds = WorkerBonds(self._sock.fileno(), self._lifeline, turn, is_first)
-        worker = subprocess.Popen(  # noqa: S603 - it is this program again
-            [sys.executable, *sys.orig_argv[1:]],
-            env={**os.environ, **_SHARES, _VARIABLE: ",".join(str(int(bond)) for bond in bonds)},
-            pass_fds=bonds[:3],
-            process_group=0,  # so that Ctrl-C comes here only
-        )
+        with hangup_held_back() if HANGUP in self._signals else contextlib.nullcontext():
+            worker = subprocess.Popen(  # noqa: S603 - it is this program again
+                [sys.executable, *sys.orig_argv[1:]],
+                env={**os.environ, **_SHARES, _VARIABLE: ",".join(str(int(bond)) for bond in bonds)},
+                pass_fds=bonds[:3],
+                process_group=0,  # so that Ctrl-C comes here only
+            )
         self._workers[index] = worker
         self._started_at[index] = time.monotonic()
         threading.Thread(target=self._await_end, args=(index, worker), daemon=True).start()

@@ -105,10 +105,14 @@ def test_flags_that_contradict_each_other_exit_with_2(flags: tuple[str, str]) ->
 
 
 @pytest.mark.parametrize("flag", ["--with-mcp", "--with-mcp-stdio"])
-def test_mcp_says_that_it_is_not_installed(flag: str) -> None:
-    ended = run_to_end(ECHO, flag)
+def test_without_the_packages_of_mcp_its_flags_say_how_to_install_them(flag: str, tmp_path: Path) -> None:
+    file = tmp_path / "without_mcp.py"
+    file.write_text(f'import sys\nsys.modules["mcp_types"] = None\n{ECHO.read_text("utf-8")}', "utf-8")
+    ended = run_to_end(file, flag, by_new_interpreter=True)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert f"{flag}: MCP is not installed: it needs the extra 'mcp'" in ended.stderr
+    assert f"{flag}: " in ended.stderr
+    assert "pip install 'lambda-kit[mcp]'" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 # --- a service's own flags ---

@@ -37,6 +37,11 @@ class Held:
         """Let it go on. Again: no effect."""
         self._sock.close()
 
+    def wait_until_gone(self, seconds: float = 30.0) -> None:
+        """Wait until it waits no more, without having been released: it was cancelled."""
+        self._sock.settimeout(seconds)
+        assert self._sock.recv(1) == b""
+
 
 class Gate:
     """Listens on `port`; each tool that comes there waits until it is released. Leaving the block releases all."""

@@ -5,6 +5,7 @@ import itertools
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+
+from tests.support.forks import Fork, can_fork
 
 __all__ = ["ServiceProcess", "free_port"]
 
@@ -69,6 +72,10 @@ class ServiceProcess:
         ready_path: Where a GET must be answered with a status below 500 before the service counts as started.
         seconds: Bound of each wait.
         exit_code: What the process must exit with after the signal. None: anything.
+        python: The interpreter.
+        ca: The certificates that are trusted, if it speaks HTTPS. None: it speaks HTTP.
+        by_new_interpreter: Start Python for it, not a fork of one that has imported what services need. For what the
+            interpreter reads when it starts, and for what is measured.
     """
 
     def __init__(
@@ -80,10 +87,14 @@ class ServiceProcess:
         ready_path: str = "/_healtz",
         seconds: float = 30.0,
         exit_code: int | None = 0,
+        python: Path = Path(sys.executable),
+        ca: Path | None = None,
+        by_new_interpreter: bool = False,
     ) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.command = [sys.executable, str(file), "--host", "127.0.0.1", "--port", str(self.port), *args]
+        self.url = f"{'http' if ca is None else 'https'}://127.0.0.1:{self.port}"
+        self._verify: ssl.SSLContext | bool = True if ca is None else ssl.create_default_context(cafile=ca)
+        self.command = [str(python), str(file), "--host", "127.0.0.1", "--port", str(self.port), *args]
         self._env = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
         self._env |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **(env or {})}
         self._ready_path = ready_path
@@ -91,13 +102,17 @@ class ServiceProcess:
         self._exit_code = exit_code
         self._lines: list[str] = []
         self._news = threading.Condition()
-        self._process: subprocess.Popen[str] | None = None
+        self._by_new_interpreter = by_new_interpreter
+        self._process: subprocess.Popen[str] | Fork | None = None
         self._reader: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self.command, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        if can_fork(self.command, self._env) and not self._by_new_interpreter:
+            self._process = Fork(self.command, env=self._env)
+        else:
+            self._process = subprocess.Popen(
+                self.command, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
@@ -114,7 +129,12 @@ class ServiceProcess:
             assert code == self._exit_code, f"it exited with {code}, and had logged:\n{self.log}"
 
     @property
-    def process(self) -> subprocess.Popen[str]:
+    def env(self) -> dict[str, str]:
+        """The environment in which it is started."""
+        return self._env
+
+    @property
+    def process(self) -> subprocess.Popen[str] | Fork:
         """The process, once it was started."""
         assert self._process is not None, "the service was not started"
         return self._process
@@ -137,7 +157,7 @@ class ServiceProcess:
     def assert_alive(self) -> None:
         """Fail unless the process runs and its event loop turns."""
         assert self.process.poll() is None, f"the service died:\n{self.log}"
-        assert httpx.get(self.url + "/_livez", timeout=self._seconds).status_code == 200
+        assert httpx.get(self.url + "/_livez", timeout=self._seconds, verify=self._verify).status_code == 200
 
     def memory_mib(self) -> float:
         """The resident memory of the process."""
@@ -161,7 +181,8 @@ class ServiceProcess:
         attempts = int(self._seconds / 0.05)
         for _ in range(attempts):
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(self.url + self._ready_path, timeout=self._seconds).status_code < 500:
+                url = self.url + self._ready_path
+                if httpx.get(url, timeout=self._seconds, verify=self._verify).status_code < 500:
                     return
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self.process.wait(0.05)
