@@ -34,7 +34,8 @@ class Words(BaseModel):
 class CountWords(LambdaTool):
     """Count the words of texts
 
-    Takes one file or several, and counts the words in all of them together.
+    Takes one text or several, in UTF-8, and counts the words in all of them together. Returns how many there are, and
+    how often the five most common ones come.
     """
 
     options = ToolOptions(tags=["Uploads"])
@@ -54,7 +55,7 @@ class CountWords(LambdaTool):
 class Picture(LambdaTool):
     """Make a picture of a file
 
-    Each byte is a point, black to white.
+    Takes a file of any type, and returns a gray picture of it (PGM). Each byte is a point, black to white.
     """
 
     options = ToolOptions(tags=["Uploads"])

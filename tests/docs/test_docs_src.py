@@ -15,6 +15,7 @@ from docs_src import (
     async_tool,
     bootstrap,
     existing_app,
+    fair_shares,
     fit_line,
     greet,
     in_processes,
@@ -27,12 +28,17 @@ from docs_src import (
     tool_options,
     uploads,
 )
+from docs_src.test_behind_oidc import test_who_has_a_token_gets_in  # noqa: F401 - shown as an example of a test
 from docs_src.test_fit_line import (  # noqa: F401 - shown as an example of a test, and run as one
     test_it_is_a_service,
     test_it_runs_as_a_job,
     test_one_point_makes_no_line,
     test_two_points_make_a_line,
 )
+from docs_src.test_mcp_behind_oidc import (  # noqa: F401 - likewise
+    test_clients_find_the_issuer_and_get_in_with_its_token,
+)
+from docs_src.test_sidecar import test_the_platform_gets_the_result  # noqa: F401 - likewise
 from docs_src.test_uploads import (  # noqa: F401 - likewise
     test_a_table_is_summarised,
     test_a_table_is_uploaded,
@@ -167,6 +173,15 @@ async def test_a_walk_stops_when_it_is_cancelled(caplog: pytest.LogCaptureFixtur
                 await walk
         stop_watching()
     assert "abandoned" not in caplog.text
+
+
+def test_a_caller_gets_no_more_than_its_share() -> None:
+    with TestClient(fair_shares.server) as client:
+        for address in ("10.0.0.1", "10.0.0.2"):
+            answers = [client.post("/wait", json={}, headers={"X-Forwarded-For": address}) for _ in range(6)]
+            assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+            policy = '"caller";q=5;w=10, "caller-unfinished";q=20;qu="concurrent-requests"'
+            assert answers[-1].headers["ratelimit-policy"] == policy
 
 
 def test_a_walk_has_limits() -> None:

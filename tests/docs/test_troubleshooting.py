@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.docs import (  # noqa: F401 - they fill REPRODUCTIONS
+    troubles_of_agents,
+    troubles_of_callers,
+    troubles_of_ivcap,
     troubles_of_jobs,
+    troubles_of_mcp,
     troubles_of_requests,
     troubles_of_stores,
     troubles_of_tools,

@@ -13,6 +13,7 @@ from unittest import mock
 from pydantic import BaseModel
 
 from lambda_kit import (
+    CallerLimits,
     LambdaTool,
     ToolOptions,
     UploadedFile,
@@ -141,6 +142,33 @@ def a_full_queue() -> str:
     assert (first.status_code, second.status_code) == (204, 429)
     assert int(second.headers["retry-after"]) >= 1
     return str(second.json()["detail"])
+
+
+@shows("you may start 1 job per second, and 1 at once: come back later")
+def too_many_requests() -> str:
+    limits = CallerLimits(rate_per_second=1, by_address=True)
+    with TestClient(served(greeter(), caller_limits=limits)) as client:
+        sender = {"X-Forwarded-For": "192.0.2.1"}
+        answers = [client.post("/greet", json={"name": "Ada"}, headers=sender) for _ in range(10)]
+    return next(str(answer.json()["detail"]) for answer in answers if answer.status_code == 429)
+
+
+@shows("2 of your jobs are waiting or running, which is as many as you may have")
+def too_many_unfinished_jobs() -> str:
+    go_on = threading.Event()
+
+    class Greet(LambdaTool):
+        options = ToolOptions(max_wait_time=0)
+
+        def run(self, req: GreetRequest) -> bool:
+            return go_on.wait(30)
+
+    with TestClient(served(Greet, caller_limits=CallerLimits(max_unfinished=2, by_address=True))) as client:
+        sender = {"X-Forwarded-For": "192.0.2.1"}
+        answers = [client.post("/greet", json={"name": "Ada"}, headers=sender) for _ in range(3)]
+        go_on.set()
+    assert [answer.status_code for answer in answers] == [204, 204, 429]
+    return str(answers[-1].json()["detail"])
 
 
 @refused("the service is not taking jobs now")

@@ -91,6 +91,32 @@ def test_the_greeter_takes_the_time_it_is_asked_for(greeter: ServiceProcess, pat
     assert "Ada" in collected.json()["greeting"]
 
 
+# --- artifact size ---
+
+
+def test_the_size_of_an_artifact_is_told_on_a_laptop(tmp_path: Path) -> None:
+    content = b"x" * 20_000
+    (tmp_path / "data.bin").write_bytes(content)
+    kept = tmp_path / "kept" / "artifacts"
+    kept.mkdir(parents=True)
+    (kept / "a-1.bin").write_bytes(content)
+    with ServiceProcess(EXAMPLES / "artifact_size.py", env={"IVCAP_LOCAL_DIR": str(tmp_path / "kept")}) as service:
+        for artifact_id in (
+            str(tmp_path / "data.bin"),
+            f"urn:file://{tmp_path}/data.bin",
+            "urn:ivcap:artifact:a-1",
+        ):
+            result = run(service, {"artifact_id": artifact_id, "summary": "size.csv"})
+            assert result["size"] == 20_000
+            assert result["summary"] == f"urn:file://{kept}/size.csv"
+            assert (kept / "size.csv").read_text() == f"{artifact_id},20000\n"
+        answer = httpx.post(f"{service.url}/", json={"artifact_id": "/no/such/file"})
+        assert (answer.status_code, answer.json()["detail"]) == (400, "file '/no/such/file' does not exist")
+        answer = httpx.post(f"{service.url}/", json={"artifact_id": str(tmp_path / "data.bin")})
+        events = httpx.get(f"{service.url}/jobs/{answer.headers['job-id']}/events").text
+        assert [f'"bytes":{size}' in events.replace(" ", "") for size in (8192, 16384, 20000)] == [True] * 3
+
+
 # --- test kit ---
 
 
