@@ -15,7 +15,7 @@ from benchmarks.load import choose_load
 from benchmarks.processes import choose_cores, keep_to
 from benchmarks.report import render
 from benchmarks.results import Results
-from benchmarks.scenarios import SCENARIOS, Bench, Scenario
+from benchmarks.scenarios import SCENARIOS, Bench, Scenario, SideBySide
 from benchmarks.settings import FULL, QUICK
 
 __all__ = ["main"]
@@ -37,7 +37,7 @@ def _chosen(parser: argparse.ArgumentParser, text: str | None, known: Sequence[s
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke run; writes no file unless --output is given")
-    parser.add_argument("--rounds", type=int, help="rounds of the echo and start-up scenarios")
+    parser.add_argument("--rounds", type=int, help="rounds of the start-up scenario, and a third of the slices of echo")
     parser.add_argument("--burst-rounds", type=int, help="rounds of the burst of sleeping jobs")
     parser.add_argument("--control-rounds", type=int, help="rounds of the scenarios of jobs under control, and stores")
     parser.add_argument("--only", help=f"contestants, {_names([c.name for c in CONTESTANTS])}")
@@ -66,6 +66,20 @@ def _measure(bench: Bench, scenario: Scenario, contestants: Sequence[Contestant]
             sys.stderr.write(f"{time.monotonic() - begin:.1f} s\n")
 
 
+def _measure_together(bench: Bench, scenario: SideBySide, contestants: Sequence[Contestant], results: Results) -> None:
+    """All turns of a scenario whose contestants run at once."""
+    begin = time.monotonic()
+    sys.stderr.write(f"{scenario.name}: {', '.join(c.name for c in contestants)} by turns … ")
+    sys.stderr.flush()
+    for contestant, number, found in scenario.measure_together(bench, contestants):
+        if isinstance(found, ContestantError):
+            results.problems.append(f"{scenario.name}, turn {number + 1}: {found}")
+            sys.stderr.write(f"FAILED: {found} ")
+        else:
+            results.add(contestant.name, number, found)
+    sys.stderr.write(f"{time.monotonic() - begin:.1f} s\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark: 0 when all was measured, 1 when a contestant failed, 2 when it can't be set up."""
     # Ended by a signal, the `with` blocks must still end the servers.
@@ -79,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = replace(
         settings,
         rounds=args.rounds or settings.rounds,
+        slices=3 * args.rounds if args.rounds else settings.slices,
+        mcp_slices=args.rounds or settings.mcp_slices,
         burst_rounds=args.burst_rounds or settings.burst_rounds,
         control_rounds=args.control_rounds or settings.control_rounds,
     )
@@ -94,7 +110,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_to(cores.load)
     results = Results()
     for scenario in SCENARIOS:
-        if scenario.name in scenario_names:
+        if scenario.name not in scenario_names:
+            continue
+        if isinstance(scenario, SideBySide):
+            _measure_together(bench, scenario, [c for c in contestants if scenario.suits(c)], results)
+        else:
             _measure(bench, scenario, contestants, results)
     page = render(bench, contestants, results)
     print(page)

@@ -5,11 +5,11 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from benchmarks.environments import checkout_python, original_python
+from benchmarks.environments import checkout_python, fastmcp_python, original_python
 from benchmarks.errors import ContestantError
 from benchmarks.processes import Cores, running
 
@@ -17,9 +17,13 @@ __all__ = [
     "ASGI",
     "BARE",
     "CONTESTANTS",
+    "FASTMCP",
+    "MCP_SDK",
+    "MESSAGE",
     "ORIGINAL",
     "ORIGINAL_QUIET",
     "OURS",
+    "OURS_CALLERS",
     "OURS_CONTROL",
     "OURS_GROWTH",
     "OURS_PROCESS",
@@ -59,7 +63,7 @@ class Contestant:
     """What a service file takes from the package; some packages load these only then."""
 
     tools: frozenset[str]
-    """Which of `sync`, `async` and `sleep` it serves, each at `/NAME`; none: it is no server."""
+    """Which of `sync`, `async` and `sleep` it serves, each at `/NAME`; none: it is no server, or one of MCP only."""
 
 
 _ALL = frozenset({"sync", "async", "sleep"})
@@ -111,10 +115,28 @@ POOL = Contestant(
     names="ProcessPoolExecutor",
     tools=frozenset(),
 )
-CONTESTANTS = (ORIGINAL, ORIGINAL_QUIET, OURS, BARE, ASGI, POOL)
+FASTMCP = Contestant(
+    name="fastmcp",
+    title="fastmcp 4.2.3 (MCP only)",
+    module="benchmarks.services.mcp_fastmcp",
+    package="fastmcp",
+    names="FastMCP",
+    tools=frozenset(),
+)
+MCP_SDK = Contestant(
+    name="mcp-sdk",
+    title="the low-level server and Streamable HTTP of the official SDK (MCP only)",
+    module="benchmarks.services.mcp_sdk",
+    package="mcp",
+    names="Client",
+    tools=frozenset(),
+)
+CONTESTANTS = (ORIGINAL, ORIGINAL_QUIET, OURS, BARE, ASGI, POOL, FASTMCP, MCP_SDK)
 
+OURS_CALLERS = replace(OURS, module="benchmarks.services.ours_callers")
+"""Ours again, with `--callers`, which says how its callers are known."""
 OURS_CONTROL = replace(OURS, module="benchmarks.services.ours_control")
-"""Ours again, with the tools for what no other contestant can do: limits, cancels, events, a drain."""
+"""And with the tools for what no other contestant can do: limits, cancels, events, a drain."""
 OURS_GROWTH = replace(OURS, module="benchmarks.services.ours_growth")
 """And with `--kept` and `--tools`: how many jobs are kept, and how many tools it has."""
 OURS_PROCESS = replace(OURS, module="benchmarks.services.ours_process")
@@ -133,7 +155,9 @@ def python_of(contestants: tuple[Contestant, ...]) -> dict[str, str]:
     originals = [c for c in contestants if c.package == ORIGINAL.package]
     if originals:
         found |= dict.fromkeys([c.name for c in originals], original_python())
-    others = [c for c in contestants if c not in originals]
+    if FASTMCP in contestants:
+        found[FASTMCP.name] = fastmcp_python()
+    others = [c for c in contestants if c.name not in found]
     if others:
         # One interpreter for all of these: the same Litestar, uvicorn and pydantic.
         found |= dict.fromkeys([c.name for c in others], checkout_python(needs_lambda_kit=OURS in others))
@@ -175,6 +199,9 @@ class Server(Started):
     echo_answer: bytes
     """The body that every echo has to have."""
 
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """The header fields that every request has to have."""
+
 
 @contextmanager
 def starting(
@@ -200,17 +227,24 @@ def starting(
 
 @contextmanager
 def serving(
-    contestant: Contestant, python: str, cores: Cores, *, is_ended: bool = False, arguments: Sequence[str] = ()
+    contestant: Contestant,
+    python: str,
+    cores: Cores,
+    *,
+    is_ended: bool = False,
+    arguments: Sequence[str] = (),
+    fields: Callable[[], dict[str, str]] = dict,
 ) -> Iterator[Server]:
-    """The same, with its answers checked.
+    """The same, with its answers checked. `fields` is called once it has started: what every request has to have.
 
     Raises:
         ContestantError: it does not start, or an answer is not the right one.
     """
     with starting(contestant, python, cores, is_ended=is_ended, arguments=arguments) as started:
-        first = _first_echo(started.port, contestant)
+        sent = fields()
+        first = _first_echo(started.port, contestant, sent)
         first_answer_seconds = time.perf_counter() - started.at
-        if "sync" in contestant.tools and _echo(started.port, "sync", contestant) != first:
+        if "sync" in contestant.tools and _echo(started.port, "sync", contestant, sent) != first:
             raise ContestantError(f"{contestant.name}: the sync and the async echo differ")
         yield Server(
             port=started.port,
@@ -219,6 +253,7 @@ def serving(
             pid=started.process.pid,
             first_answer_seconds=first_answer_seconds,
             echo_answer=first,
+            fields=sent,
         )
 
 
@@ -245,14 +280,14 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, contestant: Cont
     raise ContestantError(f"{contestant.name}: no port open after {_START_SECONDS:g} s")
 
 
-def _first_echo(port: int, contestant: Contestant) -> bytes:
+def _first_echo(port: int, contestant: Contestant, fields: dict[str, str]) -> bytes:
     """A server may open its port early, to say 503 while its workers start."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if _request(port, "POST", "/async", body=ECHO_BODY, headers={})[0] != 503:
+        if _request(port, "POST", "/async", body=ECHO_BODY, headers=fields)[0] != 503:
             break
         time.sleep(0.002)
-    return _echo(port, "async", contestant)
+    return _echo(port, "async", contestant, fields)
 
 
 def _request(
@@ -269,8 +304,8 @@ def _request(
         connection.close()
 
 
-def _echo(port: int, tool: str, contestant: Contestant) -> bytes:
-    status, _, answer = _request(port, "POST", f"/{tool}", body=ECHO_BODY, headers={})
+def _echo(port: int, tool: str, contestant: Contestant, fields: dict[str, str]) -> bytes:
+    status, _, answer = _request(port, "POST", f"/{tool}", body=ECHO_BODY, headers=fields)
     if status != 200 or json.loads(answer) != {"echo": MESSAGE}:
         raise ContestantError(f"{contestant.name}: POST /{tool} answered {status} {answer[:300]!r}")
     return answer

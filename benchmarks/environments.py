@@ -10,14 +10,15 @@ from pathlib import Path
 from benchmarks.errors import SetupError
 from benchmarks.processes import ROOT
 
-__all__ = ["ORIGINAL_REQUIREMENTS", "checkout_python", "original_python", "versions"]
+__all__ = ["ORIGINAL_REQUIREMENTS", "checkout_python", "fastmcp_python", "original_python", "versions"]
 
-ORIGINAL_REQUIREMENTS = ("ivcap-lambda==0.8.5", "uvloop", "httptools")
+ORIGINAL_REQUIREMENTS = ("ivcap-lambda[mcp]==0.8.5", "uvloop", "httptools")
+_FASTMCP_REQUIREMENTS = ("fastmcp==4.2.3", "uvloop", "httptools")
 
 _HERE = Path(__file__).resolve().parent
-_NEEDED = "import httptools, litestar, msgspec, pydantic, uvicorn, uvloop"
-_REPORTED = ("lambda-kit", "ivcap-lambda", "litestar", "fastapi", "ivcap-service", "pydantic", "msgspec",
-             "uvicorn", "uvloop", "httptools")  # fmt: skip
+_NEEDED = "import httptools, litestar, mcp, msgspec, pydantic, uvicorn, uvloop"
+_REPORTED = ("lambda-kit", "ivcap-lambda", "fastmcp", "mcp", "litestar", "fastapi", "ivcap-service", "pydantic",
+             "msgspec", "uvicorn", "uvloop", "httptools")  # fmt: skip
 _INSTALL_SECONDS = 900
 
 
@@ -28,6 +29,15 @@ def original_python() -> str:
         SetupError: it can't be installed.
     """
     return _environment(_HERE / ".venv-original", ORIGINAL_REQUIREMENTS, stamp="")
+
+
+def fastmcp_python() -> str:
+    """The interpreter that has fastmcp; installs it the first time.
+
+    Raises:
+        SetupError: it can't be installed.
+    """
+    return _environment(_HERE / ".venv-fastmcp", _FASTMCP_REQUIREMENTS, stamp="")
 
 
 def checkout_python(*, needs_lambda_kit: bool) -> str:
@@ -45,7 +55,7 @@ def checkout_python(*, needs_lambda_kit: bool) -> str:
     if not project.exists():
         raise SetupError(f"{project} is missing, so lambda_kit can't be installed: run this from a checkout")
     stamp = hashlib.sha256(project.read_bytes()).hexdigest()
-    return _environment(_HERE / ".venv-ours", ("-e", str(ROOT), "uvloop", "httptools"), stamp=stamp)
+    return _environment(_HERE / ".venv-ours", ("-e", f"{ROOT}[mcp]", "uvloop", "httptools"), stamp=stamp)
 
 
 def _environment(folder: Path, requirements: Sequence[str], *, stamp: str) -> str:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from benchmarks.contestants import BARE, ORIGINAL, OURS
+from benchmarks.contestants import BARE, FASTMCP, ORIGINAL, OURS
 from benchmarks.results import Results
 from benchmarks.scenarios.burst import ACCEPT_TOTAL, MEMORY
+from benchmarks.scenarios.callers import caller_cpu_key, caller_rate_key
 from benchmarks.scenarios.echo import cpu_key, rate_key
 from benchmarks.scenarios.growth import KEPT_CPU, KEPT_RATE, POLLS_CPU, POLLS_RATE, TOOLS_CPU, TOOLS_RATE
 from benchmarks.scenarios.limits import ACCEPTED, LIMITED, REFUSED, UNLIMITED
+from benchmarks.scenarios.mcp import MCP_CONNECTIONS, MCP_LOADS, mcp_cpu_key
 from benchmarks.scenarios.process import PROCESS_P50
 from benchmarks.scenarios.recovery import recovery_key
 from benchmarks.scenarios.startup import FIRST_ANSWER
@@ -136,6 +138,35 @@ def _growth_goals(settings: Settings) -> Iterator[Goal]:
             )
 
 
+def _caller_goals(settings: Settings) -> Iterator[Goal]:
+    for connections in settings.connections:
+        for way, what in (("key", "an API key"), ("token", "a token verified before"), ("limited", "caller limits")):
+            where = f"{connections} connection{'s' if connections > 1 else ''}"
+            for key, is_cost in ((caller_rate_key, False), (caller_cpu_key, True)):
+                yield RatioGoal(
+                    title=f"async echo with {what}, {where}: ≥ 0.9 times anonymous{_COST if is_cost else ''}",
+                    row=key(way, connections),
+                    other=OURS.name,
+                    other_row=key("anonymous", connections),
+                    at_least=0.9,
+                    is_cost=is_cost,
+                )
+
+
+def _mcp_goals() -> Iterator[Goal]:
+    for load in MCP_LOADS:
+        times = 3.0 if load.has_token else 4.0
+        for connections in MCP_CONNECTIONS:
+            where = f"{connections} connection{'s' if connections > 1 else ''}"
+            yield RatioGoal(
+                title=f"{load.title}, {where}: ≥ {times:g} times fastmcp{_COST}",
+                row=mcp_cpu_key(load, connections),
+                other=FASTMCP.name,
+                at_least=times,
+                is_cost=True,
+            )
+
+
 def goals(settings: Settings) -> list[Goal]:
     """All of them; the echo goals for the numbers of connections that were measured."""
     found: list[Goal] = [*_echo_goals(settings)]
@@ -165,4 +196,4 @@ def goals(settings: Settings) -> list[Goal]:
             at_least=0.95,
         ),
     ]
-    return [*found, *_store_goals(settings), *_growth_goals(settings)]
+    return [*found, *_caller_goals(settings), *_store_goals(settings), *_growth_goals(settings), *_mcp_goals()]

@@ -80,6 +80,7 @@ class WrkLoad:
         command = [self._executable, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
         answer = expected or Expected(200, server.echo_answer)
         command += ["-s", str(_SCRIPT), server.url(path), "--", ECHO_BODY, answer.body.decode(), str(answer.status)]
+        command += _fields(server)
         return _result(run(command, core=cores.load, timeout_seconds=seconds + _SPARE_SECONDS))
 
 
@@ -111,7 +112,12 @@ class BuiltinLoad:
         command += ["--connections", str(connections), "--seconds", str(seconds)]
         answer = expected or Expected(200, server.echo_answer)
         command += ["--body", ECHO_BODY, "--expected", answer.body.decode(), "--status", str(answer.status)]
+        command += ["--fields", *_fields(server)]
         return _result(run(command, core=cores.load, timeout_seconds=seconds + _SPARE_SECONDS))
+
+
+def _fields(server: Server) -> list[str]:
+    return [f"{name}: {value}" for name, value in server.fields.items()]
 
 
 def _result(output: str) -> LoadResult:

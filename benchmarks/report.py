@@ -15,8 +15,8 @@ from benchmarks.scenarios.growth import growths
 __all__ = ["render"]
 
 _NOTES = """\
-- Each cell is the median of the rounds, with the lowest and the highest in brackets. A ratio is the median of
-  the ratios round by round: the contestants take turns, so both sides of a ratio met the same machine.
+- Each cell is the median of the rounds (of echo: the slices), with the lowest and the highest in brackets. A ratio is
+  the median of the ratios round by round: the contestants take turns, so both sides of a ratio met the same machine.
 - All run on uvicorn with uvloop and httptools, all output goes to `/dev/null`. **original** is what its users
   get: an access log and lines at INFO for each job, as its `logging_init` has it. **original-quiet** has no
   access log, like all the others.
@@ -32,6 +32,8 @@ _NOTES = """\
 - Worker processes share the one core of their server, the same for **pool**, which has as many. Its jobs are the same
   bytes to validate and to encode, with neither HTTP nor a record, an event, a cancel or a limit of their own.
 - Refused and done jobs, and jobs with and without a time limit, are of one server in the same minute.
+- Callers: four servers on the same core, loaded one after the other in slices of a second; whichever is not asked is
+  idle. The token is verified once, then known.
 - A cancel is timed from the first DELETE to the answer that the job is cancelled (200); while a job winds down (202),
   DELETE is sent again at once. A deaf job has the 2 s of grace that every cancel gives before it kills: they are
   in the number. Such jobs are few, so its p95 is its slowest.
@@ -45,6 +47,9 @@ _NOTES = """\
 - Growth: two servers on the same core, one with few, one with many; whichever is not asked is idle. Jobs are kept in
   memory, all of one tool, whose `job_cache_size` is the number. The long polls wait for one job and are answered by
   nobody meanwhile; health is asked for as in the burst, while nothing but them is there.
+- MCP: requests have an id of their own, and an answer counts only with status 200, the echo in it, and, with a progress
+  token, at least one notification. All servers have their defaults; **original** writes its access log. The load is
+  `benchmarks.clients.mcp`, whatever else is loaded by `wrk`.
 - After a drain the process must exit with 0. Its time to exit has the teardown of the interpreter in it.
 """
 
@@ -76,13 +81,14 @@ def _facts(bench: Bench, contestants: Sequence[Contestant]) -> str:
     settings = bench.settings
     control = f"{settings.control_seconds} s each, {settings.control_rounds} rounds"
     burst = f"{settings.jobs:,} jobs of {settings.sleep_seconds:g} s on {settings.submit_connections} connections"
+    slices = f"{settings.slices} slices of 1 s each (MCP: {settings.mcp_slices})"
     lines = [
         f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- Machine: {_cpu()}, {bench.cores.available} cores, {platform.system()} {platform.release()}",
         f"- Cores: {bench.cores}",
-        f"- Load: {bench.load.title}, {settings.run_seconds} s each, {settings.rounds} rounds",
+        f"- Load: {bench.load.title}; echo: {slices}, all servers at once and by turns",
         f"- Burst: {burst}, {settings.burst_rounds} rounds",
-        f"- Jobs under control (worker processes, limits, cancels, events, drain, stores, growth): {control}",
+        f"- Jobs under control (worker processes, limits, callers, cancels, events, drain, stores, growth): {control}",
         f"- Load average of the machine before: {bench.load_average:.2f}; well below 1 on an idle one",
     ]
     lines += [f"- **{contestant.name}**: {contestant.title}" for contestant in contestants]

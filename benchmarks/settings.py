@@ -10,13 +10,16 @@ class Settings:
     """The size of a run."""
 
     rounds: int
-    """How often every contestant has its turn in the echo and start-up scenarios."""
+    """How often every contestant has its turn in the start-up scenario."""
+
+    slices: int
+    """How many slices of a second every contestant has of each load in the echo scenario."""
+
+    mcp_slices: int
+    """The same in the scenario of MCP, which has more loads."""
 
     burst_rounds: int
     """The same for the burst of sleeping jobs, which takes minutes with the original."""
-
-    run_seconds: int
-    """How long each echo measurement lasts; whole seconds, as `wrk` wants them."""
 
     warmup_seconds: int
     """How long the same load is given before it is measured."""
@@ -40,7 +43,7 @@ class Settings:
     """How long the burst may take to be accepted, and again to be finished, before it counts as failed."""
 
     control_rounds: int
-    """The same as `rounds` for process, limits, cancel, events, drain, stores and growth."""
+    """The same as `rounds` for process, limits, callers, cancel, events, drain, stores and growth."""
 
     control_seconds: int
     """How long each load lasts there; whole seconds, at least 2."""
@@ -69,8 +72,9 @@ class Settings:
 
 FULL = Settings(
     rounds=5,
+    slices=15,
+    mcp_slices=6,
     burst_rounds=2,
-    run_seconds=3,
     warmup_seconds=1,
     connections=(1, 32),
     jobs=2000,
@@ -90,8 +94,9 @@ FULL = Settings(
 
 QUICK = Settings(
     rounds=1,
+    slices=1,
+    mcp_slices=1,
     burst_rounds=1,
-    run_seconds=1,
     warmup_seconds=0,
     connections=(1, 32),
     jobs=100,

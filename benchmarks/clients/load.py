@@ -29,7 +29,7 @@ async def _worker(port: int, data: bytes, status: int, expected: bytes, until: f
 
 
 async def _load(args: argparse.Namespace) -> dict[str, float]:
-    data, expected = post_bytes(args.path, args.body), args.expected.encode()
+    data, expected = post_bytes(args.path, args.body, *args.fields), args.expected.encode()
     latencies: list[float] = []
     begin = time.perf_counter()
     until = begin + args.seconds
@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--body", required=True)
     parser.add_argument("--expected", required=True, help="the body of every answer")
     parser.add_argument("--status", type=int, default=200, help="and its status")
+    parser.add_argument("--fields", nargs="*", default=[], help="header fields, such as 'Name: value'")
     print(json.dumps(asyncio.run(_load(parser.parse_args()))))
 
 

@@ -1,5 +1,5 @@
--- wrk -s wrk.lua URL -- BODY EXPECTED STATUS
--- Posts BODY; counts every answer as failed that is not STATUS with exactly EXPECTED; prints one line of JSON.
+-- wrk -s wrk.lua URL -- BODY EXPECTED STATUS [FIELD ...]
+-- Posts BODY, with header fields such as "Name: value"; counts every answer as failed that is not STATUS with exactly EXPECTED; prints one line of JSON.
 local threads = {}
 
 function setup(thread)
@@ -12,6 +12,10 @@ function init(args)
   wrk.headers["Content-Type"] = "application/json"
   expected = args[2]
   expected_status = tonumber(args[3])
+  for i = 4, #args do
+    local name, value = args[i]:match("^([^:]+): (.*)$")
+    wrk.headers[name] = value
+  end
   wrong = 0
   request_bytes = wrk.format()
 end

@@ -1,6 +1,8 @@
 """Echo jobs, as many as go: sync and async tools, one connection and many."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import product
 
 from benchmarks.contestants import Contestant, Server, serving
 from benchmarks.errors import ContestantError
@@ -8,9 +10,10 @@ from benchmarks.load import LoadResult
 from benchmarks.processes import cpu_seconds
 from benchmarks.results import Measurement, Row
 from benchmarks.scenarios.base import Bench
-from benchmarks.settings import Settings
 
 __all__ = ["EchoScenario", "cpu_key", "rate_key"]
+
+_SLICE_SECONDS = 1  # the shortest that `wrk` knows
 
 
 def rate_key(tool: str, connections: int) -> str:
@@ -24,34 +27,53 @@ def cpu_key(tool: str, connections: int) -> str:
 
 
 class EchoScenario:
-    """Jobs per second and the time that one takes."""
+    """Jobs per second and the time that one takes.
+
+    The servers of all contestants run at once, and each load is given in slices of a second, by turns: what slows the
+    machine down for a minute slows all of them down.
+    """
 
     name = "echo"
 
-    def rounds(self, settings: Settings) -> int:
-        """See `Scenario.rounds`."""
-        return settings.rounds
-
     def suits(self, contestant: Contestant) -> bool:
-        """See `Scenario.suits`."""
+        """See `SideBySide.suits`."""
         return bool(contestant.tools & {"sync", "async"})
 
-    def measure(self, bench: Bench, contestant: Contestant) -> Iterator[Measurement]:
-        """See `Scenario.measure`."""
+    def measure_together(
+        self, bench: Bench, contestants: Sequence[Contestant]
+    ) -> Iterator[tuple[Contestant, int, Iterable[Measurement] | ContestantError]]:
+        """See `SideBySide.measure_together`."""
         settings = bench.settings
-        with serving(contestant, bench.pythons[contestant.name], bench.cores) as server:
-            for tool in ("sync", "async"):
-                if tool not in contestant.tools:
-                    continue
-                for connections in settings.connections:
-                    if settings.warmup_seconds:
-                        _load(bench, server, contestant, tool, connections, settings.warmup_seconds)
-                    used = cpu_seconds(server.pid)
-                    result = _load(bench, server, contestant, tool, connections, settings.run_seconds)
-                    yield from _measurements(tool, connections, result)
-                    now = cpu_seconds(server.pid)
-                    if used is not None and now is not None:
-                        yield Measurement(_cpu_row(tool, connections), 1e6 * (now - used) / result.requests)
+        servers: dict[Contestant, Server] = {}
+        with ExitStack() as stack:
+            for contestant in contestants:
+                try:
+                    started = serving(contestant, bench.pythons[contestant.name], bench.cores)
+                    servers[contestant] = stack.enter_context(started)
+                except ContestantError as error:
+                    yield contestant, 0, error
+            for tool, connections in product(("sync", "async"), settings.connections):
+                for number in range(-1 if settings.warmup_seconds else 0, settings.slices):
+                    taking_part = [contestant for contestant in servers if tool in contestant.tools]
+                    shift = max(number, 0) % max(1, len(taking_part))
+                    for contestant in taking_part[shift:] + taking_part[:shift]:
+                        try:
+                            found = list(_slice(bench, servers[contestant], contestant, tool, connections))
+                        except ContestantError as error:
+                            del servers[contestant]
+                            yield contestant, max(number, 0), error
+                            continue
+                        if number >= 0:  # else it was to warm up
+                            yield contestant, number, found
+
+
+def _slice(bench: Bench, server: Server, contestant: Contestant, tool: str, connections: int) -> Iterator[Measurement]:
+    used = cpu_seconds(server.pid)
+    result = _load(bench, server, contestant, tool, connections, _SLICE_SECONDS)
+    now = cpu_seconds(server.pid)
+    yield from _measurements(tool, connections, result)
+    if used is not None and now is not None:
+        yield Measurement(_cpu_row(tool, connections), 1e6 * (now - used) / result.requests)
 
 
 def _load(

@@ -10,6 +10,7 @@ __all__ = [
     "ReportRequest",
     "SleepRequest",
     "SleepResult",
+    "StepsRequest",
 ]
 
 
@@ -43,6 +44,12 @@ class HeldEchoRequest(EchoRequest):
     """What to say, and when."""
 
     hold_seconds: float = Field(0.0, description="How long to wait before.", ge=0)
+
+
+class StepsRequest(EchoRequest):
+    """What to say, and in how many steps."""
+
+    steps: int = Field(0, description="How often to say how far it is.", ge=0)
 
 
 class ReportRequest(BaseModel):
