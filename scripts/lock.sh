@@ -44,6 +44,10 @@ compile() { # NAME ARGUMENT...: the pins in the file that is there are kept wher
 compile dev pyproject.toml --group dev
 compile runtime --constraints "$out/dev.lock" pyproject.toml
 compile build --constraints "$out/dev.lock" --group build
+# environments of their own
+for name in original fastmcp fastmcp-tasks poetry; do
+  compile "$name" --group "$name"
+done
 
 # Line by line: a comment, a hash, or name==version and when it applies.
 grammar='^( *#.*| +--hash=sha256:[0-9a-f]+( \\)?|[a-z0-9.-]+==[^ ]+( ; [^\\]*)? \\)$'

