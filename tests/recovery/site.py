@@ -100,10 +100,22 @@ class Site:
         """
         while True:
             service.process.send_signal(signal.SIGSTOP)
-            path = self.store["RECOVERY_STORE"].partition("sqlite:///")[2]
-            if not path or _can_be_written(path):
+            if self.can_be_written():
                 return
             service.process.send_signal(signal.SIGCONT)
+
+    def can_be_written(self) -> bool:
+        """Whether no process holds the lock of an SQLite file for long; any other store: True."""
+        path = self.store["RECOVERY_STORE"].partition("sqlite:///")[2]
+        if not path:
+            return True
+        with contextlib.closing(sqlite3.connect(path, timeout=0.5, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
 
     @property
     def environment(self) -> dict[str, str]:
@@ -121,16 +133,6 @@ class Site:
     def attempts(self, job_id: str) -> list[int]:
         """The attempts of a job that were begun."""
         return [entry.attempt for entry in self.entries("start") if entry.job_id == job_id]
-
-
-def _can_be_written(path: str) -> bool:
-    with contextlib.closing(sqlite3.connect(path, timeout=0.5, isolation_level=None)) as connection:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-        connection.execute("ROLLBACK")
-        return True
 
 
 @contextlib.contextmanager

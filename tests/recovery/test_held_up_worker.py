@@ -2,13 +2,14 @@
 
 import signal
 from collections.abc import Generator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import pytest
 
 from tests.recovery.caller import Caller
 from tests.recovery.site import Site
-from tests.support.gate import Gate
+from tests.support.gate import Gate, Held
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -35,6 +36,20 @@ def longer_than_a_lease(site: Site) -> Generator[None]:
             finally:
                 paused.process.send_signal(signal.SIGCONT)
                 gate.release_all()
+
+
+def grab_between_writes(site: Site, caller: Caller, gate: Gate) -> tuple[Held, list[Future[list[str]]]]:
+    """Hold the interpreter of a process, but not within a write of its own to an SQLite file.
+
+    Nobody could write until it is let go. Returns what holds it, and the calls that were made for it.
+    """
+    calls = []
+    while True:
+        calls.append(caller.pool.submit(caller.submit, "/grabs"))
+        grabbing = gate.wait_for_arrival()
+        if site.can_be_written():
+            return grabbing, calls
+        grabbing.release()
 
 
 def assert_all_end_well(caller: Caller, site: Site, job_ids: list[str]) -> None:
@@ -69,12 +84,11 @@ def test_a_call_that_holds_the_interpreter_for_longer_than_a_lease_loses_no_job_
         jobs = caller.submit("/deaf", 3) + caller.submit("/once", 3)
         held = [gate.wait_for_arrival() for _ in jobs]
         with longer_than_a_lease(site):
-            grabber = caller.pool.submit(caller.submit, "/grabs")
-            grabbing = gate.wait_for_arrival()
+            grabbing, grabbers = grab_between_writes(site, caller, gate)
         grabbing.release()
         for one in held:
             one.release()
-        assert_all_end_well(caller, site, jobs + grabber.result())
+        assert_all_end_well(caller, site, jobs + [job_id for one in grabbers for job_id in one.result()])
 
 
 def test_a_process_that_is_stopped_for_longer_than_a_lease_loses_no_job_to_a_neighbour(site: Site, gate: Gate) -> None:
