@@ -37,6 +37,11 @@ _DRAIN_BYTES = 256 * 1024
 _CROWDED_SECONDS = 5
 """When to try again where there is no connection left."""
 
+_LAST_BODY_SECONDS = 0.5
+"""For how long, at a stop, the rest of a body may still come: less than requests in flight have at least."""
+
+_LAST_LINGER_SECONDS = 0.25
+
 
 class _Stage(Enum):
     """How far the parser has come."""
@@ -161,11 +166,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._piece_at = self.loop.time()
 
     def shutdown(self) -> None:
-        """End, after the answer that is being given."""
+        """End, after the answer that is being given. A request whose body is still coming has a moment for the rest."""
         if self._is_lingering:
             self.transport.close()
-        else:
-            super().shutdown()
+            return
+        super().shutdown()
+        if self._stage is _BODY:
+            self.loop.call_later(_LAST_BODY_SECONDS, self._end_unfinished)
 
     # --- what the parser tells ---
 
@@ -377,6 +384,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._linger()
         else:
             self._say(problem)
+
+    def _end_unfinished(self) -> None:
+        """Refuse a request that is not all there. Else uvicorn would cancel it, and answer 500."""
+        if self._stage is not _BODY or self._takes_no_more or self.transport.is_closing() or self.parser is None:
+            return
+        self._refuse(Problem(503, "unavailable", "the service is stopping, and the request was not complete"))
+        self.loop.call_later(_LAST_LINGER_SECONDS, self.transport.close)
 
     def _say(self, problem: Problem) -> None:
         self.transport.write(closing_answer(problem, self.server_state.default_headers))

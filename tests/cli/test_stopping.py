@@ -4,7 +4,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -43,9 +43,9 @@ PATHS = ["/guarded", "/guarded-async"]
 WISHES = [{"Prefer": "wait=300"}, {"Timeout": "300"}]
 
 
-def a_file(folder: Path, *, grace_seconds: float) -> Path:
-    settings = f"settings=JobSettings(grace_seconds={grace_seconds})"
-    return service_file(folder, body=_GUARDED, tools="Shout, Guarded, GuardedAsync", options=settings)
+def a_file(folder: Path, *, grace_seconds: float, mcp: bool = False) -> Path:
+    options = f"mcp={mcp}, settings=JobSettings(grace_seconds={grace_seconds})"
+    return service_file(folder, body=_GUARDED, tools="Shout, Guarded, GuardedAsync", options=options)
 
 
 @contextmanager
@@ -56,13 +56,14 @@ def posting(service: ServiceProcess, path: str, gate: Gate, wish: dict[str, str]
 
 
 class HalfSent:
-    """A POST to /shout of which the service has read the head and waits for the body."""
+    """A POST of which the service has read the head and waits for the body."""
 
     BODY = b'{"text": "hi"}'
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, path: str = "/shout") -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
-        head = "POST /shout HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nExpect: 100-continue\r\n"
+        head += "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n"
         self.sock.sendall(f"{head}Content-Length: {len(self.BODY)}\r\n\r\n".encode())
         assert self.sock.recv(1024).startswith(b"HTTP/1.1 100"), "the service does not ask for the body"
         self.sock.sendall(self.BODY[:5])
@@ -76,6 +77,10 @@ class HalfSent:
     def send_rest(self) -> bytes:
         """Send the rest, and return all that comes until the service closes the connection."""
         self.sock.sendall(self.BODY[5:])
+        return self.answer()
+
+    def answer(self) -> bytes:
+        """All that comes until the service closes the connection."""
         answer = b""
         while data := self.sock.recv(65536):
             answer += data
@@ -104,9 +109,17 @@ def test_a_service_ends_though_a_client_waits_for_a_job_that_does_not_end(
     assert "Traceback" not in service.log
 
 
-def test_a_service_ends_though_a_client_does_not_end_its_request(tmp_path: Path) -> None:
-    with ServiceProcess(a_file(tmp_path, grace_seconds=1), seconds=SECONDS) as service, HalfSent(service.port):
+def test_clients_that_do_not_end_their_requests_are_told_to_send_them_again(tmp_path: Path) -> None:
+    file = a_file(tmp_path, grace_seconds=1, mcp=True)
+    with ServiceProcess(file, seconds=SECONDS) as service, ExitStack() as clients:
+        half_sent = [clients.enter_context(HalfSent(service.port, path)) for path in ("/shout", "/mcp")]
         assert service.stop() == 0
+        answers = [client.answer().lower() for client in half_sent]
+    for answer in answers:
+        assert answer.startswith(b"http/1.1 503")
+        assert b"\r\nretry-after: 1\r\n" in answer
+        assert b'"unavailable"' in answer
+    assert "Traceback" not in service.log
 
 
 @pytest.mark.parametrize("path", PATHS)
