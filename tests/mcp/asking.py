@@ -15,7 +15,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from lambda_kit import ToolServer
 
-__all__ = ["ERAS", "NEWEST", "VERSIONS", "Asker", "asking", "official_client"]
+__all__ = ["ERAS", "NEWEST", "URL", "VERSIONS", "Asker", "asking", "official_client"]
 
 URL = "http://127.0.0.1:8090"
 NEWEST = "2026-07-28"

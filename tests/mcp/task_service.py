@@ -55,6 +55,15 @@ class Wrong(LambdaTool):
         raise ValueError(f"nobody knows {req.text}")
 
 
+class Misfit(LambdaTool):
+    """Return something else than is promised"""
+
+    options = ToolOptions(mcp="as-task")
+
+    async def run(self, req: Ask) -> dict[str, int]:
+        return {"a": req.text}  # type: ignore[dict-item]
+
+
 class Quick(LambdaTool):
     """Answer at once"""
 
@@ -73,7 +82,7 @@ class Hidden(LambdaTool):
 
 server = ToolServer(
     Service(name="Tasks", contact={"name": "Ann", "email": "ann@example.com"}),
-    tools=[Held, HeldAsTask, Stepping, Wrong, Quick, Hidden],
+    tools=[Held, HeldAsTask, Stepping, Wrong, Misfit, Quick, Hidden],
     authenticator=Tokens() if os.environ.get("TASK_TOKENS") else None,
     mcp=McpOptions(wait_seconds=0.3),
 )

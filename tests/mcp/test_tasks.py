@@ -72,6 +72,15 @@ def test_the_time_to_live_counts_from_the_creation(client: ModernClient, gate: G
     assert client.get(created["taskId"])["ttlMs"] == task["ttlMs"]
 
 
+def test_a_result_that_does_not_fit_its_schema_is_an_error_with_the_result(client: ModernClient) -> None:
+    result = ended(client, client.call("misfit", text="b")["taskId"])["result"]
+    assert result["isError"] is True
+    assert "structuredContent" not in result
+    said, shown = (block["text"] for block in result["content"])
+    assert "$.a: 'b' is not of type 'integer'" in said
+    assert shown == '{"a":"b"}'
+
+
 def test_an_error_of_the_tool_is_the_result_of_a_completed_task(client: ModernClient, gate: Gate) -> None:
     task_id = client.call("wrong", text="it")["taskId"]
     gate.wait_for_arrival()

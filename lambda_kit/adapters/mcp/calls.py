@@ -17,8 +17,7 @@ from lambda_kit.adapters.mcp.job_watch import CallCancelled, ClientGone, JobWatc
 from lambda_kit.adapters.mcp.messages import McpError, cancelled_id
 from lambda_kit.adapters.mcp.open_calls import OpenCall, OpenCalls
 from lambda_kit.adapters.mcp.request import McpNotification, McpRequest
-from lambda_kit.adapters.mcp.results import refusal_result, tool_result
-from lambda_kit.adapters.mcp.still_running import still_running
+from lambda_kit.adapters.mcp.results import CallAnswers, refusal_result
 from lambda_kit.adapters.mcp.tasks import require_tasks, task_created
 from lambda_kit.adapters.mcp.trace import note_call, trace_of
 from lambda_kit.core.errors import (
@@ -46,13 +45,17 @@ class ToolCalls(Feature):
     Args:
         host: The server.
         catalog: Its tools.
+        answers: What calls answer.
         open_calls: Those that are being answered by this process.
         job_tools: The tools for jobs that take longer.
     """
 
-    def __init__(self, host: McpHost, catalog: Catalog, open_calls: OpenCalls, job_tools: JobTools) -> None:
+    def __init__(
+        self, host: McpHost, catalog: Catalog, answers: CallAnswers, open_calls: OpenCalls, job_tools: JobTools
+    ) -> None:
         self._host = host
         self._catalog = catalog
+        self._answers = answers
         self._open = open_calls
         self._job_tools = job_tools
         self.handlers = {"tools/call": self.call}
@@ -96,19 +99,9 @@ class ToolCalls(Feature):
             raise  # its status is a client's cue to log in once more, for more scopes (MCP, Authorization)
         except LambdaKitError as error:
             return refusal_result(request, error, tool)
-        if found.job.status.is_final:
-            options, debug = self._host.options, self._host.shows_tracebacks()
-            return tool_result(
-                request,
-                tool,
-                found,
-                max_bytes=options.max_result_bytes,
-                debug=debug,
-                in_stream=exchange.is_stream,
-            )
-        if request.meta.takes_tasks:
+        if not found.job.status.is_final and request.meta.takes_tasks:
             return task_created(request, found.job)
-        return still_running(request, found.job, tool)
+        return await self._answers.answer(request, found, in_stream=exchange.is_stream)
 
     async def _waited(
         self, request: McpRequest, exchange: Exchange, found: WaitResult, seconds: float, call: OpenCall

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from mcp_types import CallToolResult
 
+from lambda_kit.adapters.mcp.output_check import OutputCheck
 from lambda_kit.adapters.mcp.versions import has_hints, has_structure, has_titles
 from lambda_kit.core.errors import ToolDefinitionError
 from lambda_kit.core.model.principal import Principal
@@ -33,6 +34,8 @@ class CatalogTool(NamedTuple):
 
     bound: BoundTool
     agent: AgentTool
+    output: OutputCheck | None
+    """Of its results. None: they have no output schema."""
 
 
 class Catalog:
@@ -87,7 +90,13 @@ class Catalog:
 
 def catalog_tools(tools: Iterable[BoundTool]) -> list[CatalogTool]:
     """Those of a server's tools that are served by MCP. A `CallToolResult` is passed on as it is."""
-    return [CatalogTool(tool, agent_tool(tool, opaque=(CallToolResult,))) for tool in tools if tool.options.mcp]
+    return [_catalog_tool(tool) for tool in tools if tool.options.mcp]
+
+
+def _catalog_tool(tool: BoundTool) -> CatalogTool:
+    agent = agent_tool(tool, opaque=(CallToolResult,))
+    schema = agent.output_schema
+    return CatalogTool(tool, agent, None if schema is None else OutputCheck(agent.name, schema))
 
 
 def catalog_findings(

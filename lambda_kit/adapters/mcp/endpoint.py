@@ -22,6 +22,7 @@ from lambda_kit.adapters.mcp.messages import McpError
 from lambda_kit.adapters.mcp.open_calls import OpenCalls
 from lambda_kit.adapters.mcp.request import McpNotification, McpRequest, McpResume
 from lambda_kit.adapters.mcp.resources import Resources
+from lambda_kit.adapters.mcp.results import CallAnswers
 from lambda_kit.adapters.mcp.resume import StreamResume
 from lambda_kit.adapters.mcp.server_info import ServerInfo, ServerStamp
 from lambda_kit.adapters.mcp.tasks import TaskReader, TaskRequests
@@ -45,13 +46,14 @@ class McpEndpoint:
         instructions: str | None = getattr(host.service, "instructions", None)
         self.catalog = Catalog(host.jobs.tools.values(), built_in_tools(host.options), instructions)
         open_calls = OpenCalls()
-        tasks = TaskReader(host, self.catalog)
+        answers = CallAnswers(host, self.catalog)
+        tasks = TaskReader(host, answers)
         self.features: Sequence[Feature] = (
             ServerInfo(host, self._capabilities),
             ToolList(self.catalog, host.options.max_result_bytes),
             Listening(tasks),  # before the calls: at a stop its streams end first
-            ToolCalls(host, self.catalog, open_calls, JobTools(host, self.catalog)),
-            StreamResume(host, self.catalog, open_calls),
+            ToolCalls(host, self.catalog, answers, open_calls, JobTools(host, answers)),
+            StreamResume(host, answers, open_calls),
             TaskRequests(tasks),
             Resources(host),
         )

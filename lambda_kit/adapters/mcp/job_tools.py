@@ -11,14 +11,12 @@ from typing import Annotated, TypeAlias, TypeVar
 import msgspec
 
 from lambda_kit.adapters.mcp.built_in_tools import JOB_CANCEL, JOB_RESULT, longest_wait_seconds
-from lambda_kit.adapters.mcp.catalog import Catalog
 from lambda_kit.adapters.mcp.exchange import Exchange
 from lambda_kit.adapters.mcp.host import McpHost
 from lambda_kit.adapters.mcp.job_watch import JobWatch, quick_seconds
 from lambda_kit.adapters.mcp.open_calls import OpenCall
 from lambda_kit.adapters.mcp.request import McpRequest
-from lambda_kit.adapters.mcp.results import refusal_result, text_result, tool_result
-from lambda_kit.adapters.mcp.still_running import still_running
+from lambda_kit.adapters.mcp.results import CallAnswers, refusal_result, text_result
 from lambda_kit.core.errors import BadRequestError, JobNotFoundError, LambdaKitError, RequestValidationError
 from lambda_kit.core.jobs.waiting import WaitResult
 from lambda_kit.core.model.job import Job, JobStatus, bare_job_id
@@ -53,12 +51,12 @@ class JobTools:
 
     Args:
         host: The server.
-        catalog: Its tools.
+        answers: What calls answer.
     """
 
-    def __init__(self, host: McpHost, catalog: Catalog) -> None:
+    def __init__(self, host: McpHost, answers: CallAnswers) -> None:
         self._host = host
-        self._catalog = catalog
+        self._answers = answers
         self._tools: Mapping[str, JobTool] = {JOB_RESULT: self._result, JOB_CANCEL: self._cancel}
 
     def find(self, name: str) -> JobTool | None:
@@ -77,18 +75,7 @@ class JobTools:
             found = await self._wait(request, exchange, _job_id(asked.job_id), seconds, call)
         except LambdaKitError as error:
             return refusal_result(request, error)
-        tool = self._catalog.tools.get(found.job.tool)
-        if not found.job.status.is_final:
-            return still_running(request, found.job, None)
-        return tool_result(
-            request,
-            tool,
-            found,
-            max_bytes=self._host.options.max_result_bytes,
-            debug=self._host.shows_tracebacks(),
-            is_declared=False,
-            in_stream=exchange.is_stream,
-        )
+        return await self._answers.answer(request, found, is_declared=False, in_stream=exchange.is_stream)
 
     async def _wait(
         self, request: McpRequest, exchange: Exchange, job_id: str, seconds: float, call: OpenCall

@@ -1,4 +1,4 @@
-"""From the end of a job to what ``tools/call`` answers (MCP, Tools, Tool Result)."""
+"""From a job to what ``tools/call`` answers (MCP, Tools, Tool Result)."""
 
 import logging
 import re
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lambda_kit.adapters.mcp.catalog import CatalogTool
+from lambda_kit.adapters.mcp.built_in_tools import JOB_CANCEL, JOB_RESULT
+from lambda_kit.adapters.mcp.catalog import Catalog, CatalogTool
 from lambda_kit.adapters.mcp.content import (
     artifact_links,
     base64_bytes,
@@ -18,17 +19,18 @@ from lambda_kit.adapters.mcp.content import (
     text_of,
 )
 from lambda_kit.adapters.mcp.failure_texts import failure_text, refusal_text
+from lambda_kit.adapters.mcp.host import McpHost
 from lambda_kit.adapters.mcp.passed_through import passed_through
 from lambda_kit.adapters.mcp.request import McpRequest
 from lambda_kit.adapters.mcp.versions import has_any_structure, has_links, has_structure
 from lambda_kit.core.errors import LambdaKitError
 from lambda_kit.core.jobs.waiting import WaitResult
-from lambda_kit.core.model.job import Job, Payload
+from lambda_kit.core.model.job import Job, JobStatus, Payload
 from lambda_kit.core.model.media_type import JSON, essence_of
 from lambda_kit.core.model.refusal_reasons import INTERNAL_ERROR, reason_of
 from lambda_kit.core.tools.agent_schema import RESULT
 
-__all__ = ["refusal_result", "text_result", "tool_result"]
+__all__ = ["CallAnswers", "refusal_result", "text_result"]
 
 logger = logging.getLogger("lambda_kit.mcp")
 
@@ -68,60 +70,86 @@ def refusal_result(request: McpRequest, error: LambdaKitError, tool: CatalogTool
     return text_result(request, refusal_text(error, wraps_request=wraps_request), is_error=True)
 
 
-def tool_result(
-    request: McpRequest,
-    tool: CatalogTool | None,
-    found: WaitResult,
-    *,
-    max_bytes: int,
-    debug: bool = False,
-    is_declared: bool = True,
-    in_stream: bool = False,
-) -> bytes:
-    """What a call answers whose job has ended, well or not.
+class CallAnswers:
+    """What calls answer as to their jobs: at once, by ``job_result``, in a stream that is resumed, or in a task.
 
     Args:
-        request: What is answered.
-        tool: The job's tool. None: it is not served here (any more).
-        found: The job, final, with its result.
-        max_bytes: Larger results are a preview and a link; files count as their base64 does.
-        debug: Whether a failure may be told with exception texts and tracebacks.
-        is_declared: Whether the client knows the output schema of the job's tool, as it does not where another tool
-            (``job_result``) was called. Where it does, the whole result is structured content, however large: clients
-            drop a result that lacks it.
-        in_stream: Whether the answer is an event of a stream. Clients drop those of more than 1 MiB; such a result is
-            the preview alone, and an error where it can't do without structured content.
+        host: The server.
+        catalog: Its tools.
     """
-    job, payload = found.job, found.result
-    if payload is None:
-        return text_result(request, failure_text(job, debug=debug), is_error=True)
-    answer = _whole_result(request, tool, job, payload, max_bytes, is_declared=is_declared)
-    if not in_stream or len(answer) <= _MOST_EVENT_BYTES:
-        return answer
-    preview = _large(job, payload, max_bytes, with_link=has_links(request.version))
-    if not is_declared or tool is None or tool.agent.output_schema is None or not has_structure(request.version):
-        return _result(request, preview)
-    excuse = "the tool has succeeded, but its result is too large for the structured content of this answer"
-    return _result(request, [text_block(excuse), *preview], is_error=True)
 
+    def __init__(self, host: McpHost, catalog: Catalog) -> None:
+        self._host = host
+        self._catalog = catalog
 
-def _whole_result(
-    request: McpRequest, tool: CatalogTool | None, job: Job, payload: Payload, max_bytes: int, *, is_declared: bool
-) -> bytes:
-    passed = None if tool is None else passed_through(tool.bound, payload, job.urn, request.version)
-    if passed is not None:
-        return passed
-    wraps = tool is not None and tool.agent.wraps_result and has_structure(request.version)
-    data = _data(payload, wraps=wraps)
-    content = _content(request, job, payload, data, max_bytes)
-    if not has_structure(request.version):
-        return _result(request, content)
-    if tool is None or tool.agent.output_schema is None or not is_declared:
-        return _result(request, content, _small_structure(data, request.version, max_bytes))
-    if data is None or not _OBJECT.match(data):
-        misfit = f"the result of the tool does not fit its output schema: it is {_said_of(payload)}"
+    async def answer(
+        self, request: McpRequest, found: WaitResult, *, is_declared: bool = True, in_stream: bool = False
+    ) -> bytes:
+        """The result of a job that has ended, well or not; else how to get it.
+
+        Args:
+            request: What is answered.
+            found: The job, with its result if it has ended.
+            is_declared: Whether the client knows the output schema of the job's tool, as it does not where another tool
+                (``job_result``) was called. Where it does, the whole result is structured content, however large:
+                clients drop a result that lacks it.
+            in_stream: Whether the answer is an event of a stream. Clients drop those of more than 1 MiB; such a result
+                is the preview alone, and an error where it can't do without structured content.
+        """
+        job, payload = found.job, found.result
+        tool = self._catalog.tools.get(job.tool)
+        is_checked = is_declared and tool is not None and tool.output is not None and has_structure(request.version)
+        if not job.status.is_final:
+            return text_result(request, _still_running_text(job), is_error=is_checked)
+        if payload is None:
+            return text_result(request, failure_text(job, debug=self._host.shows_tracebacks()), is_error=True)
+        answer = await self._whole_result(request, tool, job, payload, is_declared=is_declared)
+        if not in_stream or len(answer) <= _MOST_EVENT_BYTES:
+            return answer
+        preview = _large(job, payload, self._host.options.max_result_bytes, with_link=has_links(request.version))
+        if not is_checked:
+            return _result(request, preview)
+        excuse = "the tool has succeeded, but its result is too large for the structured content of this answer"
+        return _result(request, [text_block(excuse), *preview], is_error=True)
+
+    async def _whole_result(
+        self, request: McpRequest, tool: CatalogTool | None, job: Job, payload: Payload, *, is_declared: bool
+    ) -> bytes:
+        passed = None if tool is None else passed_through(tool.bound, payload, job.urn, request.version)
+        if passed is not None:
+            return passed
+        max_bytes = self._host.options.max_result_bytes
+        wraps = tool is not None and tool.agent.wraps_result and has_structure(request.version)
+        data = _data(payload, wraps=wraps)
+        content = _content(request, job, payload, data, max_bytes)
+        if not has_structure(request.version):
+            return _result(request, content)
+        if tool is None or tool.output is None:
+            return _result(request, content, _small_structure(data, request.version, max_bytes))
+        if data is None or not _OBJECT.match(data):
+            fault: str | None = f"it is {_said_of(payload)}"
+        else:
+            fault = await tool.output.fault(data)
+        if fault is None:
+            return _result(
+                request, content, data if is_declared else _small_structure(data, request.version, max_bytes)
+            )
+        misfit = f"the tool has succeeded, but its result does not fit its output schema: {fault}"
         return _result(request, [text_block(misfit), *content], is_error=True)
-    return _result(request, content, data)
+
+
+def _still_running_text(job: Job) -> str:
+    """How to get the result of a job that has not ended.
+
+    It is no error. But of a tool with an output schema clients take nothing that does not fit it, except errors: of the
+    SDKs those for Python and TypeScript raise, and the agent would never learn of the job.
+    """
+    state = "still running" if job.status is not JobStatus.PENDING else "still running: it waits for its turn"
+    return (
+        f"{state}. job_id: {job.id}\n\nThis is no failure: do not call the tool again. Call the tool {JOB_RESULT} with "
+        f'{{"job_id": "{job.id}"}} to wait for the result, again until it is there. To stop the work, call '
+        f"{JOB_CANCEL} with the same."
+    )
 
 
 def _data(payload: Payload, *, wraps: bool) -> bytes | None:

@@ -3,7 +3,6 @@
 import asyncio
 
 from lambda_kit.adapters.mcp.call_record import CallRecord, read_event_id, request_key
-from lambda_kit.adapters.mcp.catalog import Catalog
 from lambda_kit.adapters.mcp.exchange import Exchange, NoAnswer
 from lambda_kit.adapters.mcp.feature import Feature
 from lambda_kit.adapters.mcp.host import McpHost
@@ -11,8 +10,7 @@ from lambda_kit.adapters.mcp.job_watch import CallCancelled, ClientGone, JobWatc
 from lambda_kit.adapters.mcp.messages import result_frame
 from lambda_kit.adapters.mcp.open_calls import OpenCall, OpenCalls
 from lambda_kit.adapters.mcp.request import McpRequest, McpResume, Meta
-from lambda_kit.adapters.mcp.results import tool_result
-from lambda_kit.adapters.mcp.still_running import still_running
+from lambda_kit.adapters.mcp.results import CallAnswers
 from lambda_kit.core.errors import JobNotFoundError
 from lambda_kit.core.jobs.waiting import WaitResult
 
@@ -26,13 +24,13 @@ class StreamResume(Feature):
 
     Args:
         host: The server.
-        catalog: Its tools.
+        answers: What calls answer.
         open_calls: The calls that are being answered by this process.
     """
 
-    def __init__(self, host: McpHost, catalog: Catalog, open_calls: OpenCalls) -> None:
+    def __init__(self, host: McpHost, answers: CallAnswers, open_calls: OpenCalls) -> None:
         self._host = host
-        self._catalog = catalog
+        self._answers = answers
         self._open = open_calls
         self.resume_handler = self._resume
 
@@ -83,17 +81,7 @@ class StreamResume(Feature):
             if jobs.accepts_jobs:
                 raise
             raise NoAnswer(_RETRY_SECONDS) from None
-        tool = self._catalog.tools.get(found.job.tool)
-        if found.job.status.is_final:
-            return tool_result(
-                request,
-                tool,
-                found,
-                max_bytes=options.max_result_bytes,
-                debug=self._host.shows_tracebacks(),
-                in_stream=True,
-            )
         waited = asyncio.get_running_loop().time() - began_at
-        if not jobs.accepts_jobs and waited < options.wait_seconds:
+        if not found.job.status.is_final and not jobs.accepts_jobs and waited < options.wait_seconds:
             raise NoAnswer(_RETRY_SECONDS)  # this process stops: another replica, or the next one, goes on
-        return still_running(request, found.job, tool)
+        return await self._answers.answer(request, found, in_stream=True)

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from mcp_types.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY
 
-from lambda_kit.adapters.mcp.catalog import Catalog
 from lambda_kit.adapters.mcp.exchange import Exchange
 from lambda_kit.adapters.mcp.failure_texts import failure_text
 from lambda_kit.adapters.mcp.feature import Feature
 from lambda_kit.adapters.mcp.host import McpHost
 from lambda_kit.adapters.mcp.messages import McpError
 from lambda_kit.adapters.mcp.request import TASKS_EXTENSION, McpRequest
-from lambda_kit.adapters.mcp.results import tool_result
+from lambda_kit.adapters.mcp.results import CallAnswers
 from lambda_kit.core.errors import JobNotFoundError, UnavailableError
 from lambda_kit.core.jobs.waiting import WaitResult
 from lambda_kit.core.model.job import FailureKind, Job, JobStatus, bare_job_id
@@ -75,12 +74,12 @@ class TaskReader:
 
     Args:
         host: The server.
-        catalog: Its tools.
+        answers: What calls answer.
     """
 
-    def __init__(self, host: McpHost, catalog: Catalog) -> None:
+    def __init__(self, host: McpHost, answers: CallAnswers) -> None:
         self._host = host
-        self._catalog = catalog
+        self._answers = answers
 
     async def read(self, request: McpRequest, task_id: str) -> Task:
         """A task as it is now, with its result or error.
@@ -95,7 +94,7 @@ class TaskReader:
         """
         found = await request.caller.jobs.wait(_job_id(task_id), wait_seconds=0.0)
         tool = self._tool_of(found.job)
-        status, more = self._state_of(request, found)
+        status, more = await self._state_of(request, found)
         return Task(status, found.job.status.is_final, {**_fields_of(found.job, status, tool), **more})
 
     async def find(self, request: McpRequest, task_id: str) -> Job:
@@ -119,23 +118,22 @@ class TaskReader:
             raise JobNotFoundError(job.id)
         return tool
 
-    def _state_of(self, request: McpRequest, found: WaitResult) -> tuple[str, dict[str, Any]]:
+    async def _state_of(self, request: McpRequest, found: WaitResult) -> tuple[str, dict[str, Any]]:
         """The status, and what else is said of it.
 
         What the call itself would have been answered is the task's result, also where it is an error of the tool. It
         has failed only where nobody knows that answer any more, since what ran the tool is gone (SEP-2663, Task
         Execution Errors).
         """
-        job, failure, debug = found.job, found.job.failure, self._host.shows_tracebacks()
+        job, failure = found.job, found.job.failure
         if not job.status.is_final:
             return "working", {}
         if job.status is JobStatus.CANCELLED:
             return "cancelled", {}
         if failure is not None and failure.kind in _LOST:
-            text = failure_text(job, debug=debug)
+            text = failure_text(job, debug=self._host.shows_tracebacks())
             return "failed", {"statusMessage": text, "error": {"code": INTERNAL_ERROR, "message": text}}
-        tool, most = self._catalog.tools.get(job.tool), self._host.options.max_result_bytes
-        return "completed", {"result": msgspec.Raw(tool_result(request, tool, found, max_bytes=most, debug=debug))}
+        return "completed", {"result": msgspec.Raw(await self._answers.answer(request, found))}
 
 
 class TaskRequests(Feature):
