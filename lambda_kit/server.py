@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Guard, Middleware, OnAppInitHandler
 
 from lambda_kit.adapters.auth.urls import authenticators_of_environment
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
+from lambda_kit.adapters.http.heads import add_heads
 from lambda_kit.adapters.http.limits import HttpLimits
 from lambda_kit.adapters.http.routes import check_paths, job_list_routes
 from lambda_kit.adapters.http.service_version import service_version
@@ -347,7 +348,7 @@ class ToolServer:
         if self._platform is None:
             self._platform = make_platform_api(self.service, self.jobs, self.http_settings, self._file, artifacts)
             if "app" in self.__dict__:
-                self.app.register(self._platform.routes(()))
+                self.app.register(add_heads(self._platform.routes(())))
 
     def add_mcp(self, options: McpOptions | None = None) -> "McpEndpoint":
         """Serve the tools by MCP at ``/mcp``. No effect if that is done already.

@@ -29,9 +29,7 @@ RULES = {
     "GET /jobs/{job_id:str}/events": OWNER,
     "GET /jobs/{job_id:str}/status": OWNER,
     "GET /_healtz": OPEN,
-    "HEAD /_healtz": OPEN,
     "GET /_livez": OPEN,
-    "HEAD /_livez": OPEN,
     "GET /metrics": OPEN_BY_SETTING,
     "GET /.well-known/oauth-protected-resource": OPEN,
     "GET /.well-known/oauth-protected-resource/{resource:path}": OPEN,
@@ -69,6 +67,7 @@ RULES = {
 }
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 """Of a route that takes all of them."""
+RULES |= {route.replace("GET", "HEAD", 1): rule for route, rule in RULES.items() if route.startswith("GET")}
 RULES |= {f"{method} /mcp": KNOWN for method in METHODS}  # whose jobs are there: see test_mcp_owners.py
 ROUTES = sorted(RULES)
 OWNED = sorted(route for route, rule in RULES.items() if rule == OWNER)

@@ -43,7 +43,7 @@ def needs_key(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRout
 
 
 def is_open(method: str, path: str) -> bool:
-    describes = method == "GET" and path in {"/echo", "/guarded"}
+    describes = method in {"GET", "HEAD"} and path in {"/echo", "/guarded"}
     return method == "OPTIONS" or describes or path in OPEN or path.startswith(("/api", "/.well-known"))
 
 

@@ -93,7 +93,7 @@ def test_no_cache_keeps_what_is_said_of_a_job(answers: dict[tuple[str, str], htt
 
 def is_for_all_pages(route: tuple[str, str]) -> bool:
     """Whether any page may read what clients are to find before anybody has logged in."""
-    return route[0] in ("GET", "OPTIONS") and route[1].startswith("/.well-known/")
+    return route[0] in ("GET", "HEAD", "OPTIONS") and route[1].startswith("/.well-known/")
 
 
 def test_pages_of_an_allowed_origin_can_read_every_answer(answers: dict[tuple[str, str], httpx.Response]) -> None:
@@ -167,7 +167,7 @@ def test_a_preflight_of_another_origin_gets_no_permission(client: TestClient) ->
 
 def test_an_options_that_is_no_preflight_says_the_methods_to_a_page_too(client: TestClient) -> None:
     answer = client.options("/echo", headers={"origin": ORIGIN})
-    assert answer.headers["allow"] == "GET, OPTIONS, POST"
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
     assert answer.headers["access-control-allow-origin"] == ORIGIN
 
 

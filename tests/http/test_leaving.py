@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lambda_kit import JobStatus, MemoryJobStore
+from lambda_kit import JobSettings, JobStatus, MemoryJobStore
+from lambda_kit.core.jobs.settings import Pauses
 from lambda_kit.server import ToolServer
 from tests.core.running_tools import LONG_SECONDS, AsyncDoor, a_server, until
 
@@ -99,3 +100,23 @@ async def test_a_client_that_goes_away_within_its_body_makes_no_job() -> None:
         client.left.set()
         await client.ask("POST", "/async-door", content_length="2")
         assert await store.counts() == {}
+
+
+async def test_a_stop_goes_on_waiting_for_who_fetches_a_result_of_which_only_the_head_was_asked() -> None:
+    tool, pauses = AsyncDoor(), Pauses(linger_seconds=600.0)
+    server = a_server(tool, pauses=pauses, settings=JobSettings(grace_seconds=600.0))
+    async with server, asyncio.timeout(LONG_SECONDS):
+        await Client(server).ask("POST", "/async-door", prefer="respond-async", job_id="job-0")
+        await until(lambda: tool.begun)
+        server.begin_stop()
+        stop = asyncio.create_task(server.drain())
+        tool.door.set()
+        for path in ("/jobs/job-0", "/async-door/jobs/job-0"):
+            head = Client(server)
+            await head.ask("HEAD", path, prefer="wait=60")
+            assert head.sent[0]["status"] == 200
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not stop.done()
+        await Client(server).ask("GET", "/jobs/job-0", prefer="wait=60")
+        await stop

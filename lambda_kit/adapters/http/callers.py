@@ -60,13 +60,15 @@ def jobs_for(service: JobService, settings: HttpSettings, scope: HTTPScope) -> J
     Raises:
         AuthenticationError: if nobody has found out who it is: a route without `job_guards` opens nothing.
     """
+    fetches = scope["method"] != "HEAD"
     if settings.access is None:
         client = scope.get("client")
-        return service.acting_for(None, address=client[0] if client else "")  # none: over a unix socket
+        address = client[0] if client else ""  # none: over a unix socket
+        return service.acting_for(None, address=address, fetches=fetches)
     caller = cast("Caller | None", scope.get(_CALLER))
     if caller is None:
         raise AuthenticationError("this route does not ask who its caller is", challenge=settings.access.challenges())
-    return service.acting_for(caller.principal, address=caller.address)
+    return service.acting_for(caller.principal, address=caller.address, fetches=fetches)
 
 
 def guard_of(settings: HttpSettings, kind: str | None = None) -> Guard:

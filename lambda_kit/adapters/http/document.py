@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from litestar import Request
+from litestar import Request, Router
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 
+from lambda_kit.adapters.http.heads import add_heads
 from lambda_kit.adapters.http.public_place import base_path
 from lambda_kit.adapters.http.security import AUDIENCE, CLIENT_ID, WITH_SCOPES
 
@@ -73,6 +74,10 @@ class DocumentPlugin(JsonRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The document."""
         return self._document.encoded(request)
+
+    def receive_router(self, router: Router) -> None:
+        """Called by Litestar with all routes below the page's."""
+        add_heads(router)
 
 
 class PagePlugin(SwaggerRenderPlugin):

@@ -50,6 +50,9 @@ class EventStream:
         """Send it."""
         fields = [(b"job-id", self._job.urn.encode()), *_FIELDS]
         await send({"type": "http.response.start", "status": 200, "headers": fields})
+        if scope.get("method") == "HEAD":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         leaving = asyncio.ensure_future(until_gone(receive))
         sending = asyncio.ensure_future(self._send_events(send))
         try:

@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Middleware
 
 from lambda_kit.adapters.http.components import Models
+from lambda_kit.adapters.http.heads import add_heads
 from lambda_kit.adapters.http.job_controller import job_controller, job_list_controller
 from lambda_kit.adapters.http.metrics_route import RenderMetrics, metrics_handler
 from lambda_kit.adapters.http.problems import on_exception
@@ -93,7 +94,7 @@ def metrics_routes(render: RenderMetrics, settings: HttpSettings, middleware: Se
 
 
 def _router(handlers: list[Any], settings: HttpSettings, middleware: Sequence[Middleware]) -> Router:
-    return Router(
+    router = Router(
         "/",
         route_handlers=handlers,
         exception_handlers=dict(EXCEPTION_HANDLERS),
@@ -101,3 +102,4 @@ def _router(handlers: list[Any], settings: HttpSettings, middleware: Sequence[Mi
         response_headers=[version_response_header()],
         request_max_body_size=settings.max_body_bytes,
     )
+    return add_heads(router)

@@ -6,10 +6,9 @@ from typing import Any
 
 import ivcap_service
 import litestar_offline_docs
-from litestar import HttpMethod, Request, Router, get
+from litestar import Request, Router, get
 from litestar.datastructures import ResponseHeader
 from litestar.exceptions import NotFoundException
-from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Contact, License
 from litestar.params import FromPath
@@ -19,6 +18,7 @@ from lambda_kit.adapters.http import operations
 from lambda_kit.adapters.http.answers import Answer, json_answer
 from lambda_kit.adapters.http.callers import guard_of
 from lambda_kit.adapters.http.document import DocumentPlugin, PagePlugin, ServedDocument
+from lambda_kit.adapters.http.heads import add_heads
 from lambda_kit.adapters.http.openapi import describe_operation
 from lambda_kit.adapters.http.problems import VERSION_HEADER
 from lambda_kit.adapters.http.public_place import VARIES_WITH_PREFIX
@@ -28,7 +28,7 @@ from lambda_kit.core.errors import NotServingError
 from lambda_kit.core.runtime.threads import off_loop
 from lambda_kit.version import VERSION
 
-__all__ = ["HEALTH_PATHS", "health_handlers", "openapi_config", "openapi_handlers", "version_response_header"]
+__all__ = ["HEALTH_PATHS", "health_handlers", "openapi_config", "openapi_routes", "version_response_header"]
 
 _READINESS, _LIVENESS = "/_healtz", "/_livez"
 
@@ -84,9 +84,7 @@ def health_handlers(
             operation_id=handler.__name__,
             operation_class=describe_operation(secured(operation, settings, HEALTH)),
         )
-        # some load balancers ask with HEAD; the server leaves out the body (RFC 9110, 9.3.2)
-        briefly = HTTPRouteHandler(path, http_method=HttpMethod.HEAD, include_in_schema=False)
-        handlers += [described(handler), briefly(handler)]
+        handlers.append(described(handler))
     return handlers
 
 
@@ -121,8 +119,8 @@ def openapi_config(
     )
 
 
-def openapi_handlers(document: ServedDocument, settings: HttpSettings) -> list[Any]:
-    """The handlers of the OpenAPI document and of the page's assets, which are no secret."""
+def openapi_routes(document: ServedDocument, settings: HttpSettings) -> Router:
+    """A router with the OpenAPI document and the page's assets, which are no secret."""
 
     @get("/openapi.json", include_in_schema=False, guards=[guard_of(settings, "openapi")])
     async def openapi_json(request: Request[Any, Any, Any]) -> ASGIResponse:
@@ -135,4 +133,4 @@ def openapi_handlers(document: ServedDocument, settings: HttpSettings) -> list[A
         content = await off_loop((_ASSETS / name).read_bytes)
         return Answer(200, content, _ASSET_TYPES[name], [(b"cache-control", b"max-age=86400")])  # type: ignore[return-value]
 
-    return [openapi_json, asset]
+    return add_heads(Router("/", route_handlers=[openapi_json, asset]))

@@ -33,7 +33,7 @@ from lambda_kit.adapters.http.route_templates import RouteTemplates, is_probe
 from lambda_kit.adapters.http.routes import EXCEPTION_HANDLERS
 from lambda_kit.adapters.http.security import security_schemes
 from lambda_kit.adapters.http.settings import HttpSettings
-from lambda_kit.adapters.http.system import HEALTH_PATHS, openapi_config, openapi_handlers
+from lambda_kit.adapters.http.system import HEALTH_PATHS, openapi_config, openapi_routes
 from lambda_kit.adapters.http.tool_post import ToolPost
 from lambda_kit.core.jobs.service import JobService
 from lambda_kit.core.tools.tool import BoundTool
@@ -98,7 +98,7 @@ def make_app(
         entries=entries,
         settings=settings,
         lasting_paths=frozenset(["/openapi.json", "/api", "/api/openapi.json", *(tool.path for tool in tools)]),
-        route_handlers=openapi_handlers(document, settings),
+        route_handlers=[openapi_routes(document, settings)],
         plugins=[plugin],
         openapi_config=openapi_config(service, version, document, settings),
         exception_handlers=dict(EXCEPTION_HANDLERS),

@@ -12,6 +12,7 @@ from litestar.types import Middleware
 from lambda_kit.adapters.http.bodies import models_of
 from lambda_kit.adapters.http.components import with_components
 from lambda_kit.adapters.http.door import Door
+from lambda_kit.adapters.http.heads import add_heads
 from lambda_kit.adapters.http.metrics_route import RenderMetrics
 from lambda_kit.adapters.http.routes import job_list_routes, job_routes, metrics_routes
 from lambda_kit.adapters.http.security import security_schemes
@@ -78,7 +79,7 @@ class ToolPlugin(InitPlugin):
             routes.append(metrics_routes(render, settings, around))
         if settings.job_list:
             routes.append(job_list_routes(jobs, settings, around))
-        app_config.route_handlers.extend([*routes, *more_routes(around)])
+        app_config.route_handlers.extend([*routes, *map(add_heads, more_routes(around))])
         if app_config.openapi_config is not None:
             app_config.openapi_config = with_components(
                 app_config.openapi_config, models, security_schemes(settings, jobs.tools.values())

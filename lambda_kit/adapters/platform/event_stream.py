@@ -147,6 +147,9 @@ class PlatformEventStream:
             (b"x-accel-buffering", b"no"),  # nginx would hold events back
         ]
         await send({"type": "http.response.start", "status": 200, "headers": fields})
+        if scope.get("method") == "HEAD":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         leaving = asyncio.ensure_future(_until_gone(receive))
         sending = asyncio.ensure_future(self._send_events(send))
         try:

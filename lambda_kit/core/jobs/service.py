@@ -37,28 +37,40 @@ class JobService:
         principal: For whom it acts: only the jobs of this principal exist for it. None: no access control, it sees
             every job.
         address: Of the client for which it acts, as for `acting_for`.
+        fetches: As for `acting_for`.
     """
 
-    def __init__(self, engine: JobEngine, principal: Principal | None = None, address: str | None = None) -> None:
+    def __init__(
+        self,
+        engine: JobEngine,
+        principal: Principal | None = None,
+        address: str | None = None,
+        *,
+        fetches: bool = True,
+    ) -> None:
         self._engine = engine
         self._principal = principal
         self._address = address
+        self._fetches = fetches
         self._only = None if principal is None or principal.sees_all else principal.id
 
-    def acting_for(self, principal: Principal | None, *, address: str | None = None) -> "JobService":
+    def acting_for(
+        self, principal: Principal | None, *, address: str | None = None, fetches: bool = True
+    ) -> "JobService":
         """The same door for one principal. None: no access control; whoever knows a job's id may read it.
 
         Args:
             principal: Who asks.
             address: The client's IP address, for the audit log and `CallerLimits.by_address`. Empty: it has none. None:
                 it is not known, or who asks is no client, but the service's own code.
+            fetches: Whether a result that is told to it counts as fetched: a stop does not wait for that any longer.
         """
         limits = self._engine.caller_limits
         if principal is None and (limits is None or not limits.by_address):
             address = None  # nobody looks at it
-        if principal is self._principal and address == self._address:
+        if principal is self._principal and address == self._address and fetches is self._fetches:
             return self
-        return JobService(self._engine, principal, address)
+        return JobService(self._engine, principal, address, fetches=fetches)
 
     @property
     def limits_callers(self) -> bool:
@@ -258,7 +270,7 @@ class JobService:
             # thousands may have waited for this moment
             if (turn := self._engine.turns.take(len(self._engine.waiters))) is not None:
                 await turn
-        if result.job.status.is_final:
+        if self._fetches and result.job.status.is_final:
             self._engine.fetched_results.fetched(job.id)
         return result
 
