@@ -197,6 +197,16 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ConfigurationError,
         "ToolServer(http={'header_bytes': 2}): must be an instance of HttpLimits",
     ),
+    "a file of keys as text": (
+        server(authenticator="keys.txt"),
+        ConfigurationError,
+        "ToolServer(authenticator='keys.txt'): must be an instance of Authenticator, such as ApiKeys('keys.txt') or ",
+    ),
+    "MCP as text": (
+        server(mcp="yes"),
+        ConfigurationError,
+        "ToolServer(mcp='yes'): must be an instance of McpOptions, or True for its defaults",
+    ),
     "compression by name": (
         server(compression="gzip"),
         ConfigurationError,

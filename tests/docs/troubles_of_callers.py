@@ -24,7 +24,7 @@ def no_such_authenticator() -> None:
     raise trouble
 
 
-@shows("no credentials were sent that this service takes")
+@shows("no credentials were sent that this service takes: send what WWW-Authenticate asks for")
 def no_credentials() -> str:
     return answer(401, json={"name": "Ada"}, options={"authenticator": ApiKeys(Key("ann").line)})
 

@@ -28,6 +28,11 @@ class WithFile(BaseModel):
     file: UploadedFile
 
 
+@shows("there is no such path: GET /openapi.json lists all")
+def a_misspelt_path() -> str:
+    return answer(404, path="/great", json={"name": "Ada"})
+
+
 @shows("Content-Type 'application/x-www-form-urlencoded': send JSON in UTF-8 as 'application/json'")
 def a_form() -> str:
     return answer(415, data={"name": "Ada"})

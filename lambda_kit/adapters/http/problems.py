@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Request
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.response import Response
 
 from lambda_kit.core.errors import (
@@ -87,6 +87,7 @@ _STATUS_OF_ERROR: dict[type[LambdaKitError], int] = {
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """Where Python, before 3.13, has other words than RFC 9110."""
 
+_NO_PATH = "there is no such path: GET /openapi.json lists all"
 _UNKNOWN = "Unknown"
 """The title of a status that is nobody's, such as the 460 of a guard."""
 
@@ -216,7 +217,10 @@ def _problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
     if isinstance(error, HTTPException):  # Litestar's own: no such path, method, guard of the user's …
         words = _title(error.status_code)
         kind = f"status-{error.status_code}" if words == _UNKNOWN else words.lower().replace(" ", "-")
-        problem = Problem(error.status_code, kind, error.detail or words)
+        detail = error.detail or words
+        if isinstance(error, NotFoundException) and detail == words:
+            detail = _NO_PATH
+        problem = Problem(error.status_code, kind, detail)
         return problem, dict(error.headers or {})
     if isinstance(error, ToolError):  # of a guard, say; what a tool raises is the failure of its job
         said = {} if error.retry_after is None else {"Retry-After": retry_after(error.retry_after)}

@@ -138,7 +138,9 @@ class Access:
                 raise AuthenticationError("the credentials can't be read", challenge=self.challenges()) from error
             if principal is not None:
                 return Caller(principal, self._handed_on(authenticator, credentials), credentials.client)
-        raise AuthenticationError("no credentials were sent that this service takes", challenge=self.challenges())
+        challenges = self.challenges()
+        remedy = ": send what WWW-Authenticate asks for" if challenges else ""
+        raise AuthenticationError(f"no credentials were sent that this service takes{remedy}", challenge=challenges)
 
     def check_scopes(self, tool: BoundTool, caller: Caller) -> None:
         """Refuse who may not run a tool, before its request is read.

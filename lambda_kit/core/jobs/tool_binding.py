@@ -11,6 +11,12 @@ from lambda_kit.core.tools.tool import BoundTool, LambdaTool, tool_instance
 
 __all__ = ["assign_executors", "bind_tools", "check_names", "find_tool", "listed", "require_instance"]
 
+_REMEDIES = {
+    "authenticator": ", such as ApiKeys('keys.txt') or OidcAuthenticator(...) of lambda_kit.adapters.auth",
+    "mcp": ", or True for its defaults",
+}
+"""What to write for an argument of `ToolServer`, where its class alone does not tell."""
+
 
 def listed(argument: str, given: Any, kind: type[Any]) -> list[Any]:
     """The parts that were given for an argument of `ToolServer`: one, several, or none.
@@ -43,12 +49,10 @@ def require_instance(argument: str, given: Any, kind: type[Any]) -> None:
             f"ToolServer({argument}={given.__name__}): it is a class: pass an instance, {given.__name__}(...)"
         )
     shown = given.__name__ if isinstance(given, type) else repr(given)
-    named = (
-        f"; a built-in one is chosen by name in the tool: ToolOptions(executor={given!r})"
-        if (kind is Executor and isinstance(given, str))
-        else ""
-    )
-    raise ConfigurationError(f"ToolServer({argument}={shown}): must be an instance of {kind.__name__}{named}")
+    remedy = _REMEDIES.get(argument, "")
+    if kind is Executor and isinstance(given, str):
+        remedy = f"; a built-in one is chosen by name in the tool: ToolOptions(executor={given!r})"
+    raise ConfigurationError(f"ToolServer({argument}={shown}): must be an instance of {kind.__name__}{remedy}")
 
 
 def check_names(argument: str, parts: Sequence[Executor | JobSink]) -> None:
