@@ -13,6 +13,7 @@ import pytest
 
 from lambda_kit import AuthenticationError, ConfigurationError, Credentials, NotServingError
 from lambda_kit.adapters.auth import ApiKeys
+from lambda_kit.adapters.auth.key_source import KeyFile
 from lambda_kit.testing import AuthenticatorContract, ManualClock
 from tests.auth.keys import Key
 
@@ -211,6 +212,31 @@ async def test_a_broken_new_file_leaves_the_old_keys(file: Path, caplog: pytest.
     assert "the keys that were read before stay valid" in first
     assert "can't be read: No such file" in second
     assert "s3cret" not in caplog.text
+
+
+async def test_a_file_that_is_read_while_it_is_written_leaves_the_old_keys(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text(f"{ANN.line}\n{BEN.line}\n")
+    keys = KeyFile(file, check_seconds=3600.0)  # it is looked at by hand
+
+    def names() -> set[str]:
+        return {key.principal.id for key in (keys.keys or {}).values()}
+
+    await keys.start()
+    new = f"{ANN.line}\n{BEN.line}\n# and a comment\n"
+    for end in (0, 40, len(ANN.line) + 1, len(ANN.line) + 40, len(new)):
+        file.write_text(new[:end])
+        await keys.look()
+        assert names() == {"key:ann", "key:ben"}
+    await keys.look()
+    file.write_text(ANN.line)
+    await keys.look()
+    assert names() == {"key:ann", "key:ben"}
+    await keys.look()
+    assert names() == {"key:ann"}
+    await keys.stop()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_file_without_keys_lets_nobody_in_and_says_so(file: Path, caplog: pytest.LogCaptureFixture) -> None:

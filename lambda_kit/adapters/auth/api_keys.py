@@ -24,8 +24,8 @@ class ApiKeys(Authenticator):
 
     The list has a line for each key: ``name  scopes=a,b  expires=2027-01-31  sha256:HEX``. ``lambda-kit key`` makes a
     key and its line. A principal's id is ``key:NAME``: keys of the same name are the same principal. A file is read
-    again when it changes, so a key is revoked by removing its line; if the new content is wrong, that is logged, and
-    the keys that were read before stay valid.
+    again when it changes, so a key is revoked by removing its line. New content counts when it is found unchanged by a
+    second look; if it is wrong, that is logged, and the keys that were read before stay valid.
 
     Keys are handed on to nobody.
 

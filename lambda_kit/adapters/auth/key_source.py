@@ -75,7 +75,8 @@ class KeyFile:
     """Keys whose lines are in a file. It is looked at every few seconds, and parsed again when its content has changed.
 
     Its content and not its time of change: that may stay the same when a file is written twice in a moment, or is
-    replaced by an older one.
+    replaced by an older one. New content counts when two looks in a row have found it, since what is found once may be
+    the half of what is just being written.
     """
 
     def __init__(self, path: Path, check_seconds: float) -> None:
@@ -83,6 +84,7 @@ class KeyFile:
         self._path = path
         self._check_seconds = check_seconds
         self._content = b""
+        self._last_seen = b""
         self._trouble: str | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -97,7 +99,8 @@ class KeyFile:
         """
         if self._watch is not None:
             return
-        self._take(await read_off_loop(self._read_new, None))
+        content = self._last_seen = await read_off_loop(_read, self._path)
+        self._take(content, await read_off_loop(_parsed, content, self._path))
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._look_again(), name=f"keys of {self._path}")
 
@@ -111,37 +114,41 @@ class KeyFile:
     async def _look_again(self) -> None:
         while True:
             await asyncio.sleep(self._check_seconds)
-            try:
-                read = await read_off_loop(self._read_new, self._content)
-            except ConfigurationError as error:
-                if str(error) != self._trouble:  # once for each trouble, not every few seconds
-                    self._trouble = str(error)
-                    logger.error("%s; the keys that were read before stay valid", error)
-                continue
-            except Exception:
-                logger.exception("%s can't be read; the keys that were read before stay valid", self._path)
-                continue
-            self._trouble = None
-            if read is not None:
-                self._take(read)
-                logger.info("%s has changed: %d keys are valid now", self._path, len(read[1]))
+            await self.look()
 
-    def _take(self, read: tuple[bytes, dict[bytes, ApiKey]] | None) -> None:
-        if read is not None:
-            self._content, self.keys = read
-            if not self.keys:
-                logger.warning("%s has no key: nobody is let in by one (make one: lambda-kit key)", self._path)
-
-    def _read_new(self, known: bytes | None) -> tuple[bytes, dict[bytes, ApiKey]] | None:
-        """The content and its keys. None: it is what is known already."""
-        content = _read(self._path)
-        if content == known:
-            return None
+    async def look(self) -> None:
+        """See whether it has other keys now."""
         try:
-            text = content.decode()
-        except UnicodeDecodeError:
-            raise ConfigurationError(f"the file of keys {self._path} is not UTF-8") from None
-        return content, parse_keys(text, str(self._path))
+            content = await read_off_loop(_read, self._path)
+            if content != self._last_seen:
+                self._last_seen = content
+                return
+            keys = None if content == self._content else await read_off_loop(_parsed, content, self._path)
+        except ConfigurationError as error:
+            if str(error) != self._trouble:  # once for each trouble, not every few seconds
+                self._trouble = str(error)
+                logger.error("%s; the keys that were read before stay valid", error)
+            return
+        except Exception:
+            logger.exception("%s can't be read; the keys that were read before stay valid", self._path)
+            return
+        self._trouble = None
+        if keys is not None:
+            self._take(content, keys)
+            logger.info("%s has changed: %d keys are valid now", self._path, len(keys))
+
+    def _take(self, content: bytes, keys: dict[bytes, ApiKey]) -> None:
+        self._content, self.keys = content, keys
+        if not keys:
+            logger.warning("%s has no key: nobody is let in by one (make one: lambda-kit key)", self._path)
+
+
+def _parsed(content: bytes, path: Path) -> dict[bytes, ApiKey]:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"the file of keys {path} is not UTF-8") from None
+    return parse_keys(text, str(path))
 
 
 def _read(path: Path) -> bytes:
