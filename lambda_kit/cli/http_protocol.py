@@ -19,6 +19,7 @@ from lambda_kit.adapters.http.system import HEALTH_PATHS
 from lambda_kit.cli.closing_answer import closing_answer
 from lambda_kit.cli.connections import Connections
 from lambda_kit.cli.http_cycle import ShortCycle
+from lambda_kit.cli.request_target import absolute_target
 
 __all__ = ["LimitedHttpProtocol"]
 
@@ -216,6 +217,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """The header section is there."""
         if not self._has_host and self.parser.get_http_version() == "1.1":  # RFC 9112, 3.2
             self._stop(400, "bad-request", "Host: it is missing, which HTTP/1.1 requires")
+        if self.url[:1] != b"/" and b"://" in self.url:
+            self._take_absolute_target()
         super().on_headers_complete()
         self._stage = _BODY
         self._body_bytes = 0
@@ -321,6 +324,17 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     @property
     def _takes_no_more(self) -> bool:
         return self._is_lingering or self._last_words is not None
+
+    def _take_absolute_target(self) -> None:
+        """Have the host of the request target stand for that of `Host`, which does not count then (RFC 9112, 3.2.2)."""
+        target = absolute_target(self.url)
+        if target is None:
+            self._stop(400, "bad-request", "the request target: it must be a path, or a URL of http or https")
+        else:
+            others = [field for field in self.headers if field[0] != b"host"]
+            hosts = [(b"host", target.host)] * max(1, len(self.headers) - len(others))  # several are refused later
+            self.headers[:] = [*hosts, *others]
+            self.url = target.origin_form
 
     # --- refusing ---
 
