@@ -277,7 +277,9 @@ class JobEngine(EngineParts):
     # --- inside ---
 
     async def _find_caller_key(self) -> None:
-        self._callers.use_key(self._sealer.caller_key or await self.store.caller_key())
+        key = self._sealer.caller_key or await self.store.caller_key()
+        self._callers.use_key(key)
+        self.cursors.use_key(key)
 
     def _forget(self) -> None:
         """Nothing of one life counts in the next."""

@@ -10,6 +10,7 @@ from lambda_kit.core.jobs.caller_limits import CallerLimits
 from lambda_kit.core.jobs.caller_shares import CallerShares
 from lambda_kit.core.jobs.callers import Callers
 from lambda_kit.core.jobs.change_handler import ChangeHandler
+from lambda_kit.core.jobs.cursors import Cursors
 from lambda_kit.core.jobs.dropped_deliveries import DroppedDeliveries
 from lambda_kit.core.jobs.fetched_results import FetchedResults
 from lambda_kit.core.jobs.housekeeping import Housekeeping
@@ -78,6 +79,7 @@ class EngineParts(ABC):
         self._sinks = list(sinks)
         self._sealer = sealer or Sealer(None)
         self._callers = Callers()
+        self.cursors = Cursors()
         self._runs_jobs = roles != "accept"
 
     @abstractmethod

@@ -205,17 +205,18 @@ class JobService:
             BadRequestError: if the cursor is not one of this service's.
             UnavailableError: if the service has not started, or the store is away.
         """
-        self._engine.check_open()
-        page = await self._engine.store.list_jobs(
+        engine = self._engine
+        engine.check_open()
+        page = await engine.store.list_jobs(
             tool=tool,
             statuses=statuses,
             principal=self._only,
             limit=limit,
-            cursor=cursor,
+            cursor=None if cursor is None else engine.cursors.unseal(cursor),
         )
         if self._only is None:
             audit.listed(self._principal, self._address, tool)
-        return page
+        return JobPage(page.jobs, None if page.next_cursor is None else engine.cursors.seal(page.next_cursor))
 
     async def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
         """The places of the pending ones among their tools' pending jobs, by id, from 1. Absent: not pending."""

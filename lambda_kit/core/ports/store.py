@@ -107,11 +107,12 @@ class JobStore(Outbox):
     async def caller_key(self) -> bytes:
         """The key of the hashes of callers (`Job.caller`): the same for all who share the store, and after a restart.
 
-        It is made once, at random, by whoever asks first, and is never changed; 1 to 64 bytes. Called after `start`.
+        The cursors that clients get are encrypted with it too. It is made once, at random, by whoever asks first, and
+        is never changed; 1 to 64 bytes. Called after `start`.
 
         The default is the same for all stores: callers are told apart, but whoever can read the store can try guesses
-        of a weak password on the hashes. Override it where something can be kept. (It is not asked for where there is
-        an encryption key: the key of the hashes is derived from that.)
+        of a weak password on the hashes, and clients can read their cursors. Override it where something can be kept.
+        (It is not asked for where there is an encryption key: the key of the hashes is derived from that.)
         """
         return b"lambda_kit"
 
