@@ -138,6 +138,8 @@ def older(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Open
         async def make_older() -> None:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
                 connection.executescript(
+                    "DROP TABLE due; DROP TRIGGER due_when_new; DROP TRIGGER due_when_changed;"
+                    "DROP TRIGGER not_due_when_confirmed; DROP TRIGGER not_due_when_delivered;"
                     "DROP INDEX jobs_by_share; ALTER TABLE jobs DROP COLUMN share; DROP TABLE buckets;"
                     "PRAGMA user_version = 5"
                 )

@@ -257,6 +257,8 @@ async def older_sqlite(path: Path) -> None:
         for number, record in connection.execute("SELECT number, record FROM jobs").fetchall():
             connection.execute("UPDATE jobs SET record = ? WHERE number = ?", (older(record), number))
         connection.executescript(
+            "DROP TABLE due; DROP TRIGGER due_when_new; DROP TRIGGER due_when_changed;"
+            "DROP TRIGGER not_due_when_confirmed; DROP TRIGGER not_due_when_delivered;"
             "DROP INDEX jobs_by_share; ALTER TABLE jobs DROP COLUMN share; DROP TABLE buckets;"
             "DROP TABLE retired; ALTER TABLE sinks DROP COLUMN seen_at; PRAGMA user_version = 4"
         )

@@ -1,6 +1,8 @@
 """The store in an SQLite file keeps every promise of the port, and a few of its own."""
 
 import asyncio
+import contextlib
+import sqlite3
 import tempfile
 import threading
 from collections.abc import AsyncIterator
@@ -221,6 +223,21 @@ async def test_of_a_burst_nothing_is_missed(store: SqliteJobStore, other: Sqlite
 
 
 # --- large bodies ---
+
+
+async def test_running_jobs_with_nothing_to_deliver_are_not_looked_at(store: SqliteJobStore, path: Path) -> None:
+    await store.register_sink("sink")
+    for n in range(3):
+        await store.create(a_job(f"job-{n}"), REQUEST)
+        assert await store.claim(f"job-{n}", worker_id="w", lease_seconds=LONG_SECONDS) is not None
+    for delivery in await store.undelivered("sink"):
+        await store.mark_delivered("sink", delivery, after_seq=2, is_complete=False)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM due").fetchone() == (0,)
+        await store.append_events(Lease("job-1", 1), [NewEvent("urn:x", b"{}", 0.0)])
+        await store.finish(Lease("job-2", 1), RESULT)
+        assert connection.execute("SELECT count(*) FROM due").fetchone() == (2,)
+    assert [delivery.job_id for delivery in await store.undelivered("sink")] == ["job-1", "job-2"]
 
 
 async def test_50_mb_go_in_and_out(store: SqliteJobStore) -> None:

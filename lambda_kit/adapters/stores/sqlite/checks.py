@@ -28,6 +28,7 @@ _SORTED: Final = (
     ("sinks", "name"),
     ("outbox", "sink"),
     ("outbox", "number"),
+    ("due", "sink"),
     ("retired", "number"),
     ("retired", "deliver_until"),
     ("clock", "boot"),

@@ -100,7 +100,29 @@ _VERSION_6 = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
+# What may be due now of the outbox: a job that runs for long, and reports nothing, is not looked at each time. Triggers
+# keep it, so that it is right whatever version writes to the file.
+_VERSION_7 = (
+    "CREATE TABLE due (sink TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (sink, number)) WITHOUT ROWID",
+    "INSERT INTO due SELECT sink, number FROM outbox",
+    """CREATE TRIGGER due_when_new AFTER INSERT ON outbox BEGIN
+        INSERT OR IGNORE INTO due VALUES (NEW.sink, NEW.number);
+    END""",
+    """CREATE TRIGGER due_when_changed AFTER UPDATE OF last_seq, status ON jobs BEGIN
+        INSERT OR IGNORE INTO due SELECT sink, number FROM outbox WHERE number = NEW.number;
+    END""",
+    """CREATE TRIGGER not_due_when_confirmed AFTER UPDATE OF after_seq ON outbox BEGIN
+        DELETE FROM due WHERE sink = NEW.sink AND number = NEW.number AND EXISTS (
+            SELECT 1 FROM jobs
+            WHERE number = NEW.number AND last_seq <= NEW.after_seq AND status IN ('pending', 'executing')
+        );
+    END""",
+    """CREATE TRIGGER not_due_when_delivered AFTER DELETE ON outbox BEGIN
+        DELETE FROM due WHERE sink = OLD.sink AND number = OLD.number;
+    END""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
 """Statements that make of each version of the schema the next one; the first makes version 2 of an empty file."""
 
 # Version 1 had other columns, and records that can't be read any more.

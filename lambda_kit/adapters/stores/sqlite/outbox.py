@@ -60,12 +60,13 @@ def _undelivered(
 ) -> list[tuple[Delivery, bool]]:
     """Jobs with something to deliver, and whether the worker may deliver each without a lease."""
     query = (
-        f"SELECT coalesce(j.id, r.id), after_seq, o.number, {_HOME} IS ?2 AND {_IS_HOME_ALIVE} FROM {_ENTRIES}"
-        " WHERE sink = ?1 AND coalesce(after_seq < j.last_seq OR j.status NOT IN ('pending', 'executing'),"
-        " r.number IS NOT NULL)"
+        f"SELECT coalesce(j.id, r.id), after_seq, o.number, {_HOME} IS ?2 AND {_IS_HOME_ALIVE}"
+        f" FROM due AS d CROSS JOIN {_ENTRIES}"
+        " WHERE d.sink = ?1 AND o.sink = d.sink AND o.number = d.number"
+        " AND coalesce(after_seq < j.last_seq OR j.status NOT IN ('pending', 'executing'), r.number IS NOT NULL)"
         " AND (?2 IS NULL OR (holder IS NULL OR holder = ?2 OR leased_until <= ?3)"
         f" AND ({_HOME} IS ?2 OR coalesce(NOT {_IS_HOME_ALIVE}, true)))"
-        " ORDER BY o.number LIMIT ?4"
+        " ORDER BY d.number LIMIT ?4"
     )
     rows = connection.execute(query, (sink, worker_id, now, limit))
     return [(Delivery(job_id, after_seq, number), bool(is_home)) for job_id, after_seq, number, is_home in rows]
