@@ -529,6 +529,27 @@ async def test_an_authorization_goes_with_its_job_unless_it_was_forgotten() -> N
     assert sink.authorizations == ["Bearer told"] + [None] * 2
 
 
+def test_authorizations_are_remembered_in_bounded_memory_and_the_oldest_go(caplog: pytest.LogCaptureFixture) -> None:
+    authorizations = OutboxRelay(NotedSink(), MemoryJobStore()).authorizations
+    for n in range(100):
+        authorizations.remember(a_job(f"own-{n}"), f"Bearer {n}" + "x" * 2**20)
+    assert authorizations.remembered(a_job("own-99")) is not None
+    assert authorizations.remembered(a_job("own-0")) is None
+    assert 60 <= len(authorizations.job_ids) <= 64
+    assert "the authorizations of 32 jobs are no longer in memory" in caplog.text
+
+
+def test_jobs_with_one_authorization_share_it() -> None:
+    authorizations = OutboxRelay(NotedSink(), MemoryJobStore()).authorizations
+    jobs = [a_job(f"job-{n}") for n in range(1000)]
+    for job in jobs:
+        authorizations.remember(job, "Bearer " + "x" * 2**20)
+    assert len(authorizations.job_ids) == 1000
+    for job in jobs[:-1]:
+        authorizations.forget(job)
+    assert authorizations.remembered(jobs[-1]) == "Bearer " + "x" * 2**20
+
+
 async def test_two_jobs_of_one_id_each_have_their_own_authorization_and_result() -> None:
     clock = ManualClock()
     sink, store = AuthorizationSink(), MemoryJobStore(clock=clock)
