@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
 from lambda_kit.cli.forked_children import leave_to_children
@@ -15,16 +15,18 @@ from lambda_kit.cli.stop_bounds import StopBounds
 
 __all__ = ["LoopProcess"]
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FAILED = 1
 
 
 class LoopProcess(ABC):
-    """Runs `main` on an event loop of its own. A second SIGTERM or SIGINT ends the process at once.
+    """Runs `main` on an event loop of its own. A second signal ends the process at once.
 
     Args:
         bounds: How long the end may take.
     """
+
+    signals: Sequence[int] = (signal.SIGTERM, signal.SIGINT)
+    """Those that begin the end."""
 
     def __init__(self, bounds: StopBounds) -> None:
         self.bounds = bounds
@@ -49,7 +51,7 @@ class LoopProcess(ABC):
             with asyncio.Runner() as runner:
                 self._loop = runner.get_loop()
                 main = self._loop.create_task(self._main())
-                with contextlib.suppress(asyncio.CancelledError), _handling(self.handle_exit):
+                with contextlib.suppress(asyncio.CancelledError), _handling(self.signals, self.handle_exit):
                     run_to_end(self._loop, main)
                     code = main.result()
                 # asyncio waits for what tools have left on the loop or in its thread pool, without a bound
@@ -79,12 +81,12 @@ class LoopProcess(ABC):
 
 
 @contextlib.contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _handling(signals: Iterable[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Have signals handled while the block lasts. Only the main thread can: elsewhere there are none."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {sig: signal.signal(sig, handler) for sig in _SIGNALS}
+    before = {sig: signal.signal(sig, handler) for sig in signals}
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 import time
 from collections.abc import Iterable
 
@@ -59,8 +60,8 @@ class StdioProcess(LoopProcess):
 
     It ends when the input does: requests that it has read are answered first, for as long as the grace time lasts and
     somebody reads. Then jobs that nobody can ask for any more are cancelled; in a store that outlives the process they
-    may go on for what is left of the grace time. A SIGTERM or SIGINT meanwhile ends that at once. One that comes first
-    begins a drain, as for a service with a port.
+    may go on for what is left of the grace time. A signal meanwhile ends that at once. One that comes first begins a
+    drain, as for a service with a port: SIGTERM, SIGINT, or the SIGHUP of a terminal or program that goes away.
 
     Args:
         server: What is served.
@@ -71,6 +72,8 @@ class StdioProcess(LoopProcess):
 
     def __init__(self, server: Served, endpoint: McpEndpoint, streams: ProtocolStreams, bounds: StopBounds) -> None:
         super().__init__(bounds)
+        if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as of nohup
+            self.signals = (*self.signals, signal.SIGHUP)
         self._server = server
         self._endpoint = endpoint
         self._streams = streams

@@ -44,6 +44,14 @@ def test_the_client_is_answered_while_setup_goes_on_and_a_call_waits_for_its_end
         assert service.wait_for_answer(request_id)["result"]["structuredContent"] == {"text": "early"}
 
 
+@pytest.mark.parametrize("version", [LEGACY, MODERN])
+def test_a_byte_order_mark_before_the_first_message_is_no_part_of_it(version: str) -> None:
+    with McpStdio(SERVICE, version=version) as service:
+        service.send_raw("\ufeff".encode())
+        service.initialize()
+        assert service.run("echo", {"text": "\ufeff"})["structuredContent"] == {"text": "\ufeff"}
+
+
 def test_a_call_that_is_cancelled_while_the_service_starts_is_never_run(gate: Gate) -> None:
     with McpStdio(SERVICE, env={"SETUP_GATE": str(gate.port)}) as service:
         service.initialize()
@@ -171,7 +179,7 @@ def test_a_client_that_reads_no_more_ends_it(gate: Gate) -> None:
 # --- signals ---
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_lets_open_calls_end_and_answers_them(number: signal.Signals, gate: Gate) -> None:
     with McpStdio(SERVICE) as service:
         calls = [started(service).call("hold", {"port": gate.port}) for _ in range(20)]

@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import select
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -65,7 +66,10 @@ class LineReader:
         self._thread: DaemonPool[bytes] = DaemonPool("lambda_kit-stdin", max_threads=1)
 
     async def lines(self) -> AsyncIterator[bytes | LongLine]:
-        """The lines, without those that are blank, until the end of the input. What can't be read ends it too."""
+        """The lines, without those that are blank and a BOM before the first, until the end of the input.
+
+        What can't be read ends it too.
+        """
         line = _Line(self._max_bytes)
         while chunk := await self._read():
             *ends, rest = chunk.split(b"\n")
@@ -92,6 +96,7 @@ class _Line:
         self._pieces: list[bytes] = []
         self._size = 0
         self._start: bytes | None = None  # None: it is not too long yet
+        self._mark = BOM_UTF8  # some programs on Windows begin what they write with it
 
     def add(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -103,10 +108,11 @@ class _Line:
 
     def take(self) -> bytes | LongLine | None:
         """The line, which has ended. None: it is blank."""
-        text, start = b"".join(self._pieces), self._start
-        self._pieces, self._size, self._start = [], 0, None
+        text, start, mark = b"".join(self._pieces), self._start, self._mark
+        self._pieces, self._size, self._start, self._mark = [], 0, None, b""
         if start is not None:
-            return LongLine(start, text)
+            return LongLine(start.removeprefix(mark), text)
+        text = text.removeprefix(mark)
         return None if not text or text.isspace() else text
 
 
