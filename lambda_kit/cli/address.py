@@ -5,7 +5,14 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["why_unusable"]
+from lambda_kit.adapters.http.loopback import is_loopback
+
+__all__ = ["is_of_this_machine", "why_unusable"]
+
+
+def is_of_this_machine(options: Mapping[str, Any]) -> bool:
+    """Whether only programs on this machine reach the host or socket among the arguments of `uvicorn.Config`."""
+    return options.get("uds") is not None or is_loopback(str(options.get("host")))
 
 
 def why_unusable(options: Mapping[str, Any]) -> str | None:

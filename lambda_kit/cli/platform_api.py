@@ -1,7 +1,6 @@
 """The platform's job API beside the tools: ``--with-platform-api`` and ``--artifacts`` (docs/laptop.md)."""
 
 import argparse
-import ipaddress
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -20,6 +19,7 @@ from lambda_kit.adapters.http.system import version_response_header
 from lambda_kit.adapters.http.waiting import wait_while_connected
 from lambda_kit.adapters.platform.api import PlatformApi
 from lambda_kit.adapters.platform.host import PlatformHost
+from lambda_kit.cli.address import is_of_this_machine
 from lambda_kit.cli.arguments import UnsaidHost
 from lambda_kit.cli.served import Served
 from lambda_kit.core.errors import ConfigurationError
@@ -59,22 +59,12 @@ def serve_platform_api(server: Served, args: argparse.Namespace, options: Mappin
     server.add_platform_api(artifacts=artifacts)
     logger.info("the platform's job API is at /1, artifacts are in %s", Path(artifacts).absolute())
     is_open = server.http_settings.access is None and not server.http_settings.guards
-    if is_open and not _is_loopback(options):
+    if is_open and not is_of_this_machine(options):
         logger.warning(
             "--with-platform-api on host %s: there is no login, so anyone on the network can list all jobs, read their "
             "results, and read and write artifacts: leave --host out, or set it to 127.0.0.1",
             options.get("host"),
         )
-
-
-def _is_loopback(options: Mapping[str, Any]) -> bool:
-    if options.get("uds") is not None:
-        return True
-    host = str(options.get("host"))
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def make_platform_api(

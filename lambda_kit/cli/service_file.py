@@ -15,7 +15,7 @@ from lambda_kit.cli.address import why_unusable
 from lambda_kit.cli.arguments import CustomArgs, parse_arguments
 from lambda_kit.cli.batch import run_batch
 from lambda_kit.cli.batch_arguments import chosen_tool, flags_of_command, sidecar_off
-from lambda_kit.cli.mcp_arguments import set_mcp_door
+from lambda_kit.cli.mcp_arguments import set_mcp_door, warn_of_open_mcp
 from lambda_kit.cli.modes import Mode, chosen_mode
 from lambda_kit.cli.platform_api import host_of, serve_platform_api
 from lambda_kit.cli.protocol_streams import divert_streams
@@ -178,6 +178,8 @@ def _serve_http(
     serve_platform_api(server, args, options)
     if args.with_mcp:
         _add_mcp(server, "--with-mcp")
+    if bonds is None:  # once, not in each worker
+        warn_of_open_mcp(server, options)
     if (trouble := why_unusable(options)) is not None:
         _exit(trouble, STARTUP_FAILURE)
     if args.workers > 1 and bonds is None:

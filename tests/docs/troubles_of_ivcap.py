@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from lambda_kit import JobContext, LambdaTool
 from lambda_kit.adapters.ivcap import IvcapSidecarSink
+from lambda_kit.cli.mcp_arguments import warn_of_open_mcp
 from lambda_kit.cli.platform_api import serve_platform_api
 from lambda_kit.compat.aliases import add_alias
 from lambda_kit.testing import TestClient
@@ -90,6 +91,13 @@ def open_to_the_network() -> str:
     args = argparse.Namespace(with_platform_api=True, artifacts=None)
     with Warnings("lambda_kit.server", "no login") as warnings:
         serve_platform_api(served(greeter()), args, {"host": "0.0.0.0"})
+    return warnings.message
+
+
+@shows("MCP at /mcp on host 0.0.0.0: there is no login")
+def tools_open_to_the_network() -> str:
+    with Warnings("lambda_kit.server", "no login") as warnings:
+        warn_of_open_mcp(served(greeter(), mcp=True), {"host": "0.0.0.0"})
     return warnings.message
 
 

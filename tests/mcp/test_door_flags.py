@@ -18,8 +18,14 @@ pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")
-def plain() -> Iterator[httpx.Client]:
-    with ServiceProcess(FILE) as service, httpx.Client(base_url=service.url) as client:
+def plain_service() -> Iterator[ServiceProcess]:
+    with ServiceProcess(FILE) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def plain(plain_service: ServiceProcess) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=plain_service.url) as client:
         yield client
 
 
@@ -80,3 +86,15 @@ def test_help_names_the_flags_and_their_variables():
     for said in ("--mcp-allowed-hosts", "--mcp-allowed-origins"):
         assert said in text
         assert f"$LAMBDA_KIT_{said[2:].upper().replace('-', '_')}" in text
+
+
+def test_without_a_login_it_warns_where_others_can_reach_it():
+    open_to_all = ["--with-mcp", "--host", "0.0.0.0"]
+    with ServiceProcess(EXAMPLES / "echo.py", open_to_all) as service:
+        assert httpx.get(f"{service.url}/_livez").status_code == 200
+        assert service.log.count("WARNING (lambda_kit.server): MCP at /mcp on host 0.0.0.0: there is no login") == 1
+
+
+def test_on_this_machine_alone_there_is_no_warning(plain: httpx.Client, plain_service: ServiceProcess):
+    assert ping(plain) == 200
+    assert "no login" not in plain_service.log
