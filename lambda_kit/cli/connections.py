@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Protocol, runtime_checkable
 
-from lambda_kit.adapters.http.limits import HttpLimits
+from lambda_kit.adapters.http.settings import HttpSettings
 
 if sys.platform != "win32":
     import resource
@@ -49,11 +49,12 @@ class Connections:
     one of them, others are closed on which nothing is being answered. Where there are none such, it gets health only.
 
     Args:
-        limits: What each may take.
+        settings: Of the HTTP side, with what each may take.
     """
 
-    def __init__(self, limits: HttpLimits) -> None:
-        self.limits = limits
+    def __init__(self, settings: HttpSettings) -> None:
+        self.settings = settings
+        self.limits = settings.limits
         self._all: Collection[object] = ()
         self._others = 0
         """How many file descriptors are no connections; as of the last look, which takes time where there are many."""

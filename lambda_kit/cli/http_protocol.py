@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from lambda_kit.adapters.http.answers import Answer
 from lambda_kit.adapters.http.finish import NO_STORE, NOSNIFF
 from lambda_kit.adapters.http.problems import PROBLEM_MEDIA_TYPE, Problem, problem_body, retry_after
+from lambda_kit.adapters.http.settings import HttpSettings
 from lambda_kit.adapters.http.system import HEALTH_PATHS
 from lambda_kit.cli.closing_answer import closing_answer
 from lambda_kit.cli.connections import Connections
@@ -141,7 +142,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.descriptor = -1 if socket is None else socket.fileno()
         if not self._connections.has_room_for(self):
             self._is_for_probes = True
-            self.app = _only_probes(self.app)
+            self.app = _only_probes(self.app, self._connections.settings)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -407,7 +408,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.loop.call_later(_LAST_LINGER_SECONDS, self.transport.close)
 
     def _say(self, problem: Problem) -> None:
-        self.transport.write(closing_answer(problem, self.server_state.default_headers))
+        shared = self._connections.settings.origins
+        fields = [] if shared is None else shared.fields_of_answer(self.headers or [])
+        self.transport.write(closing_answer(problem, [*self.server_state.default_headers, *fields]))
         self._linger()
 
     def _close_after_answer(self) -> None:
@@ -439,16 +442,17 @@ def _too_large(limit_bytes: int) -> tuple[int, str, str]:
     return 431, "headers-too-large", f"the header fields are over {limit_bytes} bytes"
 
 
-def _only_probes(app: Any) -> Any:
+def _only_probes(app: Any, settings: HttpSettings) -> Any:
     """An app that answers health, and refuses all else."""
     problem = Problem(503, "unavailable", "the service has no connection left: try again later")
-    fields = [(b"retry-after", retry_after(_CROWDED_SECONDS).encode()), NOSNIFF, NO_STORE]
-    refusal = Answer(503, problem_body(problem), PROBLEM_MEDIA_TYPE, fields)
+    own = [(b"retry-after", retry_after(_CROWDED_SECONDS).encode()), NOSNIFF, NO_STORE]
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"].endswith(HEALTH_PATHS):
             await app(scope, receive, send)
-        else:
-            await refusal(scope, receive, send)
+            return
+        shared = settings.origins
+        fields = own if shared is None else [*own, *shared.fields_of_answer(scope["headers"])]
+        await Answer(503, problem_body(problem), PROBLEM_MEDIA_TYPE, fields)(scope, receive, send)
 
     return answer

@@ -81,13 +81,12 @@ class ServiceServer(uvicorn.Server):
         self._stop_by: float | None = None
         self._drain: asyncio.Task[None] | None = None
         self._last_resort = LastResort()
-        limits = tool_server.http_settings.limits
-        self._connections = Connections(limits)
+        self._connections = Connections(tool_server.http_settings)
         defaults: dict[str, Any] = {
             "log_config": None,
             "lifespan": "on",
             "http": partial(LimitedHttpProtocol, connections=self._connections),
-            "timeout_keep_alive": limits.idle_seconds,
+            "timeout_keep_alive": self._connections.limits.idle_seconds,
             "backlog": self._connections.backlog,
         }
         super().__init__(uvicorn.Config(self._start, **{**defaults, **options}))

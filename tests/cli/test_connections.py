@@ -22,6 +22,7 @@ KIB = 1024
 
 _TOOLS = '''
 import asyncio
+from litestar.config.cors import CORSConfig
 from lambda_kit import HttpLimits, ToolOptions
 
 class Waits(LambdaTool):
@@ -47,7 +48,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """A service that waits for nobody."""
     limits = "http=HttpLimits(header_seconds=0.5, body_seconds=0.5, idle_seconds=0.5)"
-    file = service_file(tmp_path_factory.mktemp("hasty"), body=_TOOLS, tools="Shout, Waits", options=limits)
+    pages = "cors=CORSConfig(allow_origins=['https://app.example'])"
+    file = service_file(
+        tmp_path_factory.mktemp("hasty"), body=_TOOLS, tools="Shout, Waits", options=f"{limits}, {pages}"
+    )
     with ServiceProcess(file) as service:
         yield service
         service.assert_alive()
@@ -248,6 +252,22 @@ def test_a_connection_that_never_sends_a_byte_is_closed(hasty: ServiceProcess) -
 
 def test_a_body_that_does_not_come_is_408(hasty: ServiceProcess) -> None:
     refused(hasty, 408, "request-timeout", [HEAD + b"Content-Length: 1000\r\n\r\n{"])
+
+
+def test_a_page_of_an_allowed_origin_can_read_why_its_request_was_cut(hasty: ServiceProcess) -> None:
+    for kind, rest in (
+        ("request-timeout", b"Content-Length: 1000\r\n\r\n{"),
+        ("headers-too-large", b"X-A: " + b"a" * 65 * KIB + b"\r\n\r\n"),
+        ("unsupported-transfer-coding", b"Transfer-Encoding: gzip\r\n\r\n"),
+    ):
+        answer = ask(hasty.port, [HEAD + b"Origin: https://app.example\r\n", rest])
+        assert json.loads(answer.body)["type"] == kind
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        assert "Retry-After" in answer.headers["access-control-expose-headers"]
+        assert answer.headers["vary"] == "Origin"
+        other = ask(hasty.port, [HEAD + b"Origin: https://evil.example\r\n", rest])
+        assert "access-control-allow-origin" not in other.headers
+        assert other.headers["vary"] == "Origin"
 
 
 def test_a_body_that_trickles_is_408(hasty: ServiceProcess) -> None:

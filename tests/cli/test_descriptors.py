@@ -19,6 +19,7 @@ LIMIT = 120
 _LIMITED = f"""
 import asyncio, resource
 resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))
+from litestar.config.cors import CORSConfig
 from lambda_kit import ToolOptions
 
 class Waits(LambdaTool):
@@ -34,7 +35,9 @@ class Waits(LambdaTool):
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[ServiceProcess]:
-    file = service_file(tmp_path, body=_LIMITED, tools="Shout, Waits")
+    file = service_file(
+        tmp_path, body=_LIMITED, tools="Shout, Waits", options="cors=CORSConfig(allow_origins=['http://a'])"
+    )
     with ServiceProcess(file, ["--grace", "0", "--store", f"sqlite:///{tmp_path}/jobs.db"]) as service:
         yield service
 
@@ -63,7 +66,7 @@ def test_idle_connections_make_room_for_others_and_the_log_says_so_once(service:
 
 def test_health_is_answered_where_every_connection_waits_for_an_answer(service: ServiceProcess) -> None:
     body = b"{}"
-    wait = b"POST /waits HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    wait = b"POST /waits HTTP/1.1\r\nHost: x\r\nOrigin: http://a\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     with contextlib.ExitStack() as opened:
         answers: list[bytes] = []
         while not answers:
@@ -71,8 +74,9 @@ def test_health_is_answered_where_every_connection_waits_for_an_answer(service: 
             sock.sendall(wait)
             sock.settimeout(0.05)
             with contextlib.suppress(TimeoutError):
-                answers.append(sock.recv(12))
-        assert answers == [b"HTTP/1.1 503"]
+                answers.append(sock.recv(65536))
+        assert answers[0].startswith(b"HTTP/1.1 503")
+        assert b"\r\naccess-control-allow-origin: http://a\r\n" in answers[0]
         for _ in range(50):
             assert httpx.get(service.url + "/_healtz", timeout=20).status_code == 200
             assert httpx.get(service.url + "/_livez", timeout=20).status_code == 200

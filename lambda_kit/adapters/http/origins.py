@@ -92,6 +92,12 @@ class SharedOrigins:
         """The fields of an answer to a page of an origin that is allowed."""
         return [(b"access-control-allow-origin", b"*" if self._is_for_all else origin), *self._fields]
 
+    def fields_of_answer(self, request_fields: Fields) -> Fields:
+        """The fields of an answer to a request that no app has seen, by the header fields of it that have come."""
+        origin = next((value for name, value in request_fields if name == b"origin"), None)
+        fields = [] if origin is None or not self.allows(origin) else self.fields(origin)
+        return [*fields, (b"vary", self._vary)] if self._vary else fields
+
     def preflight(self, wanted_fields: bytes) -> Answer:
         """The answer to a preflight of an origin that is allowed; what every answer has is added to it later.
 
