@@ -1,18 +1,12 @@
 """The flags of MCP: how it is served, and who may come in at ``/mcp`` (docs/wire.md, MCP)."""
 
 import argparse
-import logging
-from collections.abc import Mapping
-from typing import Any
 
 from lambda_kit.adapters.http.settings import MCP_ALLOWED_HOSTS_VARIABLE, MCP_ALLOWED_ORIGINS_VARIABLE
-from lambda_kit.cli.address import is_of_this_machine
 from lambda_kit.cli.served import Served
 from lambda_kit.core.errors import ConfigurationError
 
-__all__ = ["add_mcp_arguments", "set_mcp_door", "warn_of_open_mcp"]
-
-logger = logging.getLogger("lambda_kit.server")
+__all__ = ["add_mcp_arguments", "set_mcp_door"]
 
 
 def add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,20 +54,3 @@ def set_mcp_door(server: Served, args: argparse.Namespace) -> None:
                 "the flag out"
             )
     server.http_settings.change(mcp_allowed_hosts=args.mcp_allowed_hosts, mcp_allowed_origins=args.mcp_allowed_origins)
-
-
-def warn_of_open_mcp(server: Served, options: Mapping[str, Any]) -> None:
-    """Warn where agents of other machines can run the tools, and nobody asks who they are.
-
-    Args:
-        server: What is served.
-        options: The arguments of `uvicorn.Config`.
-    """
-    settings = server.http_settings
-    has_login = settings.access is not None or bool(settings.guards)
-    if settings.mcp.is_open and not has_login and not is_of_this_machine(options):
-        logger.warning(
-            "MCP at /mcp on host %s: there is no login, so anyone who reaches this port can run the tools: set "
-            "ToolServer(authenticator=...), or --host 127.0.0.1 if only this machine is to",
-            options.get("host"),
-        )

@@ -2,10 +2,8 @@
 
 import argparse
 import logging
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ivcap_service
 from litestar.types import HTTPScope
@@ -19,7 +17,6 @@ from lambda_kit.adapters.http.system import version_response_header
 from lambda_kit.adapters.http.waiting import wait_while_connected
 from lambda_kit.adapters.platform.api import PlatformApi
 from lambda_kit.adapters.platform.host import PlatformHost
-from lambda_kit.cli.address import is_of_this_machine
 from lambda_kit.cli.arguments import UnsaidHost
 from lambda_kit.cli.served import Served
 from lambda_kit.core.errors import ConfigurationError
@@ -40,13 +37,12 @@ def host_of(args: argparse.Namespace) -> str:
     return _LOOPBACK if args.with_platform_api and isinstance(host, UnsaidHost) else host
 
 
-def serve_platform_api(server: Served, args: argparse.Namespace, options: Mapping[str, Any]) -> None:
+def serve_platform_api(server: Served, args: argparse.Namespace) -> None:
     """Add the platform's API to a server, if the command line asks for it.
 
     Args:
         server: The server.
         args: The command line.
-        options: The arguments of `uvicorn.Config`.
 
     Raises:
         ConfigurationError: if a folder is said for artifacts that nobody can send.
@@ -58,13 +54,6 @@ def serve_platform_api(server: Served, args: argparse.Namespace, options: Mappin
     artifacts = args.artifacts or _ARTIFACTS
     server.add_platform_api(artifacts=artifacts)
     logger.info("the platform's job API is at /1, artifacts are in %s", Path(artifacts).absolute())
-    is_open = server.http_settings.access is None and not server.http_settings.guards
-    if is_open and not is_of_this_machine(options):
-        logger.warning(
-            "--with-platform-api on host %s: there is no login, so anyone on the network can list all jobs, read their "
-            "results, and read and write artifacts: leave --host out, or set it to 127.0.0.1",
-            options.get("host"),
-        )
 
 
 def make_platform_api(

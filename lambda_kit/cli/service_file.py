@@ -15,8 +15,9 @@ from lambda_kit.cli.address import why_unusable
 from lambda_kit.cli.arguments import CustomArgs, parse_arguments
 from lambda_kit.cli.batch import run_batch
 from lambda_kit.cli.batch_arguments import chosen_tool, flags_of_command, sidecar_off
-from lambda_kit.cli.mcp_arguments import set_mcp_door, warn_of_open_mcp
+from lambda_kit.cli.mcp_arguments import set_mcp_door
 from lambda_kit.cli.modes import Mode, chosen_mode
+from lambda_kit.cli.open_door import warn_of_open_door
 from lambda_kit.cli.platform_api import host_of, serve_platform_api
 from lambda_kit.cli.protocol_streams import divert_streams
 from lambda_kit.cli.reload import is_reloaded, serve_with_reload
@@ -175,13 +176,13 @@ def _serve_http(
     options["proxy_headers"] = False  # whom to trust is decided in one place, for all servers: the app's door
     tls = Tls.of_flags(args.tls_cert, args.tls_key)
     _check_tls_is_set_once(tls, run_opts)
-    serve_platform_api(server, args, options)
+    serve_platform_api(server, args)
     if args.with_mcp:
         _add_mcp(server, "--with-mcp")
-    if bonds is None:  # once, not in each worker
-        warn_of_open_mcp(server, options)
     if (trouble := why_unusable(options)) is not None:
         _exit(trouble, STARTUP_FAILURE)
+    if bonds is None:  # once, not in each worker
+        warn_of_open_door(server.http_settings, options, has_platform_api=args.with_platform_api)
     if args.workers > 1 and bonds is None:
         _check_store_is_shared(server, args.workers)
         supervise(options, args.workers, grace_seconds=server.settings.grace_seconds, bounds=bounds, tls=tls)

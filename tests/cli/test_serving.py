@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from lambda_kit.cli.open_door import warn_of_open_door
+from tests.core.running_tools import AsyncDoor, a_server
 from tests.support.gate import Gate
 from tests.support.service_command import EXAMPLES, run_to_end
 from tests.support.service_process import ServiceProcess, free_port
@@ -38,6 +40,38 @@ def test_the_user_sees_once_what_is_served_and_where(plain: ServiceProcess) -> N
     assert plain.log.count(f"Uvicorn running on {plain.url} ") == 1
     assert plain.log.count("My IVCAP Service") == 1
     assert "greet at /greet, list_things at /many/things" in plain.log
+    assert "there is no login" not in plain.log
+
+
+@pytest.mark.parametrize(
+    ("host", "env", "is_said"),
+    [
+        ("0.0.0.0", {}, True),
+        ("::", {}, True),
+        ("192.0.2.1", {}, True),
+        ("my-laptop.local", {}, True),
+        ("127.0.0.2", {}, False),
+        ("::1", {}, False),
+        ("localhost", {}, False),
+        ("0.0.0.0", {"LAMBDA_KIT_AUTH": f"keys:{EXAMPLES}/keys"}, False),
+        ("0.0.0.0", {"IVCAP_BASE_URL": "http://ivcap.local"}, False),
+    ],
+    ids=str,
+)
+def test_a_service_that_is_open_to_the_network_says_so(
+    host: str, env: dict[str, str], is_said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    warn_of_open_door(a_server(AsyncDoor).http_settings, {"host": host}, has_platform_api=False)
+    assert ("there is no login: whoever can reach" in caplog.text) is is_said
+
+
+def test_a_socket_of_unix_and_guards_are_no_open_doors(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_open_door(a_server(AsyncDoor).http_settings, {"host": "0.0.0.0", "uds": "/run/s"}, has_platform_api=False)
+    server = a_server(AsyncDoor, guards=[lambda connection, handler: None])
+    warn_of_open_door(server.http_settings, {"host": "0.0.0.0"}, has_platform_api=True)
+    assert "no login" not in caplog.text
 
 
 def test_host_and_port_come_from_the_environment() -> None:

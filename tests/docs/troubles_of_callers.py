@@ -6,9 +6,10 @@ from unittest import mock
 
 from lambda_kit.adapters.auth import ApiKeys, TrustedHeader
 from lambda_kit.adapters.auth.urls import authenticators_of_environment
+from lambda_kit.cli.open_door import warn_of_open_door
 from lambda_kit.testing import AuthenticatorContract
 from tests.auth.keys import Key
-from tests.docs.troubles import Warnings, answer, refused, shows
+from tests.docs.troubles import Warnings, answer, greeter, refused, served, shows
 
 
 @refused("the file of keys keys.txt can't be read: No such file or directory")
@@ -22,6 +23,13 @@ def no_such_authenticator() -> None:
         _, trouble = authenticators_of_environment()
     assert trouble is not None
     raise trouble
+
+
+@shows("there is no login: whoever can reach host 0.0.0.0 can run the tools")
+def open_to_the_network() -> str:
+    with Warnings("lambda_kit.server", "no login") as warnings:
+        warn_of_open_door(served(greeter()).http_settings, {"host": "0.0.0.0"}, has_platform_api=False)
+    return warnings.message
 
 
 @shows("no credentials were sent that this service takes: send what WWW-Authenticate asks for")

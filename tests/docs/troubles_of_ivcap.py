@@ -1,6 +1,5 @@
 """What docs/troubleshooting.md says of the IVCAP platform, of a laptop, and of telemetry, reproduced."""
 
-import argparse
 import contextlib
 import io
 import os
@@ -15,8 +14,6 @@ from pydantic import BaseModel
 
 from lambda_kit import JobContext, LambdaTool
 from lambda_kit.adapters.ivcap import IvcapSidecarSink
-from lambda_kit.cli.mcp_arguments import warn_of_open_mcp
-from lambda_kit.cli.platform_api import serve_platform_api
 from lambda_kit.compat.aliases import add_alias
 from lambda_kit.testing import TestClient
 from tests.docs.troubles import Warnings, answer, greeter, refused, served, shows
@@ -84,21 +81,6 @@ def a_file_that_does_not_fit() -> str:
 @shows("--workers is for services with a port: leave it out in batch mode and with --run")
 def workers_without_a_port() -> str:
     return said_by("--batch", "--workers", "2")
-
-
-@shows("--with-platform-api on host 0.0.0.0: there is no login")
-def open_to_the_network() -> str:
-    args = argparse.Namespace(with_platform_api=True, artifacts=None)
-    with Warnings("lambda_kit.server", "no login") as warnings:
-        serve_platform_api(served(greeter()), args, {"host": "0.0.0.0"})
-    return warnings.message
-
-
-@shows("MCP at /mcp on host 0.0.0.0: there is no login")
-def tools_open_to_the_network() -> str:
-    with Warnings("lambda_kit.server", "no login") as warnings:
-        warn_of_open_mcp(served(greeter(), mcp=True), {"host": "0.0.0.0"})
-    return warnings.message
 
 
 @shows("local mode looks for a file of this name in")

@@ -92,7 +92,10 @@ def test_without_a_login_it_warns_where_others_can_reach_it():
     open_to_all = ["--with-mcp", "--host", "0.0.0.0"]
     with ServiceProcess(EXAMPLES / "echo.py", open_to_all) as service:
         assert httpx.get(f"{service.url}/_livez").status_code == 200
-        assert service.log.count("WARNING (lambda_kit.server): MCP at /mcp on host 0.0.0.0: there is no login") == 1
+        assert (
+            service.log.count("WARNING (lambda_kit.server): there is no login: whoever can reach host 0.0.0.0 can run")
+            == 1
+        )
 
 
 def test_on_this_machine_alone_there_is_no_warning(plain: httpx.Client, plain_service: ServiceProcess):
