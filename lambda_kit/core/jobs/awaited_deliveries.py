@@ -1,6 +1,7 @@
 """Who waits until the sinks have confirmed the end of a job."""
 
 import asyncio
+from collections.abc import Sized
 
 __all__ = ["AwaitedDeliveries", "AwaitedDelivery"]
 
@@ -48,18 +49,17 @@ class AwaitedDeliveries:
     """The deliveries that somebody waits for, by job id.
 
     Args:
-        sinks: How many sinks there are.
+        relays: Deliver to one sink each.
     """
 
-    def __init__(self, sinks: int) -> None:
-        self.sinks = sinks
-        """How many sinks there are now."""
+    def __init__(self, relays: Sized) -> None:
+        self._relays = relays
         self._by_job: dict[str, AwaitedDelivery] = {}
 
     def expect(self, job_id: str) -> AwaitedDelivery:
         """From now on take note of a job's delivery. To be called before the job is submitted."""
-        delivery = AwaitedDelivery(self.sinks)
-        if self.sinks:
+        delivery = AwaitedDelivery(len(self._relays))
+        if self._relays:
             self._by_job[job_id] = delivery
         return delivery
 

@@ -4,20 +4,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from lambda_kit.core.errors import ConfigurationError, NotServingError, UnavailableError
-from lambda_kit.core.jobs.authorization_sealer import Sealer
-from lambda_kit.core.jobs.caller_limits import CallerLimits
 from lambda_kit.core.jobs.engine_parts import EngineParts
 from lambda_kit.core.jobs.graceful_shutdown import GracefulShutdown
 from lambda_kit.core.jobs.job_table import State
 from lambda_kit.core.jobs.permits import Load
-from lambda_kit.core.jobs.settings import JobSettings, Pauses, Roles
-from lambda_kit.core.ports.executor import Executor
-from lambda_kit.core.ports.observer import JobObserver
-from lambda_kit.core.ports.sink import JobSink
 from lambda_kit.core.ports.store import Change, JobStore
 from lambda_kit.core.runtime.bounded import bounded
 from lambda_kit.core.runtime.retry import Outage
@@ -51,51 +45,13 @@ _NOT_STARTED = (
 class JobEngine(EngineParts):
     """Takes jobs, has them run, and tells of their ends. `JobService` is the door to it.
 
-    All methods are for the event loop on which `start` was called.
-
-    Args:
-        tools: What can be run.
-        store: Holds the truth. The engine starts and stops it.
-        executors: By name; each tool's `BoundTool.executor` must be among them.
-        sinks: Receive events and ends.
-        observers: See jobs come, start and end.
-        settings: Durations and limits.
-        sealer: Encrypts the authorizations that are kept with jobs.
-        roles: Whether this process takes requests, runs jobs, or both.
-        caller_limits: What one caller may have. None: anything.
-        pauses: For tests.
+    All methods are for the event loop on which `start` was called. Arguments: as for `EngineParts`.
     """
 
-    def __init__(
-        self,
-        tools: Iterable[BoundTool],
-        store: JobStore,
-        executors: Mapping[str, Executor],
-        *,
-        sinks: Sequence[JobSink] = (),
-        observers: Sequence[JobObserver] = (),
-        settings: JobSettings | None = None,
-        sealer: Sealer | None = None,
-        roles: Roles = "both",
-        caller_limits: CallerLimits | None = None,
-        pauses: Pauses | None = None,
-    ) -> None:
-        super().__init__(
-            tools,
-            executors,
-            sinks=sinks,
-            observers=observers,
-            settings=settings,
-            sealer=sealer,
-            roles=roles,
-            caller_limits=caller_limits,
-            pauses=pauses,
-        )
-        self._stop_by: float | None = None
-        self._why_starting = "the service has not been started"
-        self._is_absence_known = False
-        self._open: contextlib.AsyncExitStack | None = None
-        self.use_store(store)
+    _stop_by: float | None = None
+    _why_starting = "the service has not been started"
+    _is_absence_known = False
+    _open: contextlib.AsyncExitStack | None = None
 
     def use_store(self, store: JobStore) -> None:
         """Use another store.
@@ -105,14 +61,7 @@ class JobEngine(EngineParts):
         """
         if self._open is not None:
             raise ConfigurationError("the service has started, with the store that it had")
-        limits = self.caller_limits
-        if limits is not None and limits.max_unfinished is not None and not store.counts_shares:
-            raise ConfigurationError(
-                f"CallerLimits(max_unfinished={limits.max_unfinished}): {type(store).__name__} does not count the jobs "
-                "of one caller: let its create take max_of_share and set counts_shares (docs/stores.md), or limit only "
-                "the rate"
-            )
-        self._make_parts(store)
+        super().use_store(store)
         self._shutdown = GracefulShutdown(self)
 
     def accepts_jobs(self) -> bool:

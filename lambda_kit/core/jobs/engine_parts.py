@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from lambda_kit.core.errors import ConfigurationError
 from lambda_kit.core.jobs.admission import Admission
 from lambda_kit.core.jobs.authorization_sealer import Sealer
 from lambda_kit.core.jobs.awaited_deliveries import AwaitedDeliveries
@@ -43,6 +44,7 @@ class EngineParts(ABC):
 
     Args:
         tools: What can be run.
+        store: Holds the truth. The engine starts and stops it.
         executors: By name; each tool's `BoundTool.executor` must be among them.
         sinks: Receive events and ends.
         observers: See jobs come, start and end.
@@ -51,20 +53,24 @@ class EngineParts(ABC):
         roles: Whether this process takes requests, runs jobs, or both.
         caller_limits: What one caller may have. None: anything.
         pauses: For tests.
+
+    Raises:
+        ConfigurationError: if the store does not count what it has to.
     """
 
     def __init__(
         self,
         tools: Iterable[BoundTool],
+        store: JobStore,
         executors: Mapping[str, Executor],
         *,
-        sinks: Sequence[JobSink],
-        observers: Sequence[JobObserver],
-        settings: JobSettings | None,
-        sealer: Sealer | None,
-        roles: Roles,
-        caller_limits: CallerLimits | None,
-        pauses: Pauses | None,
+        sinks: Sequence[JobSink] = (),
+        observers: Sequence[JobObserver] = (),
+        settings: JobSettings | None = None,
+        sealer: Sealer | None = None,
+        roles: Roles = "both",
+        caller_limits: CallerLimits | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.settings = settings or JobSettings()
@@ -81,13 +87,25 @@ class EngineParts(ABC):
         self._callers = Callers()
         self.cursors = Cursors()
         self._runs_jobs = roles != "accept"
+        self.use_store(store)
 
     @abstractmethod
     def accepts_jobs(self) -> bool:
         """Whether the process is neither starting nor stopping."""
 
-    def _make_parts(self, store: JobStore) -> None:
-        """Make all parts anew, for a store."""
+    def use_store(self, store: JobStore) -> None:
+        """Make all parts anew, for a store.
+
+        Raises:
+            ConfigurationError: if it does not count what it has to.
+        """
+        limits = self.caller_limits
+        if limits is not None and limits.max_unfinished is not None and not store.counts_shares:
+            raise ConfigurationError(
+                f"CallerLimits(max_unfinished={limits.max_unfinished}): {type(store).__name__} does not count the jobs "
+                "of one caller: let its create take max_of_share and set counts_shares (docs/stores.md), or limit only "
+                "the rate"
+            )
         self.store = store
         self.table = JobTable()
         self.waiters = Waiters()
@@ -137,8 +155,6 @@ class EngineParts(ABC):
         self.scheduler.connect(self.runner)
 
     def _make_relays(self) -> None:
-        self.fetched_results = FetchedResults(len(self._sinks))
-        self.awaited_deliveries = AwaitedDeliveries(len(self._sinks))
         self._dropped = DroppedDeliveries(
             self.store,
             lambda: [relay.sink.name for relay in self.relays],
@@ -146,6 +162,8 @@ class EngineParts(ABC):
             delivery_seconds=self.settings.delivery_seconds,
         )
         self.relays = [self._new_relay(sink) for sink in self._sinks]
+        self.fetched_results = FetchedResults(self.relays)
+        self.awaited_deliveries = AwaitedDeliveries(self.relays)
 
     def _make_submitter(self) -> None:
         admission = Admission(
@@ -207,13 +225,7 @@ class EngineParts(ABC):
         """
         relay = self._new_relay(sink)
         self.relays.append(relay)  # its other users have this list too
-        self.fetched_results.sinks = self.awaited_deliveries.sinks = len(self.relays)
-
-        def remove() -> None:
-            self.relays.remove(relay)
-            self.fetched_results.sinks = self.awaited_deliveries.sinks = len(self.relays)
-
-        return remove
+        return lambda: self.relays.remove(relay)
 
     def has_sink(self, name: str) -> bool:
         """Whether there is a sink of this name."""

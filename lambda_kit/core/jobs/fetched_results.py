@@ -1,17 +1,20 @@
 """Which results were fetched: a service that stops waits a little for the others."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 __all__ = ["FetchedResults"]
 
 
 class FetchedResults:
-    """Tracks which results were fetched. Inactive until shutdown calls `begin`."""
+    """Tracks which results were fetched. Inactive until shutdown calls `begin`.
 
-    def __init__(self, sinks: int = 0) -> None:
-        self.sinks = sinks
-        """How many sinks have to confirm a job's end, so that it counts as fetched."""
+    Args:
+        relays: All of these have to deliver a job's end, so that it counts as fetched.
+    """
+
+    def __init__(self, relays: Sized) -> None:
+        self._relays = relays
         self._missing: dict[str, int] | None = None  # how many sinks have not confirmed the end, by job
         self._all_fetched = asyncio.Event()
 
@@ -23,7 +26,7 @@ class FetchedResults:
     def begin(self, job_ids: Iterable[str]) -> None:
         """From now on track the results of these jobs. Again: no effect."""
         if self._missing is None:
-            self._missing = dict.fromkeys(job_ids, self.sinks)
+            self._missing = dict.fromkeys(job_ids, len(self._relays))
             self._look()
 
     def fetched(self, job_id: str) -> None:
