@@ -4,26 +4,25 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args, overload
 
 import ivcap_service
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
 from litestar.plugins import InitPlugin
-from litestar.types import ASGIApp, Guard, Middleware, OnAppInitHandler
+from litestar.types import Guard, Middleware, OnAppInitHandler
 
 from lambda_kit.adapters.auth.urls import authenticators_of_environment
 from lambda_kit.adapters.executors.built_in import OWN_POOLS, built_in_executors
-from lambda_kit.adapters.http.heads import add_heads
 from lambda_kit.adapters.http.limits import HttpLimits
-from lambda_kit.adapters.http.routes import check_paths, job_list_routes
+from lambda_kit.adapters.http.routes import check_paths
+from lambda_kit.adapters.http.served_app import ServedApp
 from lambda_kit.adapters.http.service_version import service_version
 from lambda_kit.adapters.http.settings import HttpSettings
-from lambda_kit.adapters.http.tool_app import AppHooks, make_app
-from lambda_kit.adapters.http.tool_plugin import PluggedServer, SupportsRoutes, ToolPlugin
+from lambda_kit.adapters.http.tool_app import AppHooks
+from lambda_kit.adapters.http.tool_plugin import PluggedServer
 from lambda_kit.adapters.ivcap.environment import sidecar_url
 from lambda_kit.adapters.mcp.options import McpOptions
 from lambda_kit.adapters.metrics.prometheus import PrometheusMetrics
@@ -61,7 +60,6 @@ from lambda_kit.server_life import ServerLife
 
 if TYPE_CHECKING:
     from lambda_kit.adapters.mcp.endpoint import McpEndpoint
-    from lambda_kit.adapters.mcp.routes import McpRoutes
 
 __all__ = ["ToolServer"]
 
@@ -160,9 +158,6 @@ class ToolServer:
             raise ConfigurationError(
                 f"ToolServer({service!r}, ...): the first argument must be a Service(name=..., contact={{...}})"
             )
-        self._store_trouble: ConfigurationError | None = None
-        self._key_trouble: ConfigurationError | None = None
-        self._auth_trouble: ConfigurationError | None = None
         own = listed("executor", executor, Executor)
         sinks, observers = listed("sinks", sinks, JobSink), listed("observers", observers, JobObserver)
         bound = bind_tools(concrete_tools() if tools is None else tools)
@@ -193,6 +188,7 @@ class ToolServer:
             guards=list(guards),
             limits=http or HttpLimits(),
         )
+        self._auth_trouble: ConfigurationError | None = None
         authenticators = listed("authenticator", authenticator, Authenticator)
         if authenticator is None:
             authenticators, self._auth_trouble = authenticators_of_environment()
@@ -203,15 +199,12 @@ class ToolServer:
         self.http_settings.change(
             allowed_hosts=allowed_hosts, cors=cors, root_path=root_path, forwarded_allow_ips=forwarded_allow_ips
         )
-        self._platform: SupportsRoutes | None = None
-        self._mcp: McpRoutes | None = None
-        self._entries: dict[str, ASGIApp] = {}
-        self._hooks = AppHooks(middleware, compression, on_app_init)
+        self._store_trouble: ConfigurationError | None = None
         if store is None:
             store, self._store_trouble = store_of_environment()
-        sealer = Sealer(encryption_key)
-        if encryption_key is None:
-            sealer, self._key_trouble = Sealer.of_environment()
+        sealer, self._key_trouble = (
+            Sealer.of_environment() if encryption_key is None else (Sealer(encryption_key), None)
+        )
         self._engine = JobEngine(
             bound,
             as_store(store),
@@ -225,6 +218,17 @@ class ToolServer:
         )
         self.jobs = JobService(self._engine)
         """The door to the jobs, for the service's own code: it sees every job."""
+        plugged = PluggedServer(
+            self.jobs,
+            self.http_settings,
+            lambda: self.version,
+            self.why_not_ready,
+            PrometheusMetrics(self._engine, self.why_not_ready).render,
+            lambda: self,
+        )
+        self._http = ServedApp(service, plugged, AppHooks(middleware, compression, on_app_init))
+        self._has_platform_api = False
+        self._mcp: McpEndpoint | None = None
         self._telemetry = Telemetry(service.name, lambda: self.version)
         set_up_here = [tool for tool in bound if roles != "accept" and executors[tool.executor].runs_in_server]
         self._life = ServerLife(self._engine, self.tools, set_up_here, self._telemetry, self.http_settings)
@@ -255,18 +259,10 @@ class ToolServer:
         """
         await self.app(scope, receive, send)
 
-    @cached_property
+    @property
     def app(self) -> Litestar:
         """The Litestar app, for any ASGI server. It is made once, on first use."""
-        return make_app(
-            self.jobs,
-            self.http_settings,
-            service=self.service,
-            version=self.version,
-            plugin=self._plugin(metrics=True, middleware=None),
-            hooks=self._hooks,
-            entries=self._entries,
-        )
+        return self._http.app
 
     def plugin(self, *, metrics: bool = True) -> InitPlugin:
         """A Litestar plugin that adds the tools to an app that exists: ``Litestar(..., plugins=[server.plugin()])``.
@@ -277,7 +273,7 @@ class ToolServer:
         Args:
             metrics: Whether to serve ``GET /metrics``: not where the app has that path already.
         """
-        return self._plugin(metrics=metrics, middleware=self._hooks.middleware)
+        return self._http.plugin(metrics=metrics)
 
     def enable(
         self,
@@ -325,15 +321,10 @@ class ToolServer:
             self._store_trouble = None
         if grace_seconds is not None:
             self._engine.settings = replace(self._engine.settings, grace_seconds=grace_seconds)
-        settings = self.http_settings
-        if job_list and not settings.job_list:
-            settings.job_list = True
-            if "app" in self.__dict__:
-                self.app.register(job_list_routes(self.jobs, settings))
+        if job_list:
+            self._http.show_job_list()
         if debug:
-            settings.debug = True
-            if "app" in self.__dict__:
-                self.app.debug = True
+            self._http.show_tracebacks()
 
     def add_platform_api(self, *, artifacts: str | Path = "artifacts") -> None:
         """Serve the platform's job API under ``/1``, beside the tools: for a laptop (docs/laptop.md).
@@ -345,10 +336,9 @@ class ToolServer:
         """
         from lambda_kit.cli.platform_api import make_platform_api  # noqa: PLC0415 - for laptops only
 
-        if self._platform is None:
-            self._platform = make_platform_api(self.service, self.jobs, self.http_settings, self._file, artifacts)
-            if "app" in self.__dict__:
-                self.app.register(add_heads(self._platform.routes(())))
+        if not self._has_platform_api:
+            self._has_platform_api = True
+            self._http.add(make_platform_api(self.service, self.jobs, self.http_settings, self._file, artifacts))
 
     def add_mcp(self, options: McpOptions | None = None) -> "McpEndpoint":
         """Serve the tools by MCP at ``/mcp``. No effect if that is done already.
@@ -364,17 +354,15 @@ class ToolServer:
             ConfigurationError: if the server is running.
         """
         if self._mcp is not None:
-            return self._mcp.endpoint
+            return self._mcp
         with needs_mcp("MCP"):
             from lambda_kit.adapters.mcp.routes import McpRoutes  # noqa: PLC0415 - half a second
             from lambda_kit.cli.mcp import make_mcp  # noqa: PLC0415
-        endpoint = make_mcp(self.service, self.version, self.jobs, self.http_settings, options or McpOptions())
-        self.add_part(endpoint)
-        self._mcp = McpRoutes(endpoint)
-        self._entries |= self._mcp.entries
-        if "app" in self.__dict__:
-            self.app.register(self._mcp.routes(()))
-        return endpoint
+        self._mcp = make_mcp(self.service, self.version, self.jobs, self.http_settings, options or McpOptions())
+        self.add_part(self._mcp)
+        routes = McpRoutes(self._mcp)
+        self._http.add(routes, routes.entries)
+        return self._mcp
 
     def serve(
         self,
@@ -514,18 +502,3 @@ class ToolServer:
     async def why_not_ready(self) -> str | None:
         """Why no job can be taken now, in words. None: the service is ready."""
         return await self._life.why_not_ready()
-
-    def _plugin(self, *, metrics: bool, middleware: Sequence[Middleware] | None) -> ToolPlugin:
-        plugged = PluggedServer(
-            self.jobs,
-            self.http_settings,
-            lambda: self.version,
-            self.why_not_ready,
-            PrometheusMetrics(self._engine, self.why_not_ready).render,
-            lambda: self,
-            self._more_routes,
-        )
-        return ToolPlugin(plugged, metrics=metrics, middleware=middleware)
-
-    def _more_routes(self, around: Sequence[Middleware]) -> Sequence[Router]:
-        return [more.routes(around) for more in (self._platform, self._mcp) if more is not None]

@@ -46,7 +46,7 @@ class Crash:
 
 def crashing(error: Exception, **options: Any) -> ToolServer:
     server = a_server(Chatty, mcp=True, **options)
-    server._mcp.endpoint._handlers["tools/list"] = Crash(error)  # type: ignore[union-attr,index]
+    server.add_mcp()._handlers["tools/list"] = Crash(error)  # type: ignore[index]
     return server
 
 

@@ -1,6 +1,6 @@
 """The Litestar plugin that brings all routes: of tools and jobs, health and metrics."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple, Protocol
 
@@ -44,8 +44,6 @@ class PluggedServer(NamedTuple):
     render_metrics: RenderMetrics
     running: Callable[[], AbstractAsyncContextManager[object]]
     """Runs the server while it is entered."""
-    more_routes: Callable[[Sequence[Middleware]], Sequence[Router]] = lambda _around: ()
-    """Makes the routes of other adapters, given the middleware that is around all routes."""
 
 
 class ToolPlugin(InitPlugin):
@@ -53,19 +51,28 @@ class ToolPlugin(InitPlugin):
 
     Args:
         server: Whose routes they are.
+        more: Other adapters, whose routes are added too.
         metrics: Whether ``GET /metrics`` is one of them.
         middleware: Around these routes alone, where the app is another's; the door is put in front of it. None: the app
             is the server's own, with door and middleware in front of all routes.
     """
 
-    def __init__(self, server: PluggedServer, *, metrics: bool, middleware: Sequence[Middleware] | None) -> None:
+    def __init__(
+        self,
+        server: PluggedServer,
+        more: Iterable[SupportsRoutes],
+        *,
+        metrics: bool,
+        middleware: Sequence[Middleware] | None,
+    ) -> None:
         self._server = server
+        self._more = more
         self._metrics = metrics
         self._middleware = middleware
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Called by Litestar."""
-        jobs, settings, version, why_not_ready, render, _, more_routes = self._server
+        jobs, settings, version, why_not_ready, render, _ = self._server
         models = models_of(jobs.tools.values())
         around: list[Middleware] = []
         if self._middleware is None:
@@ -79,7 +86,7 @@ class ToolPlugin(InitPlugin):
             routes.append(metrics_routes(render, settings, around))
         if settings.job_list:
             routes.append(job_list_routes(jobs, settings, around))
-        app_config.route_handlers.extend([*routes, *map(add_heads, more_routes(around))])
+        app_config.route_handlers.extend([*routes, *(add_heads(more.routes(around)) for more in self._more)])
         if app_config.openapi_config is not None:
             app_config.openapi_config = with_components(
                 app_config.openapi_config, models, security_schemes(settings, jobs.tools.values())

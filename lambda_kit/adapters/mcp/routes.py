@@ -24,8 +24,6 @@ class McpRoutes:
     """
 
     def __init__(self, endpoint: McpEndpoint) -> None:
-        self.endpoint = endpoint
-        """Answers the requests."""
         self._host = endpoint.host
         entry = HttpEntry(endpoint, [(b"ivcap-ai-tool-version", VERSION.encode())])
 
