@@ -20,7 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 from lambda_kit.core.errors import ConfigurationError
-from lambda_kit.core.runtime.credentials import redacted
+from lambda_kit.core.runtime.credentials import guard_secrets, redacted
 from lambda_kit.core.runtime.tracebacks import TracebackFormatter
 
 __all__ = [
@@ -229,6 +229,7 @@ def logging_init(
     from ivcap_service import set_service_log_config  # noqa: PLC0415
 
     set_service_log_config(config)
+    guard_secrets()
 
 
 def _config(fmt: str, level: int) -> dict[str, Any]:

@@ -145,6 +145,26 @@ def test_a_logging_file_may_name_the_old_filter(tmp_path: Path) -> None:
     assert ended.stdout.splitlines() == [str([(module, ["/_healtz"]), (module, [])]), "1"], ended.stderr
 
 
+@pytest.mark.parametrize("config", ["", '"logging.json"'])
+def test_a_secret_that_is_got_before_the_start_shows_no_part_in_the_log(tmp_path: Path, config: str) -> None:
+    root = {"level": "INFO", "handlers": ["err"]}
+    handlers = {"err": {"class": "logging.StreamHandler"}}
+    (tmp_path / "logging.json").write_text(
+        json.dumps({"version": 1, "disable_existing_loggers": False, "handlers": handlers, "root": root})
+    )
+    service = service_file(
+        tmp_path,
+        f"""
+        from ivcap_service import get_secret
+        logging_init({config})
+        get_secret("MY_SECRET")
+        """,
+    )
+    ended = run_to_end(service, cwd=tmp_path, env={"MY_SECRET": "a-very-secret-value"})
+    assert "got secret 'MY_SECRET' ending in '***'" in ended.stderr
+    assert "value" not in ended.stderr
+
+
 def test_the_old_client_of_secrets_warns() -> None:
     with pytest.warns(DeprecationWarning, match=r"ivcap_service\.secret\.SecretMgrClient"):
         assert SecretMgrClient("http://127.0.0.1:9").secret_url == "http://127.0.0.1:9"

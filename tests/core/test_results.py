@@ -197,6 +197,15 @@ def test_an_open_file_is_read_and_closed(make: Callable[[Path], Any], tmp_path: 
     assert file.closed
 
 
+@pytest.mark.parametrize(("mode", "content_type"), [("rb", BYTES), ("r", TEXT)])
+def test_a_file_by_itself_is_no_list_of_its_lines(mode: str, content_type: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"a\nb\n")
+    file = path.open(mode)
+    assert encode_result(file, allows_none=False) == Payload(b"a\nb\n", content_type)
+    assert file.closed
+
+
 def a_cycle() -> list[Any]:
     cycle: list[Any] = []
     cycle.append(cycle)

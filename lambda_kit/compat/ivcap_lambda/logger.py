@@ -9,6 +9,7 @@ from typing import Any
 from ivcap_service import set_service_log_config
 
 import lambda_kit.logs
+from lambda_kit.core.runtime.credentials import guard_secrets
 
 __all__ = ["SuppressPathsFilter", "logging_init"]
 
@@ -44,6 +45,7 @@ def logging_init(cfg_path: str | os.PathLike[str] | None = None) -> None:
         lambda_kit.logs.logging_init()
     else:
         set_service_log_config(_with_new_names(json.loads(Path(cfg_path).read_text("utf-8"))))
+        guard_secrets()
 
 
 def _with_new_names(config: Any) -> Any:

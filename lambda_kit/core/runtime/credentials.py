@@ -13,7 +13,15 @@ from urllib.parse import quote
 
 from lambda_kit.core.runtime.tracebacks import TracebackFormatter
 
-__all__ = ["NO_CREDENTIALS", "Credentials", "are_any_in_use", "credentials_in_use", "guard_logs", "redacted"]
+__all__ = [
+    "NO_CREDENTIALS",
+    "Credentials",
+    "are_any_in_use",
+    "credentials_in_use",
+    "guard_logs",
+    "guard_secrets",
+    "redacted",
+]
 
 _STARS = "***"
 _LOOKS_ALIKE = re.compile(r"[A-Za-z0-9._~ -]*")
@@ -98,6 +106,8 @@ NO_CREDENTIALS = Credentials(None)
 
 # --- the log: it is the process's, and a tool may write to it from any thread ---
 
+_SECRET_LOGGER = "secret"  # noqa: S105 - a name
+"""Of ivcap-service's `get_secret`."""
 _own: contextvars.ContextVar[Credentials] = contextvars.ContextVar("lambda_kit_credentials", default=NO_CREDENTIALS)
 _in_use: dict[str, tuple[Credentials, int]] = {}
 _changing = threading.Lock()
@@ -159,8 +169,8 @@ def guard_logs() -> Iterator[None]:
 
     def make_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make_before(*args, **kwargs)
-        if record.name == "secret" and isinstance(record.args, tuple) and "ending in" in str(record.msg):
-            record.args = (*record.args[:1], _STARS)  # ivcap-service's get_secret logs the last characters of a secret
+        if record.name == _SECRET_LOGGER:
+            _hide_ending(record)
         if _in_use:
             _redact(record)
         return record
@@ -171,6 +181,20 @@ def guard_logs() -> Iterator[None]:
     finally:
         if logging.getLogRecordFactory() is make_record:  # else somebody has put another one on top
             logging.setLogRecordFactory(make_before)
+
+
+def guard_secrets() -> None:
+    """From now on no record has a part of a secret that ivcap-service's `get_secret` has got.
+
+    Before a server runs, too: many services get their secrets while their file is imported.
+    """
+    logging.getLogger(_SECRET_LOGGER).addFilter(_hide_ending)
+
+
+def _hide_ending(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple) and "ending in" in str(record.msg):
+        record.args = (*record.args[:1], _STARS)  # it logs the last characters
+    return True
 
 
 _formatter = TracebackFormatter()

@@ -1,6 +1,7 @@
 """What a tool returned, as bytes and a content type (docs/wire.md, Results), and back."""
 
 import dataclasses
+import io
 from typing import Any, BinaryIO, get_args
 
 import ivcap_service
@@ -60,6 +61,9 @@ def _encode(value: object) -> Payload | Failure:
         return Payload(bytes(value), OCTET_STREAM)
     if isinstance(value, BinaryResult):
         return _encode_binary(value)
+    if isinstance(value, io.IOBase):  # it could be taken for an iterator of lines
+        with value as file:
+            return _encode(file.read())
     return Payload(encode_json(value), JSON)
 
 
