@@ -141,7 +141,10 @@ class McpDoor:
 
 def is_mcp(scope: HTTPScope, app: Any) -> bool:
     """Whether a request is for ``/mcp``, however many slashes it has."""
-    return scope["path"].rstrip("/").endswith(MCP_PATH) and normalize_path(own_path(scope, app)) == MCP_PATH
+    if not scope["path"].rstrip("/").endswith(MCP_PATH):
+        return False
+    path = own_path(scope, app)
+    return path == MCP_PATH or normalize_path(path) == MCP_PATH
 
 
 def ends_in_slash(scope: HTTPScope) -> bool:

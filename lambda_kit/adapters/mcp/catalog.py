@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 from mcp_types import CallToolResult
 
@@ -36,6 +36,8 @@ class CatalogTool(NamedTuple):
     agent: AgentTool
     output: OutputCheck | None
     """Of its results. None: they have no output schema."""
+    makes_call_results: bool
+    """Whether it may return a `CallToolResult`, which is passed on as it is."""
 
 
 class Catalog:
@@ -89,14 +91,22 @@ class Catalog:
 
 
 def catalog_tools(tools: Iterable[BoundTool]) -> list[CatalogTool]:
-    """Those of a server's tools that are served by MCP. A `CallToolResult` is passed on as it is."""
+    """Those of a server's tools that are served by MCP."""
     return [_catalog_tool(tool) for tool in tools if tool.options.mcp]
 
 
 def _catalog_tool(tool: BoundTool) -> CatalogTool:
     agent = agent_tool(tool, opaque=(CallToolResult,))
     schema = agent.output_schema
-    return CatalogTool(tool, agent, None if schema is None else OutputCheck(agent.name, schema))
+    output = None if schema is None else OutputCheck(agent.name, schema)
+    return CatalogTool(tool, agent, output, _has_call_result(tool.signature.result_type))
+
+
+def _has_call_result(annotation: Any) -> bool:
+    """Whether it is a `CallToolResult`, annotated or one of several types."""
+    if isinstance(annotation, type) and issubclass(annotation, CallToolResult):
+        return True
+    return any(_has_call_result(argument) for argument in get_args(annotation))
 
 
 def catalog_findings(

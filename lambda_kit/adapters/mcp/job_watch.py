@@ -137,12 +137,13 @@ class JobWatch:
             logger.exception("job %s: its client is told no more of its progress", job.id)
 
     async def _tell_all(self, job: Job) -> None:
-        """Tell of the progress of a job that has ended."""
+        """Tell of the progress of a job that has ended, where the client wants to know."""
+        if self._request.meta.progress_token is None:
+            return
         ended = asyncio.Event()
         ended.set()
-        if self._request.meta.progress_token is not None:
-            self._exchange.hold()
-            await self._tell(job, ended)
+        self._exchange.hold()
+        await self._tell(job, ended)
 
     def _teller(self, job: Job) -> ProgressTeller | None:
         token = self._request.meta.progress_token

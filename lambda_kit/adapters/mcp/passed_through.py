@@ -1,32 +1,30 @@
 """Tools that say themselves what a call answers: ``run(...) -> mcp_types.CallToolResult``."""
 
-from typing import Any, get_args
+from typing import Any
 
-from mcp_types import CallToolResult, methods
+from mcp_types import methods
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from lambda_kit.adapters.mcp.versions import has_any_structure, has_audio, has_links, has_structure
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.model.media_type import JSON
-from lambda_kit.core.tools.tool import BoundTool
 
 __all__ = ["passed_through"]
 
 
-def passed_through(tool: BoundTool, payload: Payload, uri: str, version: str) -> bytes | None:
+def passed_through(payload: Payload, uri: str, version: str) -> bytes | None:
     """The result that a tool has made for its agents, with what this version of the protocol has of it.
 
     Args:
-        tool: The tool.
-        payload: What it returned.
+        payload: What a tool of such results has returned.
         uri: The job's, for what becomes an embedded resource.
         version: Of the protocol.
 
     Returns:
-        The JSON; None: the tool makes no such results, or this is none.
+        The JSON; None: this is no such result.
     """
-    if payload.content_type != JSON or not _has_call_result(tool.signature.result_type):
+    if payload.content_type != JSON:
         return None
     said = from_json(payload.content)
     if not isinstance(said, dict) or not isinstance(said.get("content"), list):
@@ -39,13 +37,6 @@ def passed_through(tool: BoundTool, payload: Payload, uri: str, version: str) ->
         return to_json(methods.serialize_server_result("tools/call", version, said))
     except ValidationError:
         return None
-
-
-def _has_call_result(annotation: Any) -> bool:
-    """Whether it is a `CallToolResult`, annotated or one of several types."""
-    if isinstance(annotation, type) and issubclass(annotation, CallToolResult):
-        return True
-    return any(_has_call_result(argument) for argument in get_args(annotation))
 
 
 def _block(block: Any, uri: str, version: str) -> Any:

@@ -115,9 +115,10 @@ class CallAnswers:
     async def _whole_result(
         self, request: McpRequest, tool: CatalogTool | None, job: Job, payload: Payload, *, is_declared: bool
     ) -> bytes:
-        passed = None if tool is None else passed_through(tool.bound, payload, job.urn, request.version)
-        if passed is not None:
-            return passed
+        if tool is not None and tool.makes_call_results:
+            passed = passed_through(payload, job.urn, request.version)
+            if passed is not None:
+                return passed
         max_bytes = self._host.options.max_result_bytes
         wraps = tool is not None and tool.agent.wraps_result and has_structure(request.version)
         data = _data(payload, wraps=wraps)
