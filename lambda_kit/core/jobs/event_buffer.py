@@ -83,6 +83,8 @@ class EventBuffer:
         self._loop.call_soon_threadsafe(self._start_flush)
 
     def _start_flush(self) -> None:
+        if self._is_closed:  # before this had its turn: `close` does it
+            return
         self._task = self._loop.create_task(self._flush())
 
     async def _flush(self) -> None:
