@@ -12,3 +12,5 @@ def test_who_has_a_token_gets_in(fake_issuer: FakeIssuer) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         assert client.post("/greet", json={"name": "Ann"}, headers=headers).is_success
         assert client.post("/greet", json={"name": "Ann"}).status_code == 401
+        expired = {"Authorization": f"Bearer {fake_issuer.token('alice', audience='my-service', seconds=-60)}"}
+        assert client.post("/greet", json={"name": "Ann"}, headers=expired).json()["detail"] == "the token has expired"

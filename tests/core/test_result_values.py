@@ -245,6 +245,16 @@ def test_an_object_of_ones_own_is_refused_by_its_name() -> None:
     assert "object" in refused(Holder(value=object())).message
 
 
+async def test_what_was_not_awaited_is_refused_with_the_remedy() -> None:
+    async def work() -> int:
+        return 1
+
+    coroutine = work()
+    message = refused({"n": coroutine}).message
+    assert await coroutine == 1
+    assert message.endswith("an object of type coroutine can't be encoded as JSON: await it, in an 'async def run'")
+
+
 def test_infinities_are_null_whatever_a_model_says_that_would_be_no_json() -> None:
     class Constants(BaseModel):
         model_config = ConfigDict(ser_json_inf_nan="constants")

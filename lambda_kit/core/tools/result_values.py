@@ -5,6 +5,7 @@ NumPy, pandas and polars are recognised without importing them.
 
 import datetime as dt
 import functools
+import inspect
 import os
 import types
 import uuid
@@ -219,4 +220,5 @@ def _from_pydantic(value: Any) -> Any:
 
 
 def _no_json(value: Any) -> TypeError:
-    return TypeError(f"an object of type {type(value).__name__} can't be encoded as JSON")
+    remedy = ": await it, in an 'async def run'" if inspect.isawaitable(value) else ""
+    return TypeError(f"an object of type {type(value).__name__} can't be encoded as JSON{remedy}")
