@@ -41,6 +41,7 @@ class _FunctionTool:
     """What tools made of functions have in common. Not a `LambdaTool`: its docstring would be theirs."""
 
     _is_for_one_server = True
+    _agents_member = "req"
 
     def __init__(
         self,

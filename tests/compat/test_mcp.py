@@ -53,12 +53,12 @@ def doubled(req: Ask, ctxt: JobContext) -> dict[str, int]:
     return {"n": 2 * req.n}
 
 
-def call(client: Any, name: str) -> Any:
+def call(client: Any, name: str, arguments: Any = None) -> Any:
     """Call a tool over HTTP; returns its result."""
     fields = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
     message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": INITIALIZE}
     assert client.post("/mcp", json=message, headers=fields).json()["result"]["serverInfo"]["name"]
-    params = {"name": name, "arguments": {"n": 2}}
+    params = {"name": name, "arguments": {"n": 2} if arguments is None else arguments}
     message = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
     return client.post("/mcp", json=message, headers=fields).json()["result"]["structuredContent"]
 
@@ -94,6 +94,35 @@ def test_register_mcp_adds_them_to_the_fast_app_of_the_service(served: Served) -
     client = served()
     assert call(client, "doubled") == {"n": 4}
     assert client.post("/double", json={"n": 3}).json() == {"n": 6}
+
+
+class HasReq(BaseModel):
+    req: dict[str, int] = {}
+
+
+class Loose(BaseModel, extra="allow"):
+    n: int = 0
+
+
+def test_a_request_in_the_member_that_it_was_in_is_taken_too() -> None:
+    def has_req(req: HasReq) -> dict[str, int]:
+        """Give back what is in it"""
+        return req.req
+
+    def loose(req: Loose) -> dict[str, list[str]]:
+        """Tell what there is besides"""
+        return {"extra": sorted(req.model_extra or {})}
+
+    app = fastapi.FastAPI()
+    for path, function in (("/double", doubled), ("/has-req", has_req), ("/loose", loose)):
+        add_tool_api_route(app, path, function)
+    register_mcp(app)
+    with FastTestClient(app) as client:
+        assert call(client, "doubled", {"req": {"n": 5}}) == {"n": 10}
+        assert call(client, "doubled", {"req": {}}) == {"n": 0}
+        assert call(client, "doubled", {"req": {"n": 5}, "n": 3}) == {"n": 6}
+        assert call(client, "has_req", {"req": {"a": 1}}) == {"a": 1}
+        assert call(client, "loose", {"req": {"n": 1}}) == {"extra": ["req"]}
 
 
 def test_register_mcp_adds_them_to_an_app_of_the_services_own() -> None:

@@ -1,5 +1,8 @@
 """From the ``arguments`` of a call to the request that its job has (MCP, Tools, Calling Tools)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from lambda_kit.adapters.mcp.catalog import CatalogTool
@@ -15,6 +18,7 @@ class _Wrapped(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_Wrapped)
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def request_body(tool: CatalogTool, arguments: bytes) -> Payload:
@@ -30,7 +34,23 @@ def request_body(tool: CatalogTool, arguments: bytes) -> Payload:
     """
     if arguments in (b"", b"null"):
         arguments = b"{}"
-    return tool.bound.json_payload(_unwrapped(arguments) if tool.agent.wraps_request else arguments)
+    if tool.agent.wraps_request:
+        arguments = _unwrapped(arguments)
+    elif tool.bound.agents_member is not None:
+        arguments = _without_member(tool.bound.agents_member, tool.agent.input_schema, arguments)
+    return tool.bound.json_payload(arguments)
+
+
+def _without_member(name: str, schema: Mapping[str, Any], arguments: bytes) -> bytes:
+    """The request, if it was sent as the only member of that name, and the schema knows no such member."""
+    if name in schema.get("properties", ()) or schema.get("additionalProperties"):
+        return arguments
+    try:
+        members = _members_decoder.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):  # the tool's model says what is wrong
+        return arguments
+    request = bytes(members.get(name, b""))
+    return request if len(members) == 1 and request.startswith(b"{") else arguments
 
 
 def _unwrapped(arguments: bytes) -> bytes:

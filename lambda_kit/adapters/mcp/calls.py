@@ -20,13 +20,7 @@ from lambda_kit.adapters.mcp.request import McpNotification, McpRequest
 from lambda_kit.adapters.mcp.results import CallAnswers, refusal_result
 from lambda_kit.adapters.mcp.tasks import require_tasks, task_created
 from lambda_kit.adapters.mcp.trace import note_call, trace_of
-from lambda_kit.core.errors import (
-    JobNotFoundError,
-    LambdaKitError,
-    NotServingError,
-    PermissionDeniedError,
-    UnavailableError,
-)
+from lambda_kit.core.errors import LambdaKitError, NotServingError, PermissionDeniedError
 from lambda_kit.core.jobs.waiting import WaitResult
 from lambda_kit.core.model.job import new_job_id
 
@@ -144,14 +138,10 @@ class ToolCalls(Feature):
         if call is not None:
             call.cancelled.set()
             return
-        try:
-            job = await jobs.get(derived_job_id(who, notification.session, request_id))
-        except (JobNotFoundError, UnavailableError):
-            return
         # a call that has been answered by now can't be meant: it is another one with the same id
-        answered_at = job.requested_at + self._host.options.wait_seconds + _LATE_SECONDS
-        if not job.status.is_final and time.time() < answered_at:
-            jobs.cancel_soon(job.id)
+        earliest = time.time() - self._host.options.wait_seconds - _LATE_SECONDS
+        job_id = derived_job_id(who, notification.session, request_id)
+        jobs.cancel_soon(job_id, is_meant=lambda job: not job.status.is_final and job.requested_at > earliest)
 
     async def drained(self) -> None:
         """The jobs of this process have ended: let the last answers be sent, as nothing is once the port is closed."""

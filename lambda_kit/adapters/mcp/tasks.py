@@ -112,11 +112,15 @@ class TaskReader:
         self._tool_of(job)
         return job
 
-    def _tool_of(self, job: Job) -> BoundTool | None:
+    def is_served(self, job: Job) -> bool:
+        """Whether agents can have begun it."""
         tool = self._host.jobs.tools.get(job.tool)
-        if tool is not None and not tool.options.mcp:  # agents begin no such job
+        return tool is None or bool(tool.options.mcp)
+
+    def _tool_of(self, job: Job) -> BoundTool | None:
+        if not self.is_served(job):
             raise JobNotFoundError(job.id)
-        return tool
+        return self._host.jobs.tools.get(job.tool)
 
     async def _state_of(self, request: McpRequest, found: WaitResult) -> tuple[str, dict[str, Any]]:
         """The status, and what else is said of it.
@@ -171,10 +175,15 @@ class TaskRequests(Feature):
     async def _cancel(self, request: McpRequest, _exchange: Exchange) -> bytes:
         """Ask for the end of its job; that has no effect on one that has ended."""
         params = _read_params(request, _Params)
-        with _told_to_clients():
-            job = await self._tasks.find(request, params.task_id)
-            if not job.status.is_final:
-                await request.caller.jobs.cancel(job.id)
+        jobs = request.caller.jobs
+        with _told_to_clients("; it is cancelled when it can be"):
+            try:
+                job = await self._tasks.find(request, params.task_id)
+                if not job.status.is_final:
+                    await jobs.cancel(job.id)
+            except UnavailableError:
+                jobs.cancel_soon(params.task_id, is_meant=self._tasks.is_served)
+                raise
         return _DONE
 
 
@@ -204,14 +213,14 @@ def _job_id(task_id: str) -> str:
 
 
 @contextlib.contextmanager
-def _told_to_clients() -> Iterator[None]:
+def _told_to_clients(besides: str = "") -> Iterator[None]:
     try:
         yield
     except JobNotFoundError:
         raise McpError(INVALID_PARAMS, "taskId: there is no such task, or it has expired") from None
     except UnavailableError as error:
         wait = f"{error.retry_after_seconds:g}"
-        raise McpError(INTERNAL_ERROR, f"the task can't be reached now: try again in {wait} s") from None
+        raise McpError(INTERNAL_ERROR, f"the task can't be reached now: try again in {wait} s{besides}") from None
 
 
 def _fields_of(job: Job, status: str, tool: BoundTool | None) -> dict[str, Any]:

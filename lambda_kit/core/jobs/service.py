@@ -359,22 +359,28 @@ class JobService:
             audit.acted("cancelled", self._principal, self._address, job)
         return job
 
-    def cancel_soon(self, job_id: str) -> None:
+    def cancel_soon(self, job_id: str, *, is_meant: Callable[[Job], bool] | None = None) -> None:
         """Ask for a job's end without waiting for an answer: for callers that are being ended themselves.
 
         It is tried for half a minute while the store is away. No effect where there is no such job, nor where thousands
         of such calls are under way: they are dropped, with a warning.
+
+        Args:
+            job_id: The bare id.
+            is_meant: Looks at the record first: False leaves the job as it is. None: any job of this id is meant.
         """
         if len(self._engine.background) >= _MOST_CANCELS:
             logger.warning("job %s is not cancelled: too many cancels are under way", job_id)
             return
-        self._engine.background.spawn(self._cancel_patiently(job_id))
+        self._engine.background.spawn(self._cancel_patiently(job_id, is_meant))
 
-    async def _cancel_patiently(self, job_id: str) -> None:
+    async def _cancel_patiently(self, job_id: str, is_meant: Callable[[Job], bool] | None) -> None:
+        async def cancel() -> None:
+            if is_meant is None or is_meant(await self._find(job_id)):
+                await self.cancel(job_id)
+
         try:
-            await self._engine.outage.until_over(
-                f"job {job_id}: its cancel", lambda: self.cancel(job_id), for_seconds=_CANCEL_SECONDS
-            )
+            await self._engine.outage.until_over(f"job {job_id}: its cancel", cancel, for_seconds=_CANCEL_SECONDS)
         except (JobNotFoundError, UnavailableError):
             return
 

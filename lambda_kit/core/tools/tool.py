@@ -76,6 +76,8 @@ class LambdaTool:
     _is_refused: ClassVar[bool] = False
     _is_for_one_server: ClassVar[bool] = False
     """Whether it was made for one server, and is nothing that another one should find by itself."""
+    _agents_member: ClassVar[str | None] = None
+    """A member in which agents may send the request, too: so they did to the library for which the tool was written."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -202,6 +204,8 @@ class BoundTool:
     """What is kept of a request to the request; raises `RequestValidationError`."""
     result_check: ResultCheck
     executor: str
+    agents_member: str | None = None
+    """A member of what agents send that may be the request, where it is the only one. None: it never is."""
 
     @classmethod
     def bind(cls, tool: LambdaTool) -> "BoundTool":
@@ -241,6 +245,7 @@ class BoundTool:
             read=RequestReader(signature.request_type, decode),
             result_check=ResultCheck(tool.name, signature.result_type),
             executor=options.executor or ("asyncio" if signature.is_async else "thread"),
+            agents_member=owner._agents_member,
         )
 
     def json_payload(self, body: bytes) -> Payload:
