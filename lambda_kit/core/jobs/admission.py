@@ -46,6 +46,8 @@ class Admission:
         self._observers = observers
         self._max_unfinished = max_unfinished
         self._estimates: dict[str, tuple[float, float | None, float]] = {}
+        self.is_open = False
+        """Whether new jobs are taken now."""
 
     def admit(self, tool: BoundTool) -> int | None:
         """Refuse one more job if this process has too many that are unfinished.

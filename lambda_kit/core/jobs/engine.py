@@ -93,7 +93,7 @@ class JobEngine(EngineParts):
             opened.callback(watchdog.stop)
             self._open = opened.pop_all()
         is_stopping: bool = self._stop_by is not None  # the end may have begun already
-        self.submitter.accepts = self.roles != "run" and not is_stopping
+        self.admission.is_open = self.roles != "run" and not is_stopping
 
     async def _start_parts(self, opened: contextlib.AsyncExitStack, *, is_store_back: bool) -> None:
         worker_id = new_worker_id()  # one for each life: what was left to others under the last one is theirs
@@ -124,7 +124,7 @@ class JobEngine(EngineParts):
             grace_seconds: That time. None: `JobSettings.grace_seconds`. If the stop has begun already, what is left of
                 it is cut to this; None: it is left as it is.
         """
-        self.submitter.accepts = False
+        self.admission.is_open = False
         seconds = self.settings.grace_seconds if grace_seconds is None else grace_seconds
         stop_by = time.monotonic() + seconds
         if self._stop_by is not None:

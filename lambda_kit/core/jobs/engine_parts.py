@@ -11,6 +11,7 @@ from lambda_kit.core.jobs.caller_limits import CallerLimits
 from lambda_kit.core.jobs.caller_shares import CallerShares
 from lambda_kit.core.jobs.callers import Callers
 from lambda_kit.core.jobs.change_handler import ChangeHandler
+from lambda_kit.core.jobs.creator import JobCreator
 from lambda_kit.core.jobs.cursors import Cursors
 from lambda_kit.core.jobs.dropped_deliveries import DroppedDeliveries
 from lambda_kit.core.jobs.fetched_results import FetchedResults
@@ -166,7 +167,7 @@ class EngineParts(ABC):
         self.awaited_deliveries = AwaitedDeliveries(self.relays)
 
     def _make_submitter(self) -> None:
-        admission = Admission(
+        self.admission = Admission(
             self.store,
             self.table,
             self.scheduler,
@@ -175,7 +176,8 @@ class EngineParts(ABC):
             max_unfinished=self.settings.max_unfinished,
         )
         limits = self.caller_limits
-        self.submitter = Submitter(
+        shares = None if limits is None else CallerShares(limits, self.store, self._callers, self.admission)
+        creator = JobCreator(
             self.store,
             self.table,
             self.scheduler,
@@ -183,11 +185,24 @@ class EngineParts(ABC):
             self.waiters,
             self.relays,
             self.observers,
-            admission=admission,
+            self.admission,
+            shares,
+            self._reconciler,
+            runs_jobs=self._runs_jobs,
+        )
+        self.submitter = Submitter(
+            self.store,
+            self.table,
+            self.scheduler,
+            self.waiters,
+            self.observers,
+            creator=creator,
+            admission=self.admission,
             callers=self._callers,
-            shares=None if limits is None else CallerShares(limits, self.store, self._callers, admission),
+            shares=shares,
             sealer=self._sealer,
             reconciler=self._reconciler,
+            worker_id=lambda: self.runner.worker_id,
             runs_jobs=self._runs_jobs,
             delivery_seconds=self.settings.delivery_seconds,
         )

@@ -85,7 +85,7 @@ class JobService:
     @property
     def accepts_jobs(self) -> bool:
         """Whether new jobs are taken: the service has started, and does not drain."""
-        return self._engine.submitter.accepts
+        return self._engine.admission.is_open
 
     @property
     def outlives_process(self) -> bool:

@@ -1,7 +1,6 @@
-"""Makes a job of a request: attach, or reserve, create, and hand over."""
+"""Finds the job that a request belongs to, or makes one of it."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,11 +9,6 @@ from lambda_kit.core.errors import (
     BadRequestError,
     JobConflictError,
     LambdaKitError,
-    NotServingError,
-    QueueFullError,
-    RateLimitedError,
-    StoreFullError,
-    UnavailableError,
 )
 from lambda_kit.core.jobs import audit
 from lambda_kit.core.jobs.access import check_scopes
@@ -22,21 +16,17 @@ from lambda_kit.core.jobs.admission import Admission
 from lambda_kit.core.jobs.authorization_sealer import Sealer
 from lambda_kit.core.jobs.caller_shares import CallerShares
 from lambda_kit.core.jobs.callers import Callers
+from lambda_kit.core.jobs.creator import JobCreator
 from lambda_kit.core.jobs.job_table import JobTable, LocalJob, State
 from lambda_kit.core.jobs.observers import Observers
-from lambda_kit.core.jobs.outbox_relay import OutboxRelay
-from lambda_kit.core.jobs.permits import Permit
 from lambda_kit.core.jobs.reconciler import Reconciler
-from lambda_kit.core.jobs.runner import JobRunner
 from lambda_kit.core.jobs.scheduler import Scheduler
 from lambda_kit.core.jobs.submission import Submission, digest_of
 from lambda_kit.core.jobs.waiting import Waiter, Waiters
-from lambda_kit.core.model.form import packed_form
-from lambda_kit.core.model.job import Job, Payload, new_job_id
+from lambda_kit.core.model.job import Job, new_job_id
 from lambda_kit.core.model.refusal_reasons import reason_of
-from lambda_kit.core.ports.store import Claim, Created, JobStore
-from lambda_kit.core.runtime.threads import off_loop, read_off_loop
-from lambda_kit.core.tools.tool import BoundTool
+from lambda_kit.core.ports.store import JobStore
+from lambda_kit.core.runtime.threads import off_loop
 
 __all__ = ["Submitter"]
 
@@ -45,22 +35,22 @@ _RESERVED = State.RESERVED  # to read it there takes 0.1 µs on Python 3.11, and
 
 
 class Submitter:
-    """Makes a job of each request that is admitted.
+    """Makes a job of each request, unless it belongs to a job that is there.
 
     Args:
         store: Keeps the jobs.
         table: The jobs of this process.
-        scheduler: Has the jobs run.
-        runner: Runs those that begin at once.
+        scheduler: Has a lane for each tool.
         waiters: Those who wait for the end of a job here.
-        relays: Deliver to the sinks.
         observers: See jobs come.
-        admission: Says who is let in.
+        creator: Creates the jobs, and has them run.
+        admission: Says whether jobs are taken.
         callers: Tells callers apart.
         shares: Knows what one caller may have. None: anything.
         sealer: Encrypts the authorizations that are kept with jobs.
         reconciler: Knows the jobs in doubt.
-        runs_jobs: Whether this process runs jobs. If not, they are handed off.
+        worker_id: Gives the id of this process.
+        runs_jobs: Whether this process runs jobs.
         delivery_seconds: For how long a job is kept for sinks.
     """
 
@@ -69,35 +59,33 @@ class Submitter:
         store: JobStore,
         table: JobTable,
         scheduler: Scheduler,
-        runner: JobRunner,
         waiters: Waiters,
-        relays: Sequence[OutboxRelay],
         observers: Observers,
         *,
+        creator: JobCreator,
         admission: Admission,
         callers: Callers,
         shares: CallerShares | None,
         sealer: Sealer,
         reconciler: Reconciler,
+        worker_id: Callable[[], str],
         runs_jobs: bool,
         delivery_seconds: float,
     ) -> None:
         self._store = store
         self._table = table
         self._scheduler = scheduler
-        self._runner = runner
         self._waiters = waiters
-        self._relays = relays
         self._observers = observers
+        self._creator = creator
         self._admission = admission
         self._callers = callers
         self._shares = shares
         self._sealer = sealer
         self._reconciler = reconciler
+        self._worker_id = worker_id
         self._runs_jobs = runs_jobs
         self._delivery_seconds = delivery_seconds
-        self.accepts = False
-        """Whether new jobs are taken now."""
 
     async def submit(self, submission: Submission, waiter: Waiter | None) -> Job:
         """Make a job of a request and have it run; or attach to the job that this request made before.
@@ -154,7 +142,7 @@ class Submitter:
         share = None
         if known is None and self._shares is not None:  # who attaches to a job is not counted
             share = self._shares.share_of(submission.principal_id, submission.address)
-            if share is not None and self.accepts:
+            if share is not None and self._admission.is_open:
                 await self._shares.take(share)
             if self._shares.max_unfinished is None:
                 share = None  # nobody counts the job
@@ -164,11 +152,11 @@ class Submitter:
         if known is not None:
             return await self._resumed(known, submission, value, waiter)
         job = self._new_job(submission, caller, share, digest, key)
-        created = await self._create(job, self._local(job, submission, value), submission, waiter)
+        created = await self._creator.create(job, self._local(job, submission, value), submission, waiter)
         if submission.must_be_new and not created.is_new:
             submission = msgspec.structs.replace(submission, job_id=None)
             job = self._new_job(submission, caller, share, digest, key)
-            created = await self._create(job, self._local(job, submission, value), submission, waiter)
+            created = await self._creator.create(job, self._local(job, submission, value), submission, waiter)
         if not created.is_new:
             check_same(created.job, submission, caller, digest)
             return await self._resumed(created.job, submission, value, waiter)
@@ -211,7 +199,7 @@ class Submitter:
         tool, principal = submission.tool, submission.principal
         execution = tool.options.execution
         job_id = submission.job_id or new_job_id()
-        worker_id = self._runner.worker_id
+        worker_id = self._worker_id()
         return Job(
             id=job_id,
             given_id=submission.given_id,
@@ -240,108 +228,6 @@ class Submitter:
             assigned_worker=worker_id if self._runs_jobs else None,
             sealed_authorization=self._sealer.seal(job_id, submission.authorization),
         )
-
-    # --- reserve, create, hand over ---
-
-    async def _create(self, job: Job, local: LocalJob, submission: Submission, waiter: Waiter | None) -> Created:
-        """Create a job, and have it run if it is new; the waiter waits for its end then."""
-        body = await self._stored(submission)
-        if submission.job_id is not None:
-            there = await self._live_job(job.id)
-            if there is not None:
-                return Created(there, is_new=False)
-        if not self.accepts and submission.refusal is None:
-            raise NotServingError("the service is not taking jobs now")
-        try:
-            max_unfinished = self._admission.admit(submission.tool)
-        except QueueFullError as error:
-            raise self._admission.refused(submission.tool, error) from None
-        job = self._observers.creating(job)
-        # Before there is a job: it may be cancelled before `create` returns. And before it can run: the result of a
-        # quick one could be evicted from a small store.
-        doubted = self._table.get(job.id)
-        self._table.add(local)
-        if waiter is not None:
-            self._waiters.add(job.id, waiter)
-        permit = self._scheduler.try_acquire(local.lane)
-        claim = None if permit is None else self._runner.new_claim()
-        try:
-            created = await self._store.create(
-                job, body, max_unfinished=max_unfinished, claim=claim, **self._bounds_of(job)
-            )
-        except BaseException as error:
-            is_doubtful = isinstance(error, (UnavailableError, asyncio.CancelledError))
-            if is_doubtful and not isinstance(error, StoreFullError):  # it may have been created all the same
-                local.is_unwanted = local.is_unwanted or isinstance(error, asyncio.CancelledError)
-                self._reconciler.doubt(local)
-            self._undo(local, permit, waiter)
-            if isinstance(error, (QueueFullError, RateLimitedError)):
-                raise self._refusal(submission.tool, error) from None
-            raise
-        if not created.is_new:
-            self._undo(local, permit, waiter)
-            if doubted is not None and doubted.state is State.IN_DOUBT:
-                self._reconciler.doubt(doubted)
-            return created
-        for relay in self._relays:
-            relay.authorizations.remember(job, submission.authorization)
-        self._hand_over(local, permit, Claim(created.job, submission.body))
-        return created
-
-    def _refusal(self, tool: BoundTool, error: QueueFullError | RateLimitedError) -> LambdaKitError:
-        """The error of a store that has refused a job, with when to come back."""
-        if isinstance(error, QueueFullError):
-            return self._admission.refused(tool, error)
-        return error if self._shares is None else self._shares.full(tool)
-
-    def _bounds_of(self, job: Job) -> dict[str, int]:
-        """How many unfinished jobs the caller of a job may have, for `JobStore.create`."""
-        most = None if self._shares is None else self._shares.max_unfinished
-        return {} if job.share is None or most is None else {"max_of_share": most}
-
-    async def _stored(self, submission: Submission) -> Payload:
-        """What is stored of a request's body: a form with all that lies in files, where the store outlives them."""
-        body, store = submission.body, self._store
-        if submission.files is None or not (store.is_durable or store.is_shared):
-            return body
-        return Payload(await read_off_loop(packed_form, body.content), body.content_type)
-
-    async def _live_job(self, job_id: str) -> Job | None:
-        """The record of a job of that id that this process has. None: it has none, and one can be created."""
-        while (other := self._table.get(job_id)) is not None and other.state is not State.IN_DOUBT:
-            if other.state is _RESERVED:  # another request is creating it
-                await other.until_made()
-                continue
-            record = await self._store.get(job_id)
-            if record is not None:
-                return record
-            if other.state is State.ELSEWHERE or self._table.get(job_id) is not other:
-                return None
-            raise UnavailableError(f"job '{job_id}' is just ending: try again")
-        return None
-
-    def _undo(self, local: LocalJob, permit: Permit | None, waiter: Waiter | None) -> None:
-        if local.state is _RESERVED:
-            if local.files is not None:  # `submit` closes them, unless a job in doubt gets them
-                local.files.is_kept, local.files = False, None
-            self._table.remove(local)
-        if waiter is not None:
-            self._waiters.remove(local.id, waiter)
-        if permit is not None:
-            self._scheduler.release(permit)
-
-    def _hand_over(self, local: LocalJob, permit: Permit | None, claim: Claim) -> None:
-        if permit is not None:
-            self._runner.start(local, permit, claim)
-        elif self._table.get(local.id) is not local:  # it was cancelled while it was created
-            return
-        elif self._runs_jobs:
-            self._scheduler.enqueue(local)
-        else:  # it is any worker's now
-            local.move_to(State.ELSEWHERE)
-            local.value = local.transport = local.authorization = None
-            if local.files is not None:
-                local.files.close()
 
     # --- attach ---
 
