@@ -1,5 +1,6 @@
 """The stand-in for the sidecar records what it is told, and fails as it is told to."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -36,6 +37,15 @@ def test_it_records_each_call_as_it_came(fake_sidecar: FakeSidecar, client: http
     assert third.body == b"in pieces"
     assert first.time <= second.time <= time.time()
     assert fake_sidecar.of("j-1") == fake_sidecar.of("urn:ivcap:job:j-1") == [first, second]
+
+
+def test_a_call_that_was_cut_off_is_none(fake_sidecar: FakeSidecar, client: httpx.Client) -> None:
+    with socket.create_connection(("127.0.0.1", fake_sidecar.port), timeout=20) as cut:
+        cut.sendall(b"POST /results/j-1 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
+        cut.shutdown(socket.SHUT_WR)
+        assert cut.recv(100) == b""  # closed without an answer
+    assert client.post("/events/j-1", json=EVENT).status_code == 200
+    assert [call.kind for call in fake_sidecar.calls] == ["events"]
 
 
 def test_it_hands_out_jobs_one_by_one_and_then_says_that_all_is_done(
