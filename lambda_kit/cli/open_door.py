@@ -24,11 +24,11 @@ def warn_of_open_door(settings: HttpSettings, options: Mapping[str, Any], *, has
     has_login = settings.access is not None or settings.guards or sidecar_url() is not None
     if has_login or is_of_this_machine(options) or options.get("fd") is not None:  # whose address nobody has said
         return
-    what = "read the result of each job whose id they know"
+    what = " and read the result of each job whose id they know"
     if settings.job_list or has_platform_api:
-        what = "list all jobs and read their results"
+        what = ", list all jobs and read their results"
     logger.warning(
-        "there is no login: whoever can reach host %s can run the tools, %s%s: set $LAMBDA_KIT_AUTH or "
+        "there is no login: whoever can reach host %s can run the tools%s%s: set $LAMBDA_KIT_AUTH or "
         "ToolServer(authenticator=...), or listen on this machine alone by --host 127.0.0.1 (docs/behind-a-login.md)",
         options.get("host"),
         what,
