@@ -14,6 +14,7 @@ import pytest
 
 from lambda_kit import ConfigurationError, Job, SqliteJobStore, UnavailableError
 from lambda_kit.adapters.stores.sqlite import file as sqlite_file
+from lambda_kit.adapters.stores.sqlite.schema import MIGRATIONS
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.ports.store import Change
 
@@ -169,7 +170,7 @@ async def test_an_older_schema_is_migrated_once_and_the_jobs_are_kept(
 ) -> None:
     await used(path, 3)
     next_version = ("ALTER TABLE jobs ADD COLUMN more TEXT", "UPDATE jobs SET more = 'more'")
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, next_version))
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*MIGRATIONS, next_version))
     stores = [SqliteJobStore(path) for _ in range(5)]  # a second ALTER TABLE would fail
     try:
         await asyncio.gather(*(store.start() for store in stores))
@@ -183,7 +184,7 @@ async def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: p
     await used(path)
     with monkeypatch.context() as patch:
         failing = ("DROP TABLE jobs", "CREATE TABLE slots (x)")
-        patch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, failing))
+        patch.setattr(sqlite_file, "MIGRATIONS", (*MIGRATIONS, failing))
         with pytest.raises(UnavailableError):
             await SqliteJobStore(path).start()
     async with SqliteJobStore(path) as store:
