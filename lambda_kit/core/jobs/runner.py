@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from lambda_kit.core.errors import LeaseLostError, StoreFullError, UnavailableError
 from lambda_kit.core.jobs.authorization_sealer import Sealer
@@ -189,13 +190,16 @@ class JobRunner:
         try:
             if run.buffer is not None:
                 await self._flush(run)
+            write = partial(self._store.release, run.lease) if is_handed_back else partial(self._finish, run, outcome)
             try:
-                record = await self._write_end(run, outcome, is_handed_back=is_handed_back)
+                record = await self._write_end(run, write)
             except LeaseLostError:
                 raise
             except Exception as error:  # noqa: BLE001 - of the store's: without an end the job would count as lost
                 outcome = not_kept(run.job_id, outcome, error)
-                record = await self._write_end(run, outcome, is_handed_back=is_handed_back)
+                if not is_handed_back:
+                    write = partial(self._finish, run, outcome)
+                record = await self._write_end(run, write)
         except LeaseLostError:
             logger.warning("job %s: its result is dropped, since its lease was lost", run.job_id)
         finally:
@@ -210,28 +214,22 @@ class JobRunner:
         except Exception:  # of the store's: the job's end is worth more than its events
             logger.exception("job %s: its last events could not be written", run.job_id)
 
-    def _try_end(self, run: RunningJob, outcome: Outcome, *, is_handed_back: bool) -> Awaitable[Job]:
-        if is_handed_back:
-            return self._store.release(run.lease)
+    def _finish(self, run: RunningJob, outcome: Outcome) -> Awaitable[Job]:
         is_lost = isinstance(outcome, Failure) and outcome.kind is FailureKind.WORKER_LOST
         is_left = run.is_left_to_others and outcome is None
         if (is_lost or is_left) and run.job.attempt < run.job.max_attempts:
             return self._store.release(run.lease, is_counted=True)
         return self._store.finish(run.lease, outcome)
 
-    async def _write_end(self, run: RunningJob, outcome: Outcome, *, is_handed_back: bool) -> Job:
+    async def _write_end(self, run: RunningJob, write: Callable[[], Awaitable[Job]]) -> Job:
         try:
-            return await self._try_end(run, outcome, is_handed_back=is_handed_back)
+            return await write()
         except StoreFullError:
             raise
         except UnavailableError:
             pass
         try:
-            return await self._outage.until_over(
-                f"job {run.job_id}: writing its end",
-                lambda: self._try_end(run, outcome, is_handed_back=is_handed_back),
-                waits_for_room=False,
-            )
+            return await self._outage.until_over(f"job {run.job_id}: writing its end", write, waits_for_room=False)
         except LeaseLostError:
             # the first attempt may have been written, and its answer lost
             written = await self._outage.until_over(
@@ -331,7 +329,7 @@ class JobRunner:
         record: Job | None = None
         run.is_ending = True
         try:
-            record = await self._try_end(run, LOST_AT_STOP, is_handed_back=False)
+            record = await self._finish(run, LOST_AT_STOP)
         except Exception as error:  # noqa: BLE001 - of the store's: the others' ends are worth writing
             logger.warning("job %s: its end could not be written: %s", run.job_id, error)
         self._on_ended(job, run, record, None)
