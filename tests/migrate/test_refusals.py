@@ -80,6 +80,11 @@ IMPOSSIBLE = {
         11,
         "post_route_opts has dependencies",
     ),
+    "a batch service of ivcap-service": (
+        "from ivcap_service import Service, start_batch_service\n\nstart_batch_service(Service(), print)\n",
+        3,
+        "start_batch_service can't be migrated here",
+    ),
     "a name that classes have": (
         source("path = 1\n", parameters=", n: path = None"),
         12,

@@ -13,6 +13,7 @@ from lambda_kit.cli.migration.tool_options import OptionsReader
 
 __all__ = ["References"]
 
+_BATCH_STARTERS = frozenset({"ivcap_service.start_batch_service", "ivcap_service.service.start_batch_service"})
 _SERVICE_MEMBERS = frozenset({"name", "version", "contact", "license", "description"})
 
 
@@ -59,6 +60,12 @@ class References(cst.CSTVisitor):
     def visit_Call(self, node: cst.Call) -> None:
         if isinstance(node.func, cst.Name) and "ivcap_service.Service" in self._view.imported(node.func):
             self.service_calls.append(node)
+        if not _BATCH_STARTERS.isdisjoint(self._view.imported(node.func)):
+            self._findings.error(
+                self._view.line(node),
+                "start_batch_service can't be migrated here: write a class whose run() calls the worker, and start it "
+                "by ToolServer(service, tools=[...]).serve(batch=True)",
+            )
 
     def _look(self, node: cst.Name | cst.Attribute) -> bool:
         name = self._view.old(node)
