@@ -1,13 +1,14 @@
 """docs/mcp.md, Results: tools that say themselves what a call answers, and links to artifacts."""
 
 import base64
+import json
 from typing import Any
 
 import mcp_types as types
 import pytest
 
 from docs_src import mixed_answer
-from lambda_kit import LambdaTool, McpOptions
+from lambda_kit import BinaryResult, LambdaTool, McpOptions
 from tests.core.running_tools import Ask, a_server
 from tests.mcp.asking import ERAS, NEWEST, VERSIONS, asking, official_client
 from tests.mcp.test_results import Place
@@ -66,7 +67,21 @@ class SayArtifacts(LambdaTool):
         return f"It is <{ARTIFACT}>, {req.text}"
 
 
-TOOLS = (Mixed, Refuse, ListOfOnes, Either, NameArtifacts, SayArtifacts)
+class Odd(LambdaTool):
+    """Say that something is JSON which is none, or no such result"""
+
+    async def run(self, req: Ask) -> types.CallToolResult | BinaryResult:
+        return BinaryResult(content_type="application/json", content=req.text.encode(errors="surrogateescape"))
+
+
+class Huge(LambdaTool):
+    """Say more than is looked at"""
+
+    async def run(self, req: Ask) -> types.CallToolResult:
+        return types.CallToolResult(content=[types.TextContent(type="text", text="x" * 9 * 2**20)])
+
+
+TOOLS = (Mixed, Refuse, ListOfOnes, Either, NameArtifacts, SayArtifacts, Odd, Huge)
 
 
 async def test_a_result_of_ones_own_is_passed_through():
@@ -100,6 +115,23 @@ async def test_it_has_what_the_version_has(version: str):
     if version < "2025-06-18":
         assert result["content"][3]["text"] == "a: https://example.org/a"
         assert "_meta" not in result["content"][0]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_is_none_is_shown_as_what_it_is(version: str):
+    async with asking(a_server(*TOOLS, mcp=True), version) as client:
+        for text in ("nonsense", "[1]", "{}", '{"content":null}', '{"content":[1]}', '{"content":[],"x":"\\ud83d"}'):
+            result = await client.call("odd", text=text)
+            assert text in json.dumps(result["content"]) or result["content"][0]["type"] in ("text", "resource")
+        structured = '{"content":[],"structuredContent":{"a":' + "[" * 100 + "]" * 100 + "}}"
+        assert "content" in await client.call("odd", text=structured)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_one_that_is_huge_is_a_preview(version: str):
+    async with asking(a_server(*TOOLS, mcp=True), version) as client:
+        result = await client.call("huge")
+    assert "too large to be shown here" in result["content"][0]["text"]
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -1,12 +1,13 @@
 """docs/mcp.md, Results: the result of a job as a resource."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from lambda_kit import LambdaTool, ToolOptions, ToolServer
+from lambda_kit import BinaryResult, LambdaTool, ToolOptions, ToolServer
 from lambda_kit.spi import Payload
 from tests.callers.principals import Tokens, sent_by
 from tests.core.running_tools import Ask, a_server
@@ -66,6 +67,41 @@ async def test_a_result_is_read_by_its_urn(version: str):
                 assert result["resultType"] == "complete"
             else:
                 assert set(result) == {"contents"}
+
+
+LARGE = {
+    "ascii": ("text/plain", b'a "line"\n' * 200_000),
+    "a character at each edge": ("text/plain; charset=utf-8", ("ü\u2028\U0001f600" * 250_000).encode()),
+    "utf-16": ("text/csv; charset=utf-16", ("ü\U0001f600" * 250_000).encode("utf-16")),
+    "a text that is none at its end": ("text/plain; charset=utf-8", b"a" * 2**21 + b"\xff"),
+    "a text that is cut": ("text/plain; charset=utf-8", b"a" * 2**21 + "ü".encode()[:1]),
+    "a file": ("application/octet-stream", bytes(range(256)) * 5_000),
+}
+
+
+class Give(LambdaTool):
+    """Give something large"""
+
+    async def run(self, req: Ask) -> BinaryResult:
+        content_type, content = LARGE[req.text]
+        return BinaryResult(content_type=content_type, content=content)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_large_one_arrives_whole(version: str, accept: str):
+    server = a_server(Give, mcp=True)
+    async with asking(server, version) as client:
+        for name, (content_type, content) in LARGE.items():
+            uri = await a_job(server, "give", name)
+            result = await client.result("resources/read", {"accept": accept}, uri=uri)
+            [held] = result["contents"]
+            if "none" in name or "cut" in name or "file" in name:
+                assert base64.b64decode(held["blob"]) == content
+                assert held["mimeType"] == content_type
+            else:
+                assert held["text"] == content.decode(content_type.partition("charset=")[2] or "utf-8")
+            assert ("cacheScope" in result) is (version == NEWEST)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

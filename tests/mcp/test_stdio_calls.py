@@ -209,6 +209,14 @@ def test_who_sent_a_request_that_cant_be_read_need_not_wait(legacy: McpStdio, li
     assert legacy.wait_for_answers("odd", before + 1)[-1]["error"]["code"] == code
 
 
+def test_a_large_resource_is_one_line(service: McpStdio) -> None:
+    text = "ü\u2028\n" * 500_000
+    preview, link = service.run("plain", {"text": text})["content"]
+    assert "too large to be shown here" in preview["text"]
+    [held] = service.ask("resources/read", {"uri": link["uri"]})["contents"]
+    assert held["text"] == text
+
+
 def test_blank_lines_and_responses_are_passed_over(legacy: McpStdio) -> None:
     before = len(legacy.messages)
     legacy.send_raw(b"\n  \r\n\t\n")

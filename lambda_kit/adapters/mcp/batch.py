@@ -7,7 +7,7 @@ from typing import Any
 from mcp_types.jsonrpc import INVALID_REQUEST
 
 from lambda_kit.adapters.mcp.exchange import Exchange
-from lambda_kit.adapters.mcp.messages import McpError
+from lambda_kit.adapters.mcp.messages import Json, McpError, Parts
 
 __all__ = ["ExchangeInBatch", "answer_batch", "check_batch"]
 
@@ -55,7 +55,7 @@ def check_batch(messages: Sequence[bytes], version: str) -> None:
 
 
 async def answer_batch(
-    messages: Sequence[bytes], answer: Callable[[bytes], Coroutine[Any, Any, bytes | None]]
+    messages: Sequence[bytes], answer: Callable[[bytes], Coroutine[Any, Any, Json | None]]
 ) -> bytes | None:
     """Answer all messages, at the same time.
 
@@ -68,5 +68,6 @@ async def answer_batch(
     """
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(answer(message)) for message in messages]
-    frames = [frame for task in tasks if (frame := task.result()) is not None]
+    results = [task.result() for task in tasks]
+    frames = [b"".join(frame) if isinstance(frame, Parts) else frame for frame in results if frame is not None]
     return b"[%b]" % b",".join(frames) if frames else None

@@ -3,6 +3,7 @@
 Which block a media type becomes is decided by what clients do with it: see docs/mcp.md, Results.
 """
 
+import codecs
 import re
 from binascii import b2a_base64
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ _ARTIFACT = re.compile(ARTIFACT_URN_PREFIX.encode() + rb"[0-9A-Za-z]+(?:[-_.:][0
 _MOST_LINKS = 20
 
 _PIECE = 3 * 2**18
-"""Bytes, or characters: of three bytes become four characters of base64."""
+"""Bytes: of three bytes become four characters of base64."""
 
 
 def text_block(text: str) -> bytes:
@@ -103,18 +104,35 @@ def resource_pieces(payload: Payload, uri: str) -> Iterator[bytes]:
         payload: It.
         uri: The resource's.
     """
-    text = text_of(payload)
-    mime_type = payload.content_type if text is None else essence_of(payload.content_type)
-    kind = b"blob" if text is None else b"text"
+    can_be_text = is_text(payload)
+    try:
+        for _ in _texts(payload) if can_be_text else ():
+            yield b""  # to know what it is takes time too
+    except (UnicodeDecodeError, LookupError):
+        can_be_text = False
+    mime_type = essence_of(payload.content_type) if can_be_text else payload.content_type
+    kind = b"text" if can_be_text else b"blob"
     yield b'{"uri":%b,"mimeType":%b,"%b":"' % (msgspec.json.encode(uri), msgspec.json.encode(mime_type), kind)
-    if text is None:
-        content = memoryview(payload.content)
-        for start in range(0, len(content), _PIECE):
-            yield b2a_base64(content[start : start + _PIECE], newline=False)
+    if can_be_text:
+        for text in _texts(payload):
+            yield msgspec.json.encode(text)[1:-1]
     else:
-        for start in range(0, len(text), _PIECE):
-            yield msgspec.json.encode(text[start : start + _PIECE])[1:-1]
+        for piece in _chunks(payload):
+            yield b2a_base64(piece, newline=False)
     yield b'"}'
+
+
+def _chunks(payload: Payload) -> Iterator[memoryview]:
+    content = memoryview(payload.content)
+    return (content[start : start + _PIECE] for start in range(0, len(content), _PIECE))
+
+
+def _texts(payload: Payload) -> Iterator[str]:
+    """The text, in pieces. It fails as `text_of` finds that it is none."""
+    decoder = codecs.getincrementaldecoder(_charset_of(payload))()
+    for piece in _chunks(payload):
+        yield decoder.decode(piece)
+    yield decoder.decode(b"", final=True)
 
 
 def text_of(payload: Payload) -> str | None:

@@ -18,7 +18,7 @@ from lambda_kit.adapters.mcp.feature import Feature, Handler, ResumeHandler
 from lambda_kit.adapters.mcp.host import McpHost
 from lambda_kit.adapters.mcp.job_tools import JobTools
 from lambda_kit.adapters.mcp.listen import Listening
-from lambda_kit.adapters.mcp.messages import McpError
+from lambda_kit.adapters.mcp.messages import Json, McpError
 from lambda_kit.adapters.mcp.open_calls import OpenCalls
 from lambda_kit.adapters.mcp.request import McpNotification, McpRequest, McpResume
 from lambda_kit.adapters.mcp.resources import Resources
@@ -66,7 +66,7 @@ class McpEndpoint:
             method: handler for feature in self.features for method, handler in feature.extension_handlers.items()
         }
 
-    async def answer(self, request: McpRequest, exchange: Exchange) -> bytes:
+    async def answer(self, request: McpRequest, exchange: Exchange) -> Json:
         """The JSON of the result.
 
         Raises:
@@ -93,7 +93,7 @@ class McpEndpoint:
                 except Exception:
                     logger.exception("a notification failed: %s", notification.method)
 
-    async def resume(self, resume: McpResume, exchange: Exchange) -> bytes:
+    async def resume(self, resume: McpResume, exchange: Exchange) -> Json:
         """Go on with a stream that was cut: what follows, and then the JSON-RPC message that ends it.
 
         Raises:

@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from lambda_kit.adapters.mcp.exchange import Exchange
+from lambda_kit.adapters.mcp.messages import Json
 from lambda_kit.adapters.mcp.request import McpNotification, McpRequest, McpResume
 
 __all__ = ["Feature", "Handler", "NotificationHandler", "ResumeHandler"]
 
-Handler: TypeAlias = Callable[[McpRequest, Exchange], Awaitable[bytes]]
+Handler: TypeAlias = Callable[[McpRequest, Exchange], Awaitable[Json]]
 """Answers a request with the JSON of its result.
 
 Raises:
@@ -19,7 +20,7 @@ Raises:
 NotificationHandler: TypeAlias = Callable[[McpNotification], Awaitable[None]]
 """Does what a notification of a client asks for. It is never answered."""
 
-ResumeHandler: TypeAlias = Callable[[McpResume, Exchange], Awaitable[bytes]]
+ResumeHandler: TypeAlias = Callable[[McpResume, Exchange], Awaitable[Json]]
 """Goes on with a stream that was cut: sends what follows, and returns the JSON-RPC message that ends it.
 
 Raises:

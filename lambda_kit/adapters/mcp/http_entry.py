@@ -20,7 +20,15 @@ from lambda_kit.adapters.mcp.exchange import Exchange, NoAnswer
 from lambda_kit.adapters.mcp.host import McpCaller
 from lambda_kit.adapters.mcp.http_exchange import HttpExchange
 from lambda_kit.adapters.mcp.http_head import HttpHead
-from lambda_kit.adapters.mcp.messages import McpError, Message, error_frame, read_batch, read_message, result_frame
+from lambda_kit.adapters.mcp.messages import (
+    Json,
+    McpError,
+    Message,
+    error_frame,
+    read_batch,
+    read_message,
+    result_frame,
+)
 from lambda_kit.adapters.mcp.request import McpNotification, McpRequest, McpResume, read_request
 from lambda_kit.core.errors import (
     AuthenticationError,
@@ -126,7 +134,7 @@ class HttpEntry:
         else:
             await exchange.finish(200, frame)
 
-    async def _frame_in_batch(self, body: bytes, head: HttpHead, caller: McpCaller, exchange: Exchange) -> bytes | None:
+    async def _frame_in_batch(self, body: bytes, head: HttpHead, caller: McpCaller, exchange: Exchange) -> Json | None:
         try:
             message = read_message(body)
             if message.id is None:
@@ -166,7 +174,7 @@ class HttpEntry:
 
     async def _outcome(
         self, message: Message, request_id: bytes, head: HttpHead, caller: McpCaller, exchange: Exchange
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, Json]:
         """The status and the frame of an answer.
 
         Raises:

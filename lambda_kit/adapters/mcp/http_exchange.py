@@ -7,6 +7,7 @@ from litestar.types import Receive, Send
 
 from lambda_kit.adapters.mcp.host import SendWhole
 from lambda_kit.adapters.mcp.http_head import Accepted
+from lambda_kit.adapters.mcp.messages import Json, Parts
 
 __all__ = ["HttpExchange"]
 
@@ -83,7 +84,7 @@ class HttpExchange:
         """Add a header field to the answer, which has not begun."""
         self._fields.append((name, value))
 
-    async def finish(self, status: int, frame: bytes) -> None:
+    async def finish(self, status: int, frame: Json) -> None:
         """Send the answer itself, and end the exchange.
 
         Args:
@@ -91,7 +92,9 @@ class HttpExchange:
             frame: A JSON-RPC message, or several as an array.
         """
         self.close()
-        if self.has_begun or (status == 200 and self.is_stream):
+        if isinstance(frame, Parts):
+            await self._send_parts(frame)
+        elif self.has_begun or (status == 200 and self.is_stream):
             await self._write(_event(frame, self.answer_id), is_last=True)
         else:
             await self._answer(status, [_JSON, (b"content-length", b"%d" % len(frame))], frame)
@@ -138,6 +141,20 @@ class HttpExchange:
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
+    async def _send_parts(self, parts: Parts) -> None:
+        """Send a result in parts."""
+        self._holds = False
+        is_json = not self.is_stream
+        if is_json:
+            size = sum(map(len, parts))
+            fields = [_JSON, (b"content-length", b"%d" % size), *self._fields]
+            await self._send({"type": "http.response.start", "status": 200, "headers": fields})
+        else:
+            await self._write(_event_start(self.answer_id), is_last=False)
+        for part in parts:
+            await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b"" if is_json else b"\n\n", "more_body": False})
+
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
@@ -146,8 +163,10 @@ class HttpExchange:
 
 def _event(message: bytes, event_id: str | None) -> bytes:
     """One event. A message is one line already (`messages`)."""
-    if event_id is None:
-        return b"event: message\ndata: %b\n\n" % message
-    if not message:  # older clients take one with a name for a message
+    if event_id is not None and not message:  # older clients take one with a name for a message
         return b"id: %b\ndata: \n\n" % event_id.encode()
-    return b"event: message\nid: %b\ndata: %b\n\n" % (event_id.encode(), message)
+    return b"%b%b\n\n" % (_event_start(event_id), message)
+
+
+def _event_start(event_id: str | None) -> bytes:
+    return b"event: message\ndata: " if event_id is None else b"event: message\nid: %b\ndata: " % event_id.encode()

@@ -4,7 +4,7 @@ Ids and progress tokens keep their JSON type and value: "1" is not 1 (MCP, Basic
 """
 
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from mcp_types.jsonrpc import INVALID_REQUEST, PARSE_ERROR
@@ -12,8 +12,10 @@ from mcp_types.jsonrpc import INVALID_REQUEST, PARSE_ERROR
 from lambda_kit.core.model.event_envelope import one_line
 
 __all__ = [
+    "Json",
     "McpError",
     "Message",
+    "Parts",
     "cancelled_id",
     "error_frame",
     "notification_frame",
@@ -29,6 +31,17 @@ _MOST_MESSAGES = 100
 """In a batch."""
 
 _WHOLE_NUMBER = re.compile(rb"-?[0-9]+")
+
+
+class Parts(list[bytes]):
+    """JSON in parts, of some 1 MB at most, each on one line: all of it is too large to be copied on the event loop.
+
+    The last part is the end of an object that has members.
+    """
+
+
+Json: TypeAlias = bytes | Parts
+"""A result, or a message that has one."""
 
 
 class McpError(Exception):
@@ -149,8 +162,10 @@ def cancelled_id(params: bytes) -> bytes | None:
         return None
 
 
-def result_frame(request_id: bytes, result: bytes) -> bytes:
+def result_frame(request_id: bytes, result: Json) -> Json:
     """The answer to a request: its result is put in as it is."""
+    if isinstance(result, Parts):
+        return Parts([b'{"jsonrpc":"2.0","id":%b,"result":' % request_id, *result, b"}"])
     return one_line(b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (request_id, result))
 
 

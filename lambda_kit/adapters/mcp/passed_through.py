@@ -2,15 +2,20 @@
 
 from typing import Any
 
+import msgspec
 from mcp_types import methods
-from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from lambda_kit.adapters.mcp.versions import has_any_structure, has_audio, has_links, has_structure
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.model.media_type import JSON
 
 __all__ = ["passed_through"]
+
+_MOST_BYTES = 8 * 2**20
+"""Of all but the structured content: it is checked on the event loop. A larger result is shown as any other JSON."""
+
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def passed_through(payload: Payload, uri: str, version: str) -> bytes | None:
@@ -22,21 +27,24 @@ def passed_through(payload: Payload, uri: str, version: str) -> bytes | None:
         version: Of the protocol.
 
     Returns:
-        The JSON; None: this is no such result.
+        The JSON; None: this is no such result, or too large for one.
     """
     if payload.content_type != JSON:
         return None
-    said = from_json(payload.content)
-    if not isinstance(said, dict) or not isinstance(said.get("content"), list):
-        return None
-    said["content"] = [_block(block, uri, version) for block in said["content"]]
-    structured = said.get("structuredContent")
-    if not has_structure(version) or not (has_any_structure(version) or isinstance(structured, dict)):
-        said.pop("structuredContent", None)
     try:
-        return to_json(methods.serialize_server_result("tools/call", version, said))
-    except ValidationError:
+        payload.content.decode()  # structured content is put in as it is, and not looked at by the decoder
+        members = _members_decoder.decode(payload.content)
+        structured = bytes(members.pop("structuredContent", b"null"))
+        if sum(map(len, members.values())) > _MOST_BYTES:
+            return None
+        said = {name: msgspec.json.decode(member) for name, member in members.items()}
+        said["content"] = [_block(block, uri, version) for block in said["content"]]
+        result = to_json(methods.serialize_server_result("tools/call", version, said))
+    except (ValueError, LookupError, TypeError, RecursionError):  # the annotation can have other types, too
         return None
+    if structured == b"null" or not (has_any_structure(version) or (has_structure(version) and structured[:1] == b"{")):
+        return result
+    return b'%b,"structuredContent":%b}' % (result[:-1], structured)
 
 
 def _block(block: Any, uri: str, version: str) -> Any:

@@ -13,10 +13,11 @@ from lambda_kit.adapters.mcp.exchange import Exchange
 from lambda_kit.adapters.mcp.failure_texts import failure_text, refusal_text
 from lambda_kit.adapters.mcp.feature import Feature
 from lambda_kit.adapters.mcp.host import McpHost
-from lambda_kit.adapters.mcp.messages import McpError
+from lambda_kit.adapters.mcp.messages import Json, McpError, Parts
 from lambda_kit.adapters.mcp.request import McpRequest
 from lambda_kit.core.errors import JobNotFoundError, UnavailableError
 from lambda_kit.core.jobs.waiting import WaitResult
+from lambda_kit.core.model.event_envelope import one_line
 from lambda_kit.core.model.job import JOB_URN_PREFIX, bare_job_id
 
 __all__ = ["Resources"]
@@ -24,7 +25,10 @@ __all__ = ["Resources"]
 _NOT_FOUND = -32002
 """The code of an unknown resource before 2026-07-28, which has `INVALID_PARAMS` for it."""
 _MOST_BYTES = 64 * 2**20
-"""Of a result that is put into one message, for which some three times its size is taken in memory."""
+"""Of a result that is put into one message, for which some twice its size is taken in memory."""
+
+_LARGE_BYTES = 2**20
+"""A larger result is sent in parts."""
 
 _TEMPLATE: Mapping[str, Any] = {
     "uriTemplate": f"{JOB_URN_PREFIX}{{job_id}}",
@@ -67,7 +71,7 @@ class Resources(Feature):
     async def _list_templates(self, request: McpRequest, _exchange: Exchange) -> bytes:
         return msgspec.json.encode({"resourceTemplates": [_TEMPLATE], **_cached(request)})
 
-    async def _read(self, request: McpRequest, _exchange: Exchange) -> bytes:
+    async def _read(self, request: McpRequest, _exchange: Exchange) -> Json:
         uri = _decoder.decode(request.params).uri
         found = await self._find(request, uri)
         job, payload = found.job, found.result
@@ -81,13 +85,13 @@ class Resources(Feature):
                 INTERNAL_ERROR,
                 f"the result has {len(payload.content):,} bytes, too many for one message; GET /jobs/{job.id} sends it",
             )
-        parts = [b'{"contents":[']
+        parts = Parts([b'{"contents":['])
         for piece in resource_pieces(payload, uri):
-            parts.append(piece)
+            parts.append(one_line(piece))
             await asyncio.sleep(0)  # for a large one others would wait long
         end = msgspec.json.encode(_cached(request))
         parts.append(b"]" + (b"}" if end == b"{}" else b"," + end[1:]))
-        return b"".join(parts)
+        return parts if len(payload.content) > _LARGE_BYTES else b"".join(parts)
 
     async def _find(self, request: McpRequest, uri: str) -> WaitResult:
         job_id = bare_job_id(uri)

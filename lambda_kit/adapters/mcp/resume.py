@@ -7,7 +7,7 @@ from lambda_kit.adapters.mcp.exchange import Exchange, NoAnswer
 from lambda_kit.adapters.mcp.feature import Feature
 from lambda_kit.adapters.mcp.host import McpHost
 from lambda_kit.adapters.mcp.job_watch import CallCancelled, ClientGone, JobWatch
-from lambda_kit.adapters.mcp.messages import result_frame
+from lambda_kit.adapters.mcp.messages import Json, result_frame
 from lambda_kit.adapters.mcp.open_calls import OpenCall, OpenCalls
 from lambda_kit.adapters.mcp.request import McpRequest, McpResume, Meta
 from lambda_kit.adapters.mcp.results import CallAnswers
@@ -34,7 +34,7 @@ class StreamResume(Feature):
         self._open = open_calls
         self.resume_handler = self._resume
 
-    async def _resume(self, resume: McpResume, exchange: Exchange) -> bytes:
+    async def _resume(self, resume: McpResume, exchange: Exchange) -> Json:
         named = read_event_id(resume.last_event_id)
         if named is None:
             raise JobNotFoundError(resume.last_event_id)

@@ -11,6 +11,7 @@ from lambda_kit.adapters.mcp.caching import FRESH_MILLISECONDS, cacheable
 from lambda_kit.adapters.mcp.exchange import Exchange
 from lambda_kit.adapters.mcp.feature import Feature
 from lambda_kit.adapters.mcp.host import McpHost
+from lambda_kit.adapters.mcp.messages import Json, Parts
 from lambda_kit.adapters.mcp.request import McpRequest
 from lambda_kit.adapters.mcp.versions import agreed_version
 
@@ -73,12 +74,14 @@ class ServerStamp:
         said = msgspec.json.encode({"name": host.service.name, "version": host.version})
         self._member = b'"%b":%b' % (SERVER_INFO_META_KEY.encode(), said)
 
-    def put_on(self, result: bytes) -> bytes:
+    def put_on(self, result: Json) -> Json:
         """A result with it, unless it says that already.
 
         Args:
-            result: A JSON object with ``resultType`` at least.
+            result: A JSON object with ``resultType`` at least; one in parts says nothing of it.
         """
+        if isinstance(result, Parts):
+            return Parts([*result[:-1], b'%b,"_meta":{%b}}' % (result[-1][:-1], self._member)])
         if b'"_meta"' not in result:
             return b'%b,"_meta":{%b}}' % (result[:-1], self._member)
         members = _members_decoder.decode(result)

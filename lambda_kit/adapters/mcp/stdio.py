@@ -15,6 +15,7 @@ from lambda_kit.adapters.mcp.exchange import Exchange, NoAnswer
 from lambda_kit.adapters.mcp.failure_texts import refusal_text
 from lambda_kit.adapters.mcp.host import McpCaller
 from lambda_kit.adapters.mcp.messages import (
+    Json,
     McpError,
     Message,
     cancelled_id,
@@ -200,7 +201,7 @@ class StdioEntry:
         if frame is not None:
             self._writer.write(frame)
 
-    async def _frame_in_batch(self, body: bytes) -> bytes | None:
+    async def _frame_in_batch(self, body: bytes) -> Json | None:
         try:
             message = read_message(body)
             if message.id is None:
@@ -216,7 +217,7 @@ class StdioEntry:
         frame = await self._frame(request, ExchangeInBatch(exchange))
         return None if exchange.is_over else frame
 
-    async def _frame(self, request: McpRequest, exchange: Exchange) -> bytes | None:
+    async def _frame(self, request: McpRequest, exchange: Exchange) -> Json | None:
         """What answers a request. None: nothing does."""
         try:
             return result_frame(request.id, await self._result(request, exchange))
@@ -230,7 +231,7 @@ class StdioEntry:
             logger.exception("an MCP request failed: %s", request.method[:80])
             return error_frame(request.id, McpError(INTERNAL_ERROR, "internal error"))
 
-    async def _result(self, request: McpRequest, exchange: Exchange) -> bytes:
+    async def _result(self, request: McpRequest, exchange: Exchange) -> Json:
         if request.method not in _AT_ONCE:
             try:
                 await self._until_started(exchange)

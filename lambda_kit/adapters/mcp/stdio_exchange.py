@@ -2,6 +2,7 @@
 
 import asyncio
 
+from lambda_kit.adapters.mcp.messages import Json, Parts
 from lambda_kit.adapters.mcp.stdio_lines import LineWriter
 
 __all__ = ["StdioExchange"]
@@ -41,8 +42,8 @@ class StdioExchange:
     def watch(self) -> None:
         """As `Exchange.watch`: there is nothing to be done for it."""
 
-    def finish(self, frame: bytes) -> None:
+    def finish(self, frame: Json) -> None:
         """Send the answer itself, unless the client has cancelled the request."""
         if not self.is_over:
             self.is_over = True
-            self._writer.write(frame)
+            self._writer.write(*frame if isinstance(frame, Parts) else (frame,))

@@ -134,16 +134,16 @@ class LineWriter:
         self.broken = asyncio.Event()
         """Set when nobody reads any more. What is written then is dropped."""
 
-    def write(self, message: bytes) -> None:
+    def write(self, *message: bytes) -> None:
         """Write a line, soon.
 
         Args:
-            message: Its content, without the line feed.
+            message: The parts of its content, without the line feed.
         """
         if self.broken.is_set():
             return
-        self._waiting += (message, b"\n")
-        self.unwritten_bytes += len(message) + 1
+        self._waiting += (*message, b"\n")
+        self.unwritten_bytes += sum(map(len, message)) + 1
         if self._task is None:
             self._task = asyncio.create_task(self._work())
 
