@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ivcap_service
 import ivcap_service.events
@@ -14,7 +14,6 @@ import msgspec
 from ivcap_client.ivcap import IVCAP
 from ivcap_service.events import BaseEvent, EventContext, EventReporter, GenericEvent, StepErrorEvent, StepFinishEvent
 from ivcap_service.ivcap import SidecarReporter
-from pydantic import PrivateAttr
 
 from lambda_kit.core.errors import JobCancelledError
 from lambda_kit.core.model.bounds import MAX_NAME_BYTES, bounded_json, bounded_text
@@ -183,8 +182,9 @@ class JobContext(ivcap_service.JobContext):
     principal: Principal | None = None
     """Who submitted the job, as known then. None: the service has no authenticator."""
 
-    _control: JobControl = PrivateAttr()
-    _trace: Callable[[], Mapping[str, str]] = PrivateAttr()
+    if TYPE_CHECKING:  # no private attributes of pydantic: to read one takes 2 µs, and to make them as long
+        _control: JobControl
+        _trace: Callable[[], Mapping[str, str]]
 
     def __init__(
         self, *, control: JobControl | None = None, trace: Callable[[], Mapping[str, str]] = dict, **data: Any
@@ -193,8 +193,7 @@ class JobContext(ivcap_service.JobContext):
         if "report" not in data:
             data["report"] = _reporter(data["job_id"], data.get("job_authorization"), control)
         super().__init__(**data)
-        self._control = control
-        self._trace = trace
+        self.__dict__.update(_control=control, _trace=trace)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         # no credentials: what is shown of a context may end in a log
@@ -246,19 +245,18 @@ class JobContext(ivcap_service.JobContext):
             JobCancelledError: if the job was cancelled.
             TypeError: if a number is none, or not finite, or the message is no text.
         """
-        control = self._control  # once: pydantic takes 1 µs to find a private attribute
-        control.check(self.job_id)
+        self._control.check(self.job_id)
         for name, value in (("done", done), ("total", 0 if total is None else total)):
             if not _is_finite(value):
                 raise TypeError(f"ctx.progress({name}={value!r}): must be a finite number: ctx.progress(3, 10, 'text')")
         if message is not None:
             if not isinstance(message, str):
                 raise TypeError(f"ctx.progress(message=...): must be a str, not a {type(message).__name__}")
-            message = control.text(message.encode(errors="backslashreplace").decode())
+            message = self._control.text(message.encode(errors="backslashreplace").decode())
         progress = Progress(_number(done), None if total is None else _number(total), message)
         # as a `GenericEvent` of that name is written, but without making a model of it, which takes ten times as long
         event = {"name": "progress", "options": progress, "$schema": GenericEvent.SCHEMA}
-        control.emit(GenericEvent.SCHEMA, msgspec.json.encode(event), progress)
+        self._control.emit(GenericEvent.SCHEMA, msgspec.json.encode(event), progress)
 
 
 def _is_finite(value: Any) -> bool:
