@@ -19,6 +19,7 @@ def add_heads(router: Router) -> Router:
         for handler in route.route_handlers:
             if "GET" in handler.http_methods:
                 head = copy(handler)
-                head.http_methods, head.include_in_schema, head.name = {"HEAD"}, False, None
+                head.http_methods = {"HEAD"}
+                head.include_in_schema, head.name = False, None
                 router.routes[place] = HTTPRoute(path=route.path, route_handlers=[*route.route_handlers, head])
     return router
