@@ -152,6 +152,17 @@ async def test_a_file_that_everybody_can_write_is_refused(file: Path) -> None:
         assert await keys.authenticate(sent(ANN.key)) is not None
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+async def test_a_file_that_everybody_can_replace_is_refused(file: Path) -> None:
+    file.parent.chmod(0o777)
+    with pytest.raises(ConfigurationError, match=rf"everybody can put another .*: chmod o-w {file.parent}$"):
+        await ApiKeys(file).start()
+    for mode in (0o1777, 0o755):  # as /tmp and the secrets of Kubernetes have it; as most folders do
+        file.parent.chmod(mode)
+        async with started(ApiKeys(str(file))) as keys:
+            assert await keys.authenticate(sent(ANN.key)) is not None
+
+
 async def test_comments_empty_lines_and_other_line_ends_are_taken(file: Path) -> None:
     file.write_bytes(
         f"\ufeff# x\r\n\r\n   \t\r\n  {BEN.line.upper().replace('SHA', 'sha')}  # lk_\r\n{ANN.line}".encode()

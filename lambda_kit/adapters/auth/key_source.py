@@ -165,6 +165,12 @@ def _read(path: Path) -> bytes:
             raise ConfigurationError(
                 f"the file of keys {path} can be written by everybody, who can so add keys: chmod o-w {path}"
             )
+        folder = path.parent.stat().st_mode
+        if os.name == "posix" and folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
+            raise ConfigurationError(
+                f"the file of keys {path} is in a folder where everybody can put another in its place: chmod o-w "
+                f"{path.parent}"
+            )
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
