@@ -57,6 +57,23 @@ def test_all_that_is_not_a_tool_is_the_same_byte_for_byte(tmp_path: Path) -> Non
     assert migrated.out.decode().endswith(odd)
 
 
+def test_names_are_imported_before_they_are_used(tmp_path: Path) -> None:
+    source = (
+        "from ivcap_service import BaseEvent, getLogger\nimport os\n\nlogger = getLogger('app')\nKINDS = [BaseEvent]\n"
+        "from ivcap_ai_tool import get_event_reporter, get_job_id\n"
+    )
+    migrated = migrate_text(tmp_path, source)
+    assert migrated.code == 0, migrated.said
+    assert migrated.out.decode().splitlines()[:4] == [
+        "from lambda_kit import BaseEvent, getLogger",
+        "from lambda_kit.compat.ivcap_lambda import get_event_reporter, get_job_id",
+        "import os",
+        "",
+    ]
+    assert "ivcap_ai_tool" not in migrated.out.decode()
+    exec(compile(migrated.out, "service.py", "exec"), {"__name__": "service"})
+
+
 def test_lines_of_strings_that_go_over_several_lines_do_not_move(tmp_path: Path) -> None:
     texts = "text = \"\"\"a\n  b {not}\n\tc\n\"\"\"\n    more = f'''\n{req.name}\n    d'''\n"
     body = f'    {texts}    return {{"text": text + more}}\n'

@@ -140,7 +140,7 @@ def read_imports(view: SourceView, findings: Findings, gone: frozenset[str], wan
     reader = _Reader(view, findings, gone)
     view.module.visit(reader)
     edits = reader.edits
-    lines = reader.old_lines + reader.service_lines
+    lines = sorted(reader.old_lines + reader.service_lines, key=view.place)  # the first one, for what is used next
     top = [line for line in lines if view.parent(line) is view.module]
     anchors = top[:1] or [line for line in lines if view.owner(line) is None]
     if not anchors and any(wanted.values()):
