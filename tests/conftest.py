@@ -1,10 +1,13 @@
+import gc
 import os
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from tests.support.missing_service import REASON, services_are_required
 from tests.support.service_process import ServiceProcess
@@ -24,6 +27,9 @@ Of these, tests that are marked `processes` are left out."""
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = str(TESTS)
 
+# A request without a timeout of its own would wait for 5 s, and fail where others have the processor for as long.
+vars(DEFAULT_TIMEOUT_CONFIG).update(vars(httpx.Timeout(60.0)))
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="what needs neither processes of its own nor a server")
@@ -40,6 +46,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("processes")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("processes")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    gc.disable()  # hardly anything of what is made now is ever dropped
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()  # nor is it looked through again and again while the tests are run
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

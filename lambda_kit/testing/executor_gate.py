@@ -11,7 +11,7 @@ from lambda_kit.testing.executor_tools import Hello
 
 __all__ = ["Gate", "Visit"]
 
-_LONG_SECONDS = 20.0
+_LONG_SECONDS = 60.0
 
 
 class Visit:

@@ -17,7 +17,7 @@ from lambda_kit.testing.executor_tools import Order, result_of
 
 __all__ = ["LONG_SECONDS", "GatedJobs", "HeldStore", "StagedJob", "in_time", "until"]
 
-LONG_SECONDS = 20.0
+LONG_SECONDS = 60.0
 """What takes longer does not happen."""
 
 T = TypeVar("T")

@@ -296,7 +296,7 @@ async def test_an_authenticator_that_never_stops_holds_up_no_stop(
             await asyncio.Event().wait()
 
     monkeypatch.setattr("lambda_kit.core.jobs.access._STOP_SECONDS", 0.01)
-    async with asyncio.timeout(30), a_server(Who, authenticator=Hanging()):
+    async with asyncio.timeout(60), a_server(Who, authenticator=Hanging()):
         pass
     assert "Hanging.stop takes longer than 0.01 s" in caplog.text
 

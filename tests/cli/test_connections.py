@@ -71,7 +71,7 @@ def refused(service: ServiceProcess, status: int, kind: str, pieces: Iterable[by
 
 
 def connect(service: ServiceProcess) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", service.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", service.port), timeout=60)
 
 
 def everything(sock: socket.socket) -> bytes:

@@ -46,21 +46,21 @@ def wait_for_health(service: ServiceProcess) -> None:
     """A connection that comes in the middle of a burst may be reset; a later one is not."""
     for _ in range(50):
         with contextlib.suppress(httpx.TransportError):
-            assert httpx.get(service.url + "/_healtz", timeout=20).status_code == 200
+            assert httpx.get(service.url + "/_healtz", timeout=60).status_code == 200
             return
     raise AssertionError("health was never answered")
 
 
 def test_idle_connections_make_room_for_others_and_the_log_says_so_once(service: ServiceProcess) -> None:
-    with contextlib.ExitStack() as opened, httpx.Client(base_url=service.url, timeout=20) as old:
+    with contextlib.ExitStack() as opened, httpx.Client(base_url=service.url, timeout=60) as old:
         assert old.get("/_livez").status_code == 200
         for _ in range(2 * LIMIT):
-            opened.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=20))
+            opened.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=60))
         wait_for_health(service)
         for _ in range(10):
             assert old.post("/shout", json={"text": "a"}).text == "A"
-            assert httpx.get(service.url + "/_healtz", timeout=20).status_code == 200
-            assert httpx.post(service.url + "/shout", json={"text": "b"}, timeout=20).text == "B"
+            assert httpx.get(service.url + "/_healtz", timeout=60).status_code == 200
+            assert httpx.post(service.url + "/shout", json={"text": "b"}, timeout=60).text == "B"
         assert service.log.count("file descriptors") == 1
 
 
@@ -70,7 +70,7 @@ def test_health_is_answered_where_every_connection_waits_for_an_answer(service: 
     with contextlib.ExitStack() as opened:
         answers: list[bytes] = []
         while not answers:
-            sock = opened.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=20))
+            sock = opened.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=60))
             sock.sendall(wait)
             sock.settimeout(0.05)
             with contextlib.suppress(TimeoutError):
@@ -78,6 +78,6 @@ def test_health_is_answered_where_every_connection_waits_for_an_answer(service: 
         assert answers[0].startswith(b"HTTP/1.1 503")
         assert b"\r\naccess-control-allow-origin: http://a\r\n" in answers[0]
         for _ in range(50):
-            assert httpx.get(service.url + "/_healtz", timeout=20).status_code == 200
-            assert httpx.get(service.url + "/_livez", timeout=20).status_code == 200
+            assert httpx.get(service.url + "/_healtz", timeout=60).status_code == 200
+            assert httpx.get(service.url + "/_livez", timeout=60).status_code == 200
         assert service.log.count("file descriptors") == 1

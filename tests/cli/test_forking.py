@@ -103,7 +103,7 @@ def test_a_forked_child_holds_neither_the_port_nor_a_connection(tmp_path: Path) 
     file = service_file(tmp_path, body=_KEEPS, tools="Shout, Starts")
     with (
         ServiceProcess(file) as service,
-        socket.create_connection(("127.0.0.1", service.port), timeout=20) as idle,
+        socket.create_connection(("127.0.0.1", service.port), timeout=60) as idle,
         httpx.Client(base_url=service.url, timeout=30) as client,
     ):
         idle.sendall(b"GET /_livez HTTP/1.1\r\nHost: x\r\n\r\n")

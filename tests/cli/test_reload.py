@@ -25,7 +25,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def shouted(service: ServiceProcess) -> str:
-    return httpx.post(service.url + "/shout", json={"text": "a"}, timeout=20).text
+    return httpx.post(service.url + "/shout", json={"text": "a"}, timeout=60).text
 
 
 @pytest.mark.timeout(240)  # it starts the service four times

@@ -15,7 +15,7 @@ from tests.support.gate import Gate
 from tests.support.service_process import ServiceProcess
 from tests.support.shouting_service import service_file
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 _GUARDED = '''
 from lambda_kit import JobSettings

@@ -43,7 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 
 @pytest.mark.parametrize("how", ["stop", "exit"])
 def test_a_tool_that_stops_the_event_loop_does_not_stop_the_service(how: str, service: ServiceProcess) -> None:
-    assert httpx.post(service.url + "/tampers", json={"text": how}, timeout=20).text == "done"
+    assert httpx.post(service.url + "/tampers", json={"text": how}, timeout=60).text == "done"
     service.wait_for_log("a tool has stopped the event loop")
     service.assert_alive()
 
@@ -51,7 +51,7 @@ def test_a_tool_that_stops_the_event_loop_does_not_stop_the_service(how: str, se
 @pytest.mark.parametrize("how", ["ignore", "default"])
 def test_a_tool_that_switches_off_signals_does_not_make_the_service_deaf(how: str, service: ServiceProcess) -> None:
     before = service.log.count("SIGTERM: it is on again")
-    assert httpx.post(service.url + "/tampers", json={"text": how}, timeout=20).text == "done"
+    assert httpx.post(service.url + "/tampers", json={"text": how}, timeout=60).text == "done"
     service.wait_for_log(lambda log: log.count("SIGTERM: it is on again") > before)
 
 
@@ -63,6 +63,6 @@ def test_a_tool_that_cancels_the_tasks_of_the_service_ends_it_with_a_word(tmp_pa
     file = service_file(tmp_path, body=_TAMPERS, tools="Tampers")
     with ServiceProcess(file, exit_code=1) as service:
         with contextlib.suppress(httpx.TransportError):
-            assert httpx.post(service.url + "/tampers", json={"text": "cancel"}, timeout=20).status_code == 500
+            assert httpx.post(service.url + "/tampers", json={"text": "cancel"}, timeout=60).status_code == 500
         assert service.process.wait(20) == 1
         service.wait_for_log("a tool has cancelled tasks that are not its own")

@@ -21,7 +21,7 @@ from tests.support.shouting_service import service_file
 
 pytestmark = pytest.mark.timeout(120)
 
-SECONDS = 30.0
+SECONDS = 60.0
 MIB = 1024 * 1024
 AGAIN = "SIGHUP: new connections get the certificate that is in"
 

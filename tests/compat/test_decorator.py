@@ -29,7 +29,7 @@ from lambda_kit.compat.ivcap_lambda.health_handler import add_ready_handler, hea
 from lambda_kit.compat.ivcap_lambda.server import get_tool_server
 from tests.compat.conftest import SERVICE, Served
 
-BOUND_SECONDS = 30
+BOUND_SECONDS = 60
 
 
 class Ask(BaseModel):

@@ -26,7 +26,7 @@ from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.ports.sink import JobEnd
 
-LONG_SECONDS = 20.0
+LONG_SECONDS = 60.0
 
 QUICK = JobSettings(lease_seconds=0.3, heartbeat_seconds=0.05, grace_seconds=0.05)
 

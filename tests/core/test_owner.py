@@ -100,7 +100,7 @@ def test_a_process_whose_number_is_that_of_another_one_now_is_dead() -> None:
 @pytest.mark.processes
 def test_a_process_lives_while_one_of_its_threads_does() -> None:
     with a_process(ENDS_ITS_MAIN_THREAD) as (process, worker_id):
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while ") Z " not in Path(f"/proc/{process.pid}/stat").read_text():
             assert time.monotonic() < until
         assert process.poll() is None

@@ -50,7 +50,7 @@ async def test_it_ends_with_its_failure_and_the_sinks_hear_of_it() -> None:
         ended = await server.jobs.submit_and_wait(
             "greet", Payload(b"{}", "text/plain"), wait_seconds=30, job_id="b8", given_id="urn:b8", refusal=REFUSAL
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await sink.has_one.wait()
     assert ended.job.status is JobStatus.FAILED
     assert ended.job.failure == REFUSAL

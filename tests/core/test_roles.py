@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from lambda_kit.core.ports.observer import JobObserver
 from tests.core.flaky_store import FlakyStore
 from tests.core.running_tools import (
     LONG_SECONDS,
+    QUICK_PAUSES,
     Ask,
     AsyncDoor,
     NotedSink,
@@ -201,7 +203,8 @@ async def test_a_process_that_runs_no_jobs_adopts_none_and_sets_no_tool_up(open_
 async def test_a_process_that_takes_no_requests_refuses_them_and_does_not_linger(open_store: Open) -> None:
     taker, runner = AsyncDoor(), AsyncDoor()
     runner.door.set()
-    accepting, running = two(open_store, taker, runner)
+    accepting, running = two(open_store, taker, runner, settings=replace(SOON, grace_seconds=600.0))
+    running._engine._pauses = replace(QUICK_PAUSES, linger_seconds=600.0)
     async with asyncio.timeout(LONG_SECONDS), accepting:
         async with running:
             transport = httpx.ASGITransport(app=running.app)  # type: ignore[arg-type]
@@ -211,8 +214,7 @@ async def test_a_process_that_takes_no_requests_refuses_them_and_does_not_linger
             job = await submit(accepting, a_submission(accepting, taker, "a"))
             await until(lambda: runner.begun)
             # nobody has fetched the result from it, and it does not wait for that
-            async with asyncio.timeout(4.0):
-                await running.drain()
+            await running.drain()
         assert (await accepting.jobs.wait(job.id, wait_seconds=LONG_SECONDS)).job.status is JobStatus.SUCCEEDED
 
 

@@ -34,7 +34,7 @@ async def test_who_was_cancelled_while_waiting_takes_no_turn_of_others() -> None
     waiting = [turn for _ in range(MANY) if (turn := turns.take()) is not None]
     for turn in waiting[:-1]:
         turn.cancel()
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(60):
         await waiting[-1]
 
 
@@ -69,7 +69,7 @@ async def test_the_request_of_one_sender_waits_for_one_of_another_however_many_t
         await senders.request("bob")
         waited_for.append(senders.answered.count("ann") - before)
     senders.is_over = True
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(60):
         await asyncio.gather(*tasks)
     assert max(waited_for[1:]) <= 2
 
@@ -92,5 +92,5 @@ async def test_a_request_that_was_given_up_takes_no_turn_of_its_senders_others()
     assert len(waiting) == MANY
     for turn in waiting[:-1]:
         turn.cancel()
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(60):
         await waiting[-1]

@@ -13,7 +13,7 @@ from lambda_kit.core.model.events import Event
 from lambda_kit.core.model.job import Payload
 from lambda_kit.core.ports.sink import JobEnd
 
-LONG_SECONDS = 30.0
+LONG_SECONDS = 60.0
 
 
 SERVICE = Service(name="Test", contact={"name": "T", "email": "t@example.com"})

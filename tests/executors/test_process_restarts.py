@@ -95,7 +95,7 @@ async def test_a_job_that_is_claimed_after_a_start_has_failed_ends_at_once(tmp_p
 
 async def test_workers_that_die_as_soon_as_they_are_up_are_started_ever_more_slowly(tmp_path: Path) -> None:
     executor = an_executor()
-    async with a_server(Fragile(str(tmp_path)), executor=executor) as server, asyncio.timeout(50):
+    async with a_server(Fragile(str(tmp_path)), executor=executor) as server, asyncio.timeout(60):
         (tmp_path / "doomed").touch()
         os.kill(workers_here().pop(), signal.SIGKILL)
         await until(lambda: executor.stats().worker_losses_total >= 4)

@@ -53,7 +53,7 @@ class UvicornProcess(ServiceProcess):
 
 @pytest.mark.processes
 def test_uvicorn_serves_a_server_and_trusts_the_same_proxies() -> None:
-    with UvicornProcess("server") as process, httpx.Client(base_url=process.url, timeout=20) as client:
+    with UvicornProcess("server") as process, httpx.Client(base_url=process.url, timeout=60) as client:
         said = {"x-forwarded-for": "9.9.9.9", "x-forwarded-proto": "https", "x-forwarded-host": "api.example.com"}
         seen = client.post("/who", json={}, headers={**said, "x-forwarded-prefix": "/svc"}).json()
         assert seen == {"url": "https://api.example.com/svc/who", "client": "9.9.9.9"}
@@ -71,7 +71,7 @@ def test_several_processes_of_uvicorn_with_jobs_in_memory_are_warned_about() -> 
 def test_uvicorns_own_root_path_and_a_mount_give_one_prefix(app: str, sent: str, prefix: str) -> None:
     with UvicornProcess(app, "--root-path", "/svc") as process:
         wish = {"prefer": "respond-async"}
-        answer = httpx.post(f"{process.url}{sent}{prefix}/who", json={}, headers=wish, timeout=20)
+        answer = httpx.post(f"{process.url}{sent}{prefix}/who", json={}, headers=wish, timeout=60)
         assert answer.status_code == 204, answer.text
         assert answer.headers["location"].startswith(f"/svc{prefix}/who/jobs/")
 

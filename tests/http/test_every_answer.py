@@ -9,7 +9,7 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.testing import TestClient as AppClient
 
-from lambda_kit import BinaryResult, LambdaTool, ToolOptions
+from lambda_kit import BinaryResult, JobSettings, LambdaTool, ToolOptions
 from lambda_kit.testing import TestClient
 from tests.core.running_tools import Ask, a_server
 from tests.http.test_door import ROUTES, TOOLS, ask
@@ -42,7 +42,9 @@ class Full(LambdaTool):
 @pytest.fixture(scope="module")
 def client() -> Generator[TestClient]:
     cors = CORSConfig(allow_origins=[ORIGIN], allow_credentials=True, expose_headers=["X-Mine"])
-    server = a_server(*TOOLS, Returns, Full, job_list=True, cors=cors, max_body_bytes=1000)
+    server = a_server(
+        *TOOLS, Returns, Full, job_list=True, cors=cors, max_body_bytes=1000, settings=JobSettings(grace_seconds=0)
+    )
     with TestClient(server) as session:
         yield session
 

@@ -83,7 +83,7 @@ def kept() -> list[Any]:
 
 
 async def until_nothing_is_kept() -> None:
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(60):
         while kept():  # noqa: ASYNC110 - that an object has gone is no event
             await asyncio.sleep(0.01)
 

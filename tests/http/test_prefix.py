@@ -198,7 +198,7 @@ FILE = Path(__file__).parents[1] / "wire" / "service.py"
 @pytest.mark.parametrize("sent", ["", "/svc"])
 def test_the_flags_reach_a_service_that_is_run_from_its_file(sent: str) -> None:
     args = ["--root-path", "/svc/", "--forwarded-allow-ips", "127.0.0.0/8", "--allowed-hosts", "127.0.0.1"]
-    with ServiceProcess(FILE, args) as process, httpx.Client(base_url=process.url, timeout=20) as client:
+    with ServiceProcess(FILE, args) as process, httpx.Client(base_url=process.url, timeout=60) as client:
         later = client.post(f"{sent}/echo", json={"text": "hi"}, headers=LATER)
         assert later.headers["location"].startswith("/svc/echo/jobs/")
         assert client.get(later.headers["location"].removeprefix("/svc" if not sent else "")).status_code in {200, 204}

@@ -31,13 +31,20 @@ def recorder() -> Iterator[Recorder]:
 
 
 @pytest.fixture(scope="module")
-def service(recorder: Recorder) -> Iterator[ServiceProcess]:
+def deliveries() -> Iterator[Recorder]:
+    """Takes the results, for which the service would wait at its end."""
+    with Recorder() as taker:
+        yield taker
+
+
+@pytest.fixture(scope="module")
+def service(recorder: Recorder, deliveries: Recorder) -> Iterator[ServiceProcess]:
     env = {
         **DEAD_PROXIES,
-        "IVCAP_BASE_URL": "http://sidecar.test:9",
+        "IVCAP_BASE_URL": deliveries.url("sidecar.test", ""),
         "IVCAP_PROXY_URL": recorder.url("egress.test", "/proxy"),
-        "NO_PROXY": ".local,egress.test",
-        "no_proxy": ".local,egress.test",
+        "NO_PROXY": ".local,egress.test,sidecar.test",
+        "no_proxy": ".local,egress.test,sidecar.test",
     }
     with ServiceProcess(SERVICE, env=env, seconds=100, exit_code=None) as service:
         yield service

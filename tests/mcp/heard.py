@@ -22,5 +22,5 @@ class Heard:
     async def something_new(self) -> None:
         """Wait until there is more than there was."""
         self._news.clear()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await self._news.wait()

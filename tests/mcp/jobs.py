@@ -6,7 +6,7 @@ from tests.mcp.streams import SseEvent
 
 __all__ = ["end_of", "job_of", "newest_job", "status_of"]
 
-_BOUND_SECONDS = 30
+_BOUND_SECONDS = 60
 
 
 def job_of(event: SseEvent) -> str:

@@ -187,7 +187,7 @@ async def test_a_cancel_by_others_is_told():
 
 async def a_running_job(server: Any) -> str:
     """The id of the only job, when it is there."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (jobs := (await server.jobs.list()).jobs):
             await asyncio.sleep(0.01)
     [job] = jobs

@@ -290,7 +290,7 @@ def test_a_message_over_the_limit_is_refused_before_it_is_read(service: ServiceP
 
 def test_a_client_that_leaves_in_the_middle_of_a_message_is_no_news(service: ServiceProcess) -> None:
     for _ in range(5):
-        with socket.create_connection(("127.0.0.1", service.port), timeout=15) as connection:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
             connection.sendall(b"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n{")
     service.assert_alive()
     assert "Traceback" not in service.log

@@ -194,6 +194,6 @@ async def test_a_server_that_is_started_again_has_standing_streams_again() -> No
             done, _ = await asyncio.wait([asking], timeout=0.3)
             assert not done, asking.result().text
             await server.drain()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 answer = await asking
             assert '"resultType":"complete"' in answer.text

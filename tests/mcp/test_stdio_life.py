@@ -69,7 +69,7 @@ def test_a_call_is_told_to_come_again_where_the_start_takes_long(gate: Gate) -> 
     with McpStdio(SERVICE, env={"SETUP_GATE": str(gate.port)}) as service:
         service.initialize()
         gate.wait_for_arrival()
-        result = service.run("echo")
+        result = service.ask("tools/call", {"name": "echo", "arguments": {}})
         assert result["isError"]
         assert "still starting; try again in 5 s" in result["content"][0]["text"]
 

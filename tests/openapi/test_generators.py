@@ -106,7 +106,7 @@ def test_a_generated_python_client_gets_typed_results(tmp_path, monkeypatch):
                 tree=models.Node(label=models.Label(text="root")),
                 priority=models.Priority.HIGH,
             )
-            page = run.sync(client=client, body=drawing, timeout=20.0)
+            page = run.sync(client=client, body=drawing, timeout=60)
             assert isinstance(page, models.PageMeasured)
             assert [type(item.shape) for item in page.items] == [models.Circle, models.Rectangle]
             assert [item.area for item in page.items] == [12.0, 8.0]

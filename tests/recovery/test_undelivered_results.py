@@ -103,7 +103,9 @@ def test_a_process_that_is_stopped_while_it_delivers_sends_no_result_that_anothe
         sidecar.hang(only=lambda call: call.kind == "results" and call.headers["worker"] == by(paused))
         jobs = there.submit("/free", 20)
         # all hang: one that was stopped between its look at the outbox and its call would send it later
-        sidecar.wait_for(lambda calls: set(jobs) == {call.job_id for call in calls if call.kind == "results"})
+        sidecar.wait_for(
+            lambda calls: set(jobs) == {call.job_id for call in calls if call.kind == "results"}, LONG_SECONDS
+        )
         other = site.start(lease_seconds=NEVER_SECONDS, sink=sidecar.url)
         site.pause(paused)
         try:

@@ -234,7 +234,7 @@ async def test_nothing_is_kept_of_full_buckets_and_of_ended_jobs(
         await store.create(a_job("a"), REQUEST, max_of_share=1)
         assert await count() >= 1
         await store.request_cancel("a")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await count():
                 await store.purge()
 

@@ -22,7 +22,7 @@ from tests.support.redis_jobs import new_prefix
 from tests.support.redis_server import REDIS_URL
 
 REQUEST = Payload(b"{}", "application/json")
-LONG_SECONDS = 30.0
+LONG_SECONDS = 60.0
 DEAF = "changes of jobs by other processes are not heard of for a while"
 
 

@@ -15,7 +15,7 @@ from lambda_kit.core.ports.store import Lease
 from tests.support.postgres_server import PostgresServer
 
 REQUEST = Payload(b"{}", "application/json")
-LONG_SECONDS = 40.0
+LONG_SECONDS = 60.0
 OLD, NEW = "the-old-one", "the-new-one"
 
 

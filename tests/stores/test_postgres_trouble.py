@@ -18,7 +18,7 @@ from tests.support.postgres_server import PASSWORD, PostgresServer
 from tests.support.service_process import free_port
 
 REQUEST = Payload(b"{}", "application/json")
-LONG_SECONDS = 40.0
+LONG_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ async def test_a_store_can_be_stopped_at_each_moment_of_its_way_back_to_redis(se
             await relay.was_used.wait()
             for _ in range(turns):
                 await asyncio.sleep(0)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await store.stop()
 
 
@@ -80,7 +80,7 @@ async def test_the_start_of_a_store_can_be_given_up_at_each_moment(server: Redis
                 await asyncio.sleep(0)
             is_done = start.done()
             start.cancel()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await asyncio.wait([start])
             assert start.cancelled() != is_done
             await store.stop()

@@ -13,7 +13,7 @@ from lambda_kit.core.model.job import Payload
 from tests.support import sqlite_process
 
 REQUEST = Payload(b"{}", "application/json")
-LONG_SECONDS = 30.0
+LONG_SECONDS = 60.0
 
 
 def a_job(job_id: str) -> Job:

@@ -20,7 +20,7 @@ from lambda_kit.core.ports.store import Change
 
 REQUEST = Payload(b"{}", "application/json")
 NOBODY = 65534
-LONG_SECONDS = 30.0
+LONG_SECONDS = 60.0
 
 
 def a_job(job_id: str) -> Job:

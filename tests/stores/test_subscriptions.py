@@ -38,7 +38,7 @@ def queue_of(store: JobStore) -> "asyncio.Queue[Change]":
 
 
 async def until_told_of(changes: "asyncio.Queue[Change]", job_id: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await changes.get()).job_id != job_id:
             pass
 

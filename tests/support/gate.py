@@ -37,7 +37,7 @@ class Held:
         """Let it go on. Again: no effect."""
         self._sock.close()
 
-    def wait_until_gone(self, seconds: float = 30.0) -> None:
+    def wait_until_gone(self, seconds: float = 60.0) -> None:
         """Wait until it waits no more, without having been released: it was cancelled."""
         self._sock.settimeout(seconds)
         assert self._sock.recv(1) == b""
@@ -58,7 +58,7 @@ class Gate:
         self.release_all()
         self._listener.close()
 
-    def wait_for_arrival(self, seconds: float = 30.0) -> Held:
+    def wait_for_arrival(self, seconds: float = 60.0) -> Held:
         """Wait until the next tool has come."""
         self._listener.settimeout(seconds)
         try:

@@ -212,8 +212,12 @@ class McpStdio:
         return answer["result"]
 
     def run(self, tool: str, arguments: Mapping[str, Any] | None = None) -> Any:
-        """Call a tool, and wait for its result."""
-        return self.ask("tools/call", {"name": tool, "arguments": dict(arguments or {})})
+        """Call a tool, and wait for its result; again, while the service is still starting after 10 s."""
+        while "the service is still starting" in str(
+            result := self.ask("tools/call", {"name": tool, "arguments": dict(arguments or {})})
+        ):
+            continue
+        return result
 
     def initialize(self) -> Any:
         """Do the handshake, if the version has one; returns what the server says of itself."""

@@ -49,7 +49,7 @@ def _what_is_there(sock: socket.socket) -> bytes:
     except BlockingIOError:
         return b""
     finally:
-        sock.settimeout(15.0)
+        sock.settimeout(60.0)
 
 
 def _some(sock: socket.socket) -> bytes:

@@ -85,7 +85,7 @@ class ServiceProcess:
         *,
         env: Mapping[str, str] | None = None,
         ready_path: str = "/_healtz",
-        seconds: float = 30.0,
+        seconds: float = 60.0,
         exit_code: int | None = 0,
         python: Path = Path(sys.executable),
         ca: Path | None = None,
@@ -145,7 +145,7 @@ class ServiceProcess:
         with self._news:
             return "".join(self._lines)
 
-    def wait_for_log(self, is_there: str | Callable[[str], bool], *, seconds: float = 10.0) -> str:
+    def wait_for_log(self, is_there: str | Callable[[str], bool], *, seconds: float = 60.0) -> str:
         """Wait until the log holds a text, or fulfils a condition; returns the log."""
         holds = is_there if callable(is_there) else lambda log: is_there in log
         with self._news:

@@ -19,7 +19,7 @@ EVENT = {"name": "a", "$schema": "urn:ivcap:schema:service.event.generic.1"}
 
 @pytest.fixture
 def client(fake_sidecar: FakeSidecar):
-    with httpx.Client(base_url=fake_sidecar.url, trust_env=False, timeout=20) as client:
+    with httpx.Client(base_url=fake_sidecar.url, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -109,10 +109,10 @@ def test_it_vanishes_under_open_connections_and_comes_back_on_the_same_port(
     fake_sidecar.hang(only="results")
     with ThreadPoolExecutor() as pool:
         hanging = pool.submit(client.post, "/results/a", content=b"x")
-        fake_sidecar.wait_for(1)
+        fake_sidecar.wait_for(1, within_seconds=60)
         fake_sidecar.vanish()
         with pytest.raises(httpx.TransportError):
-            hanging.result(timeout=10)
+            hanging.result(timeout=60)
     with pytest.raises(httpx.ConnectError):
         client.post("/events/a", content=b"x")
     fake_sidecar.come_back()

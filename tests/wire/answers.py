@@ -38,7 +38,7 @@ def bare_id(answer: httpx.Response) -> str:
 
 def eventually(ask: Callable[[], httpx.Response], is_it: Callable[[httpx.Response], bool]) -> httpx.Response:
     """Ask until the answer is as it should be. For what the contract lets take its time, and of which nothing tells."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         answer = ask()
         if is_it(answer):

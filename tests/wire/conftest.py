@@ -10,7 +10,7 @@ from tests.support.gate import Gate
 from tests.support.service_process import ServiceProcess
 
 FILE = Path(__file__).with_name("service.py")
-SECONDS = 20.0
+SECONDS = 60.0
 
 Background = Callable[..., Future[httpx.Response]]
 

@@ -12,7 +12,7 @@ import httpx
 __all__ = ["Frame", "follow", "frames", "read_all"]
 
 _FRAME = re.compile(rb"id: (\d+)\nevent: ([a-z.]+)\ndata: ([^\r\n]+)")
-_SECONDS = 20.0
+_SECONDS = 60.0
 
 
 class Frame(NamedTuple):

@@ -28,7 +28,7 @@ LATER = "Prefer: respond-async"
 
 @pytest.fixture(scope="module")
 def client() -> Generator[httpx.Client]:
-    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=20.0) as session:
+    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=60) as session:
         yield session
 
 
@@ -36,7 +36,7 @@ def client() -> Generator[httpx.Client]:
 def limited() -> Generator[httpx.Client]:
     """A service that has limits of its own: two jobs run, three wait."""
     env = {"WIRE_MAX_CONCURRENCY": "2", "WIRE_MAX_QUEUE": "3"}
-    with ServiceProcess(FILE, env=env) as process, httpx.Client(base_url=process.url, timeout=20.0) as session:
+    with ServiceProcess(FILE, env=env) as process, httpx.Client(base_url=process.url, timeout=60) as session:
         yield session
 
 
@@ -61,7 +61,7 @@ class Burst:
 
     async def run(self) -> dict[str, Reply]:
         """Send them all, then wait for each result that there can be; returns these by job id."""
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(self._submit() for _ in range(CONNECTIONS)))
             waiting = iter([job_id for job_id, _, _ in self.replies])
             results: dict[str, Reply] = {}
@@ -91,7 +91,7 @@ class Burst:
 
 
 def test_of_ten_thousand_submissions_each_is_answered_and_none_is_lost():
-    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=20.0) as client:
+    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=60) as client:
         client.post("/counts", json={})
         before = process.memory_mib()
         burst = Burst(process.port)

@@ -197,7 +197,7 @@ def test_a_content_length_that_is_no_number_is_refused(service: ServiceProcess, 
 
 
 def test_half_a_request_holds_nobody_up(client, service: ServiceProcess):
-    with socket.create_connection(("127.0.0.1", service.port), timeout=15) as sock:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as sock:
         sock.sendall(head("/echo", "Content-Length: 1000") + b'{"text"')
         assert client.post("/echo", json={"text": "a"}).status_code == 200
     service.assert_alive()

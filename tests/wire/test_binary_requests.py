@@ -34,7 +34,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Generator[httpx.Client]:
     folder: Path = tmp_path_factory.mktemp("binary")
     options = f"max_body_bytes=100_000, store='sqlite:///{folder}/jobs.db'"
     file = service_file(folder, body=_TOOLS, tools="Look, Count, Shout", options=options)
-    with ServiceProcess(file) as service, httpx.Client(base_url=service.url, timeout=20) as session:
+    with ServiceProcess(file) as service, httpx.Client(base_url=service.url, timeout=60) as session:
         yield session
 
 

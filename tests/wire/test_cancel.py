@@ -18,7 +18,7 @@ FILE = Path(__file__).with_name("events_service.py")
 
 @pytest.fixture(scope="module")
 def client() -> Generator[httpx.Client]:
-    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=20.0) as session:
+    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=60) as session:
         yield session
 
 

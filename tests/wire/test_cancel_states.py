@@ -29,7 +29,7 @@ def process() -> Generator[ServiceProcess]:
 
 @pytest.fixture(scope="module")
 def client(process: ServiceProcess) -> Generator[httpx.Client]:
-    with httpx.Client(base_url=process.url, timeout=20.0) as session:
+    with httpx.Client(base_url=process.url, timeout=60) as session:
         yield session
 
 
@@ -117,7 +117,7 @@ async def test_races_of_cancel_and_completion_have_one_winner_by_all_accounts(
         for _ in races:
             done.append(await race(session, choice))  # noqa: PERF401 - the lanes share the list
 
-    async with asyncio.timeout(50), httpx.AsyncClient(base_url=process.url, timeout=30) as session:
+    async with asyncio.timeout(60), httpx.AsyncClient(base_url=process.url, timeout=30) as session:
         await asyncio.gather(*(lane(session) for _ in range(LANES)))
     assert len(done) == RACES
     ends: Counter[str] = Counter()

@@ -39,7 +39,7 @@ def url_of_small_logs() -> Generator[str]:
 def start(url: str, path: str = "/talk", **request: object) -> str:
     """Have a job made; returns its id."""
     job_id = new_id()
-    answer = httpx.post(url + path, json=request, headers={"job-id": job_id}, timeout=20)
+    answer = httpx.post(url + path, json=request, headers={"job-id": job_id}, timeout=60)
     assert answer.status_code in (200, 204), answer.text
     return job_id
 
@@ -128,7 +128,7 @@ def test_a_queued_job_can_be_watched(url, gate: Gate):
     jobs = [new_id(), new_id()]
     for job_id in jobs:
         headers = {"job-id": job_id, "Prefer": "respond-async"}
-        httpx.post(f"{url}/narrow", json={"gate": gate.port}, headers=headers, timeout=20)
+        httpx.post(f"{url}/narrow", json={"gate": gate.port}, headers=headers, timeout=60)
     gate.wait_for_arrival()
     with follow(url, f"/jobs/{jobs[1]}/events") as answer:
         stream = frames(answer)

@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("readiness.py")
 @pytest.fixture(scope="module")
 def moody() -> Generator[httpx.Client]:
     """A service of two tools that can be told what to say of their readiness."""
-    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=20) as client:
+    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=60) as client:
         yield client
         process.assert_alive()
 

@@ -22,7 +22,7 @@ Value = Callable[..., float]
 
 @pytest.fixture(scope="module")
 def client() -> Generator[httpx.Client]:
-    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=20) as session:
+    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=60) as session:
         yield session
         process.assert_alive()
 

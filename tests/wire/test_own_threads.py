@@ -9,7 +9,7 @@ from tests.support.service_process import ServiceProcess
 from tests.wire import crowding_service
 from tests.wire.jobs import start, wait_for_end
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @pytest.mark.parametrize("store", ["memory://", "sqlite"])

@@ -124,7 +124,7 @@ def test_a_client_that_goes_away_does_not_stop_its_job(client, service: ServiceP
     job_id = new_id()
     body = json.dumps({"gate": gate.port, "text": "still here"}).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\njob-id: {job_id}\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", service.port), timeout=15) as sock:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as sock:
         sock.sendall(head.encode() + body)
         held = gate.wait_for_arrival()
     assert client.get(f"/jobs/{job_id}/status").json()["status"] == "executing"
@@ -135,6 +135,6 @@ def test_a_client_that_goes_away_does_not_stop_its_job(client, service: ServiceP
 
 
 def test_one_connection_carries_many_requests(service: ServiceProcess):
-    with httpx.Client(base_url=service.url, limits=httpx.Limits(max_connections=1), timeout=15) as client:
+    with httpx.Client(base_url=service.url, limits=httpx.Limits(max_connections=1), timeout=60) as client:
         statuses = [client.post("/echo", json={"text": "a"} if n % 2 else {}).status_code for n in range(20)]
     assert statuses == [422, 200] * 10

@@ -23,7 +23,7 @@ PATHS = ["/listens", "/swallows", "/deaf", "/reports"]
 
 @pytest.fixture(scope="module")
 def client() -> Generator[httpx.Client]:
-    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=20.0) as session:
+    with ServiceProcess(FILE) as process, httpx.Client(base_url=process.url, timeout=60) as session:
         yield session
 
 

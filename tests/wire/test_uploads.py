@@ -15,7 +15,7 @@ from tests.support.service_process import ServiceProcess
 from tests.wire.answers import assert_problem, eventually, new_id
 from tests.wire.uploads import left_in, upload_service
 
-SECONDS = 20
+SECONDS = 60
 MEGABYTE = 2**20
 BOUNDARY = "----x"
 

@@ -65,7 +65,7 @@ class KillPromises(ExecutorPromises):
             _, run, call = runs[0]
             if is_asked:
                 await executor.cancel(run)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await executor.kill(run)
                 await executor.kill(run)  # again: no error
             await stage.runs_another()

@@ -75,7 +75,7 @@ class RunPromises(ExecutorPromises):
         async with self.stage(executor) as stage:
             job = await stage.submit("a", events=100)
             await job.has_come()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 async for event in stage.jobs_door.events("a"):  # while it runs
                     if event.seq == 102:  # behind pending and executing
                         break
@@ -143,7 +143,7 @@ class RunPromises(ExecutorPromises):
     async def test_the_event_loop_is_not_held_up_by_what_runs(self, executor: Executor) -> None:
         async with self.stage(executor) as stage:
             jobs = await stage.running(self.some)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 for _ in range(100):
                     await asyncio.sleep(0)
             assert executor.stats().running == len(jobs)

@@ -44,7 +44,7 @@ class WorkerPromises(ExecutorPromises):
         with pytest.raises(ConfigurationError, match=r"broken_visitor|BrokenVisitor"):
             async with Stage(executor, BrokenVisitor()):
                 pass
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await executor.stop()
         async with self.stage(executor) as stage:
             await stage.runs_another()

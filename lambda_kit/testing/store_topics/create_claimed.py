@@ -62,7 +62,7 @@ class CreateClaimedPromises(StorePromises):
 
         store.subscribe(on_change)
         await self.made(store)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await was_called.wait()
         assert changes[-1] == Change("job-1", JobStatus.EXECUTING)
 

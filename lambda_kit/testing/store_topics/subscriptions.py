@@ -13,7 +13,7 @@ from lambda_kit.testing.store_topics.base import RESULT, StorePromises, new_even
 
 __all__ = ["SubscriptionPromises"]
 
-_LONG_SECONDS = 10.0
+_LONG_SECONDS = 60.0
 
 
 class _Subscriber:
