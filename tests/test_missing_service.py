@@ -36,7 +36,12 @@ def test_by_a_fixture(database):
 
 
 @pytest.mark.parametrize(
-    ("required", "summary"), [("", "4 skipped"), ("0", "4 skipped"), ("1", "1 failed, 1 skipped, 2 errors")]
+    ("required", "summary"),
+    [
+        pytest.param("", "4 skipped", marks=pytest.mark.slow),
+        ("0", "4 skipped"),
+        ("1", "1 failed, 1 skipped, 2 errors"),
+    ],
 )
 def test_a_missing_service_is_a_failure_where_it_is_required(tmp_path: Path, required: str, summary: str):
     file = tmp_path / "test_skipping.py"
@@ -47,7 +52,7 @@ def test_a_missing_service_is_a_failure_where_it_is_required(tmp_path: Path, req
         env={**os.environ, "LAMBDA_KIT_REQUIRE_SERVICES": required, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
         check=False,
     )
     assert (result.returncode == 0) == (required != "1")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from tests.support.forks import Fork, can_fork
 from tests.support.service_process import ROOT
 
 __all__ = ["SERVICE", "BatchProcess"]
@@ -40,9 +41,12 @@ class BatchProcess:
         self._news = threading.Condition()
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            self._command, env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
+        errors, its_end = os.pipe()
+        try:
+            self.process = self._started(its_end)
+        finally:
+            os.close(its_end)
+        self._errors = os.fdopen(errors, encoding="utf-8")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
@@ -51,8 +55,13 @@ class BatchProcess:
         self.process.kill()
         self.process.wait()
         self._reader.join(30)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+        self._errors.close()
+
+    def _started(self, errors: int) -> "subprocess.Popen[bytes] | Fork":
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - of a device
+            if can_fork(self._command, self._env):
+                return Fork(self._command, env=self._env, stdout=nowhere.fileno(), stderr=errors)
+            return subprocess.Popen(self._command, env=self._env, stdout=nowhere.fileno(), stderr=errors)
 
     @property
     def log(self) -> str:
@@ -81,8 +90,7 @@ class BatchProcess:
                 self._reader.join(30)
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        for line in self._errors:
             with self._news:
                 self._lines.append(line)
                 self._news.notify_all()

@@ -12,7 +12,7 @@ import pytest
 
 from lambda_kit.testing import FakeSidecar
 from tests.batch.batch_process import SERVICE
-from tests.support.service_process import ROOT
+from tests.support.service_command import ROOT, run_for_bytes
 
 pytestmark = pytest.mark.timeout(240)  # each test starts processes
 
@@ -20,14 +20,7 @@ ENVELOPE = {"id": "urn:ivcap:job:e1", "in-content-type": "application/json", "in
 
 
 def run(*args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, str(SERVICE), *args],
-        check=False,
-        input=stdin,
-        capture_output=True,
-        timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
-    )
+    return run_for_bytes(SERVICE, *args, stdin=stdin, env={"PYTHONPATH": str(ROOT), **(env or {})})
 
 
 def run_request(request: object, *args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:

@@ -52,6 +52,8 @@ class JsonFilesMachine(JobStoreMachine):
 TestRandomOperations = job_store_machine_test(JsonFilesMachine)
 # --8<-- [end:contract]
 
+pytest.mark.slow(pytest.mark.timeout(300)(TestRandomOperations))
+
 
 def a_job(job_id: str, **members: object) -> Job:
     return Job(**{"id": job_id, "tool": "greet", "requested_at": 0.0, **members})  # type: ignore[arg-type]

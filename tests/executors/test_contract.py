@@ -52,6 +52,7 @@ class TestThreadExecutorWithAsyncTools(ExecutorContract):
         return ThreadExecutor(2, stop_seconds=0.2)
 
 
+@pytest.mark.slow  # each test starts two workers; tests/executors runs jobs in processes without it
 @pytest.mark.processes
 class TestProcessExecutor(ExecutorContract):
     carries_context = False
@@ -62,6 +63,7 @@ class TestProcessExecutor(ExecutorContract):
         return ProcessExecutor(2, stop_seconds=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 class TestProcessExecutorWithOneWorkerAndAsyncTools(RunPromises, CapacityPromises, CancelPromises, KillPromises):
     capacity = 1
@@ -86,9 +88,8 @@ class TestProcessExecutorWithAsyncTools(RunPromises, CancelPromises, KillPromise
         return ProcessExecutor(2, stop_seconds=0.2)
 
 
-@pytest.mark.slow
 @pytest.mark.processes
-class TestProcessExecutorWithOneWorker(CapacityPromises, KillPromises, WorkerPromises):
+class TestProcessExecutorWithOneWorker(CancelPromises, CapacityPromises, KillPromises, WorkerPromises):
     capacity = 1
     carries_context = False
     kills = True

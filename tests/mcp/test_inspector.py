@@ -36,7 +36,7 @@ CALLS: dict[Path, tuple[str, list[str], Callable[[dict[str, Any]], bool]]] = {
     ),
 }
 """By file: a tool, its arguments, and what its structured result must be like."""
-FILES = pytest.mark.parametrize("file", CALLS, ids=lambda file: file.stem)
+BY_DEFAULT = {("greeter", "legacy"), ("words", "modern"), ("upload", "auto")}
 
 
 def inspect(server: Sequence[str], era: str, *arguments: str) -> dict[str, Any]:
@@ -83,14 +83,21 @@ def service_of() -> Iterator[Callable[[Path], ServiceProcess]]:
         service.__exit__(None)
 
 
-@pytest.mark.parametrize("era", ERAS)
-@FILES
+@pytest.mark.parametrize(
+    ("file", "era"),
+    [
+        pytest.param(file, era, marks=() if (file.stem, era) in BY_DEFAULT else pytest.mark.slow)
+        for file in CALLS
+        for era in ERAS
+    ],
+    ids=lambda value: value.stem if isinstance(value, Path) else value,
+)
 def test_over_http(service_of: Callable[[Path], ServiceProcess], file: Path, era: str) -> None:
     server = ["--transport", "http", "--server-url", service_of(file).url + "/mcp"]
     list_and_call(server, era, file)
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("era", [*(pytest.param(era, marks=pytest.mark.slow) for era in ERAS[:2]), "auto"])
 def test_on_standard_input_and_output(era: str) -> None:
     file = EXAMPLES / "greeter.py"
     list_and_call([sys.executable, str(file), "--with-mcp-stdio"], era, file)

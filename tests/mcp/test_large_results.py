@@ -112,8 +112,14 @@ async def test_a_text_at_the_limit_is_whole():
         assert len((await client.call("long_text", size=4098))["content"]) == 2
 
 
-@pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("size", [100_000, 20 * MIB])
+@pytest.mark.parametrize(
+    ("era", "size"),
+    [
+        *((era, 100_000) for era in ERAS),
+        (NEWEST, 20 * MIB),
+        pytest.param("legacy", 20 * MIB, marks=pytest.mark.slow),
+    ],
+)
 async def test_a_large_result_with_a_schema_is_whole_as_structure_and_a_preview_as_text(era: str, size: int):
     async with official_client(a_server(*TOOLS, mcp=True), era) as client:
         result = await client.call_tool("long_table", {"size": size})
@@ -170,7 +176,7 @@ async def test_a_large_result_without_a_schema_has_no_structure(version: str):
         assert [block["type"] for block in result["content"]] == ["text", "resource_link"]
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("era", [NEWEST, pytest.param("legacy", marks=pytest.mark.slow)])
 async def test_20_mib_of_a_file_come_as_a_resource(era: str):
     async with official_client(a_server(*TOOLS, mcp=True), era) as client:
         result = await client.call_tool("large_file", {"size": 20 * MIB})

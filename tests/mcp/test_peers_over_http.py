@@ -11,8 +11,11 @@ from tests.support.service_process import ServiceProcess
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
+BY_DEFAULT = {("mcp", "legacy"), ("fastmcp", "auto"), ("fastmcp-tasks", "2026-07-28")}
 CLIENTS = [
-    (library, mode) for library in ("mcp", "fastmcp", "fastmcp-tasks") for mode in ("legacy", "auto", "2026-07-28")
+    pytest.param(library, mode, marks=() if (library, mode) in BY_DEFAULT else pytest.mark.slow)
+    for library in ("mcp", "fastmcp", "fastmcp-tasks")
+    for mode in ("legacy", "auto", "2026-07-28")
 ]
 
 

@@ -12,7 +12,13 @@ from tests.support.service_command import EXAMPLES
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
 CLIENTS = pytest.mark.parametrize(
-    ("library", "mode"), [(library, mode) for library in ("mcp", "fastmcp") for mode in ("legacy", "auto")]
+    ("library", "mode"),
+    [
+        ("mcp", "auto"),
+        ("fastmcp", "legacy"),
+        pytest.param("mcp", "legacy", marks=pytest.mark.slow),
+        pytest.param("fastmcp", "auto", marks=pytest.mark.slow),
+    ],
 )
 
 

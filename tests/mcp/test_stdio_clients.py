@@ -11,7 +11,7 @@ import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from tests.mcp.asking import ERAS
+from tests.mcp.asking import ERAS, NEWEST
 from tests.support.gate import Gate
 from tests.support.mcp_stdio import stdio_environment
 from tests.support.service_command import EXAMPLES
@@ -40,8 +40,10 @@ async def client_of(file: Path, mode: str, log: Path) -> AsyncIterator[Client]:
 @pytest.mark.parametrize(
     ("file", "tool", "arguments", "expected", "mode"),
     [
-        *((*EXAMPLE_CALLS[0], mode) for mode in (*ERAS, "auto")),
-        *((*call, mode) for call, mode in zip(EXAMPLE_CALLS[1:], ERAS, strict=True)),
+        *((*call, mode) for call, mode in zip(EXAMPLE_CALLS[:2], ERAS, strict=True)),
+        pytest.param(*EXAMPLE_CALLS[0], NEWEST, marks=pytest.mark.slow),
+        pytest.param(*EXAMPLE_CALLS[0], "auto", marks=pytest.mark.slow),
+        pytest.param(*EXAMPLE_CALLS[2], NEWEST, marks=pytest.mark.slow),
     ],
 )
 def test_the_examples_are_listed_and_called(
@@ -94,7 +96,7 @@ def test_a_call_that_the_client_cancels_ends_its_tool_and_no_other(mode: str, tm
         asyncio.run(use(gate))
 
 
-@pytest.mark.parametrize("mode", ERAS)
+@pytest.mark.parametrize("mode", [NEWEST, pytest.param("legacy", marks=pytest.mark.slow)])
 def test_200_calls_at_once_and_ten_megabytes(mode: str, tmp_path: Path) -> None:
     async def use() -> None:
         async with client_of(SERVICE, mode, tmp_path / "log") as client:

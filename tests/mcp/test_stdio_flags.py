@@ -50,20 +50,25 @@ def run(command: list[str], env: dict[str, str], text: str | None = None) -> "su
     "flags",
     [
         ("--port", "8090"),
-        ("--host", "127.0.0.1"),
-        ("--workers", "2"),
-        ("--reload",),
         ("--tls-cert", "c.pem"),
-        ("--tls-key", "k.pem"),
-        ("--access-log",),
         ("--job-list",),
-        ("--with-platform-api",),
-        ("--allowed-hosts", "example.com"),
-        ("--mcp-allowed-hosts", "example.com"),
-        ("--mcp-allowed-origins", "https://example.com"),
-        ("--root-path", "/a"),
-        ("--forwarded-allow-ips", "*"),
-        ("--max-upload-bytes", "1000"),
+        *(
+            pytest.param(flags, marks=pytest.mark.slow)
+            for flags in (
+                ("--host", "127.0.0.1"),
+                ("--workers", "2"),
+                ("--reload",),
+                ("--tls-key", "k.pem"),
+                ("--access-log",),
+                ("--with-platform-api",),
+                ("--allowed-hosts", "example.com"),
+                ("--mcp-allowed-hosts", "example.com"),
+                ("--mcp-allowed-origins", "https://example.com"),
+                ("--root-path", "/a"),
+                ("--forwarded-allow-ips", "*"),
+                ("--max-upload-bytes", "1000"),
+            )
+        ),
     ],
 )
 def test_flags_of_a_port_are_refused_by_name(flags: tuple[str, ...]) -> None:

@@ -50,6 +50,7 @@ def machine_tables(tables: str) -> None:
     PostgresMachine.schema = tables
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("machine_tables")
 class TestRandomOperations(job_store_machine_test(PostgresMachine, examples=15, steps=25)):  # type: ignore[misc] # made by a function

@@ -55,7 +55,7 @@ class RedisMachine(JobStoreMachine):
         forget_redis_keys(self.prefixes.pop())
 
 
-TestRandomOperations = job_store_machine_test(RedisMachine, examples=15)
+TestRandomOperations = pytest.mark.slow(pytest.mark.timeout(300)(job_store_machine_test(RedisMachine, examples=15)))
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ class Watcher:
         self._news.set()
 
     async def until(self, change: Change) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while change not in self.changes:
                 self._news.clear()
                 await self._news.wait()
@@ -182,7 +182,7 @@ async def test_a_write_whose_caller_has_gone_is_told_to_those_who_watch_its_own_
     create.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await create
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await told.get()).status is not JobStatus.PENDING:  # at first it is not known whether it was made
             pass
     assert await store.get("job-1") is not None

@@ -20,7 +20,7 @@ from lambda_kit.testing.store_topics.events import EventPromises
 
 REQUEST = Payload(b"{}", "application/json")
 RESULT = Payload(b"1", "application/json")
-LONG_SECONDS = 30.0
+LONG_SECONDS = 60.0
 
 
 class TestSqliteJobStore(JobStoreContract):
@@ -53,8 +53,8 @@ class LongSqliteMachine(SqliteMachine):
     """The same for the slow tests: a class has one `TestCase`."""
 
 
-TestRandomOperations = job_store_machine_test(SqliteMachine, examples=15)
-TestManyRandomOperations = pytest.mark.slow(job_store_machine_test(LongSqliteMachine))
+TestRandomOperations = pytest.mark.timeout(300)(job_store_machine_test(SqliteMachine, examples=15))
+TestManyRandomOperations = pytest.mark.slow(pytest.mark.timeout(600)(job_store_machine_test(LongSqliteMachine)))
 
 
 def a_job(job_id: str, **members: object) -> Job:
