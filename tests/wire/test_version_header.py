@@ -39,7 +39,7 @@ REQUESTS: dict[str, tuple[int, Callable[[httpx.Client], httpx.Response]]] = {
     "misfit": (422, lambda client: client.post("/echo", json={})),
     "failure": (500, lambda client: client.post("/raises", json={"kind": "SystemExit"})),
     "options": (204, lambda client: client.options("/echo")),
-    "head": (405, lambda client: client.head("/echo")),
+    "head": (200, lambda client: client.head("/echo")),
 }
 
 
