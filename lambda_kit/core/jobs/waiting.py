@@ -28,7 +28,9 @@ class WaitResult(msgspec.Struct, frozen=True, gc=False):
     """What a wait found. The job need not be final: the time may have been up first."""
 
     job: Job
+    """The record when the wait ended."""
     result: Payload | None
+    """What the job has returned. None: it has not succeeded, or not yet."""
     cause: BaseException | None = None
     """What the tool raised, where it ran in this process while this wait lasted."""
 

@@ -171,14 +171,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     id: str
+    """The bare id, without ``urn:ivcap:job:``."""
     given_id: str | None = None
     """The id as the platform gave it, where it gave one that is not `id`: in batch mode it may be a URN. What is sent
     to the platform uses `id_as_given`."""
     tool: str
+    """The name of the tool that runs it."""
     is_in_process: bool = False
     """Whether the service's own code made it, by `ToolServer.run_tool`: then it is nobody else's business."""
     status: JobStatus = JobStatus.PENDING
+    """Where it is in its life. Final: succeeded, failed, error and cancelled."""
     request_content_type: str = "application/json"
+    """The media type of the request's body."""
     request_filename: str | None = None
     """The name of the file that the body is. None: it has none."""
     request_digest: bytes = b""
@@ -188,22 +192,29 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     principal: str | None = None
     """Whose job it is: the id of the principal that submitted it. None: no authenticator is configured."""
     principal_name: str | None = None
+    """What the principal was called when it submitted the job."""
     principal_scopes: tuple[str, ...] = ()
-    """What the principal was called, and might do, when it submitted the job; sorted."""
+    """What the principal was allowed to do when it submitted the job; sorted."""
     caller: bytes | None = None
     """A hash of who submitted it, which only the store's processes can make. None: an older version made the job."""
     share: bytes | None = None
     """Of whose share it is (`CallerLimits`): a hash as `caller`. None: it is not limited."""
     request_info: RequestInfo | None = None
+    """What is kept of the HTTP request. None: the job was not made by HTTP."""
     traceparent: str | None = None
     """The trace that the job continues (W3C Trace Context)."""
     tracestate: str | None = None
+    """What belongs to `traceparent`."""
     call: bytes | None = None
     """What the door that took the request needs to answer it again, at any replica. Only that door reads it."""
     requested_at: float
+    """When it was submitted."""
     started_at: float | None = None
+    """When its run began. None: it is pending, or was ended before it ran."""
     finished_at: float | None = None
+    """When it became final. None: it is not."""
     expires_at: float | None = None
+    """Until when clients can see it. None: it is not final, and does not expire."""
     ttl_seconds: float = 3600.0
     """For how long the job is kept once it is final."""
     keep_finished: int = 10_000
@@ -211,7 +222,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     delivery_seconds: float = 86_400.0
     """For how long after its end it is kept for the sinks that have not confirmed it."""
     attempt: int = 0
+    """How often it was started, without runs that were handed back uncounted."""
     max_attempts: int = 1
+    """How often it may be started (`ToolOptions.max_attempts`)."""
     time_limit_seconds: float | None = None
     """For how long it may run, counted from `started_at`. None: no limit."""
     home: str | None = None
@@ -226,10 +239,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lease_token: int = 0
     """The fencing token: grows with every claim."""
     lease_expires_at: float | None = None
+    """Until when its worker has it, unless the lease is renewed. None: it is not executing."""
     cancel_requested: bool = False
+    """Whether its end was asked for."""
     result_content_type: str | None = None
+    """The media type of the result. None: it has none."""
     failure: Failure | None = None
+    """Why there is no result. None: it did not fail."""
     progress: Progress | None = None
+    """What the tool has reported last by `JobContext.progress`. None: nothing."""
 
     @property
     def urn(self) -> str:

@@ -32,6 +32,7 @@ class BinaryRequest:
     content_type: str
     """The media type as it was sent, with its parameters. Absent: ``application/octet-stream``."""
     content: bytes
+    """The body as it was sent."""
     filename: str | None = None
     """The last component of the name that the client gave in ``Content-Disposition``. None: it gave none."""
 

@@ -74,7 +74,13 @@ class UploadedFile:
 
     @classmethod
     def from_bytes(cls, content: bytes, filename: str | None = None, content_type: str = OCTET_STREAM) -> Self:
-        """A file of these bytes."""
+        """A file of these bytes.
+
+        Args:
+            content: What is in it.
+            filename: What it is called. None: it has no name.
+            content_type: Its media type.
+        """
         return cls(bytes(content), filename=filename, content_type=content_type)
 
     @classmethod
