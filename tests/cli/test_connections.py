@@ -20,9 +20,10 @@ HEAD = b"POST /shout HTTP/1.1\r\nHost: x\r\n"
 BODY = b'{"text": "a"}'
 KIB = 1024
 
+_CORS = "from litestar.config.cors import CORSConfig\n"
+_PAGES = "cors=CORSConfig(allow_origins=['https://app.example'])"
 _TOOLS = '''
 import asyncio
-from litestar.config.cors import CORSConfig
 from lambda_kit import HttpLimits, ToolOptions
 
 class Waits(LambdaTool):
@@ -39,7 +40,9 @@ class Waits(LambdaTool):
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """A service with the limits that services have."""
-    with ServiceProcess(service_file(tmp_path_factory.mktemp("limits"), options="max_body_bytes=100_000")) as service:
+    options = f"max_body_bytes=100_000, {_PAGES}"
+    file = service_file(tmp_path_factory.mktemp("limits"), body=_CORS, options=options)
+    with ServiceProcess(file) as service:
         yield service
         service.assert_alive()
 
@@ -48,9 +51,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """A service that waits for nobody."""
     limits = "http=HttpLimits(header_seconds=0.5, body_seconds=0.5, idle_seconds=0.5)"
-    pages = "cors=CORSConfig(allow_origins=['https://app.example'])"
     file = service_file(
-        tmp_path_factory.mktemp("hasty"), body=_TOOLS, tools="Shout, Waits", options=f"{limits}, {pages}"
+        tmp_path_factory.mktemp("hasty"), body=_CORS + _TOOLS, tools="Shout, Waits", options=f"{limits}, {_PAGES}"
     )
     with ServiceProcess(file) as service:
         yield service
@@ -254,18 +256,20 @@ def test_a_body_that_does_not_come_is_408(hasty: ServiceProcess) -> None:
     refused(hasty, 408, "request-timeout", [HEAD + b"Content-Length: 1000\r\n\r\n{"])
 
 
-def test_a_page_of_an_allowed_origin_can_read_why_its_request_was_cut(hasty: ServiceProcess) -> None:
-    for kind, rest in (
-        ("request-timeout", b"Content-Length: 1000\r\n\r\n{"),
-        ("headers-too-large", b"X-A: " + b"a" * 65 * KIB + b"\r\n\r\n"),
-        ("unsupported-transfer-coding", b"Transfer-Encoding: gzip\r\n\r\n"),
+def test_a_page_of_an_allowed_origin_can_read_why_its_request_was_cut(
+    service: ServiceProcess, hasty: ServiceProcess
+) -> None:
+    for asked, kind, rest in (
+        (hasty, "request-timeout", b"Content-Length: 1000\r\n\r\n{"),
+        (service, "headers-too-large", b"X-A: " + b"a" * 65 * KIB + b"\r\n\r\n"),
+        (service, "unsupported-transfer-coding", b"Transfer-Encoding: gzip\r\n\r\n"),
     ):
-        answer = ask(hasty.port, [HEAD + b"Origin: https://app.example\r\n", rest])
+        answer = ask(asked.port, [HEAD + b"Origin: https://app.example\r\n" + rest])
         assert json.loads(answer.body)["type"] == kind
         assert answer.headers["access-control-allow-origin"] == "https://app.example"
         assert "Retry-After" in answer.headers["access-control-expose-headers"]
         assert answer.headers["vary"] == "Origin"
-        other = ask(hasty.port, [HEAD + b"Origin: https://evil.example\r\n", rest])
+        other = ask(asked.port, [HEAD + b"Origin: https://evil.example\r\n" + rest])
         assert "access-control-allow-origin" not in other.headers
         assert other.headers["vary"] == "Origin"
 
