@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 from mcp_types import TextContent
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from lambda_kit import LambdaTool, McpOptions
 from tests.core.running_tools import Ask, a_server
@@ -67,6 +67,35 @@ class Mill(LambdaTool):
 
     async def run(self, req: Ask) -> Grain:
         return Grain(**json.loads(req.text))
+
+
+class Odd(BaseModel):
+    """With a schema of its author's own, of which parts are none."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "properties": {
+                "a": {"type": "integer"},
+                'odd "name"': {"type": "string"},
+                "none": {"anyOf": []},
+                "kind": {"type": {"no": "type"}},
+                "least": {"type": "integer", "minimum": "one"},
+                "unreadable": {"type": "string", "pattern": "("},
+                "empty": {"enum": []},
+                "first": {"type": "array", "prefixItems": 3},
+                "not": False,
+            },
+        }
+    )
+    a: int = 0
+
+
+class OddSchema(LambdaTool):
+    """Return what its schema can't describe"""
+
+    async def run(self, req: Ask) -> Odd:
+        return Odd.model_construct(a=req.text or 1)
 
 
 TOOLS = (CountThings, Tally, Numbers, Mill)
@@ -138,6 +167,12 @@ async def test_job_result_says_the_same(version: str):
     ):
         await http.post("/tally", json={"text": '{"b": "two"}'}, headers={"job-id": "one"})
         assert await client.call("job_result", job_id="one") == await client.call("tally", text='{"b": "two"}')
+
+
+async def test_a_schema_that_nobody_can_read_keeps_no_result_back():
+    async with asking(a_server(OddSchema, mcp=True)) as client:
+        assert (await client.call("odd_schema"))["structuredContent"] == {"a": 1}
+        assert "a" in (await client.call("odd_schema", text="one"))["content"][0]["text"]
 
 
 async def test_the_log_says_it_once(caplog: pytest.LogCaptureFixture):

@@ -47,7 +47,7 @@ class OutputCheck:
     def __init__(self, tool: str, schema: Mapping[str, Any]) -> None:
         self._tool = tool
         self._schema = schema
-        self._decoder = msgspec.json.Decoder(_usable(_type_of(schema)))
+        self._decoder = msgspec.json.Decoder(_type_of(schema))
         self._is_said = False
 
     async def fault(self, data: bytes) -> str | None:
@@ -93,32 +93,31 @@ def _fault(schema: Mapping[str, Any], data: bytes) -> str | None:
 
 
 def _type_of(schema: Any) -> Any:
-    """A type that takes at least all that fits, and most of what does not fit not."""
+    """A type that takes at least all that fits, and of what does not fit as little as msgspec can express."""
+    try:
+        tp = _made_of(schema)
+        msgspec.json.Decoder(tp)
+    except Exception:  # noqa: BLE001 - such as a union of two objects, a pattern that is none, or a schema that is none
+        return Any
+    return tp
+
+
+def _made_of(schema: Any) -> Any:
     if not isinstance(schema, Mapping) or "$ref" in schema or "allOf" in schema:
         return Any
     if "anyOf" in schema:
         return _union(map(_type_of, schema["anyOf"]))
     values = [schema["const"]] if "const" in schema else schema.get("enum")
     if values is not None:
-        return _usable(Literal[tuple(values)]) if all(type(value) in (str, int) for value in values) else Any
+        return Literal[tuple(values)] if all(type(value) in (str, int) for value in values) else Any
     kinds = schema.get("type")
     if isinstance(kinds, list):
         return _union(_type_of({**schema, "type": kind}) for kind in kinds)
-    made = _TYPES.get(kinds)
-    return Any if made is None else _usable(made(schema))
+    return _TYPES[kinds](schema) if kinds in _TYPES else Any
 
 
 def _union(members: Iterable[Any]) -> Any:
-    return _usable(Union[tuple(members)])  # noqa: UP007 - they are not known before
-
-
-def _usable(tp: Any) -> Any:
-    """The type, if msgspec knows what to do with it; else any."""
-    try:
-        msgspec.json.Decoder(tp)
-    except Exception:  # noqa: BLE001 - such as a union of two objects, or a pattern that is none
-        return Any
-    return tp
+    return Union[tuple(members)]  # noqa: UP007 - they are not known before
 
 
 def _bounded(tp: Any, schema: Mapping[str, Any], names: Mapping[str, str]) -> Any:
