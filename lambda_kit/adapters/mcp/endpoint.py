@@ -14,7 +14,7 @@ from lambda_kit.adapters.mcp.built_in_tools import built_in_tools
 from lambda_kit.adapters.mcp.calls import ToolCalls
 from lambda_kit.adapters.mcp.catalog import Catalog
 from lambda_kit.adapters.mcp.exchange import Exchange
-from lambda_kit.adapters.mcp.feature import Feature, Handler, ResumeHandler
+from lambda_kit.adapters.mcp.feature import Feature, Handler
 from lambda_kit.adapters.mcp.host import McpHost
 from lambda_kit.adapters.mcp.job_tools import JobTools
 from lambda_kit.adapters.mcp.listen import Listening
@@ -27,7 +27,6 @@ from lambda_kit.adapters.mcp.resume import StreamResume
 from lambda_kit.adapters.mcp.server_info import ServerInfo, ServerStamp
 from lambda_kit.adapters.mcp.tasks import TaskReader, TaskRequests
 from lambda_kit.adapters.mcp.tool_list import ToolList
-from lambda_kit.core.errors import JobNotFoundError
 
 __all__ = ["McpEndpoint"]
 
@@ -53,11 +52,11 @@ class McpEndpoint:
             ToolList(self.catalog, host.options.max_result_bytes),
             Listening(tasks),  # before the calls: at a stop its streams end first
             ToolCalls(host, self.catalog, answers, open_calls, JobTools(host, answers)),
-            StreamResume(host, answers, open_calls),
             TaskRequests(tasks),
             Resources(host),
         )
         """Each brings handlers; the order is that of their ends."""
+        self._streams = StreamResume(host, answers, open_calls)
         self._stamp = ServerStamp(host)
         self._handlers: Mapping[str, Handler] = {
             method: handler for feature in self.features for method, handler in feature.handlers.items()
@@ -100,10 +99,7 @@ class McpEndpoint:
             JobNotFoundError: if there is no such stream for this caller. Nothing was sent then.
             NoAnswer: if the stream ends without an answer.
         """
-        handler: ResumeHandler | None = next((one for one in map(_resume_handler, self.features) if one), None)
-        if handler is None:
-            raise JobNotFoundError("there is no such stream")
-        return await handler(resume, exchange)
+        return await self._streams.resume(resume, exchange)
 
     def _capabilities(self, is_stateless: bool) -> dict[str, Any]:
         said: dict[str, Any] = {}
@@ -128,10 +124,6 @@ class McpEndpoint:
         """The jobs of this process have ended: standing streams end, and open calls get their answers."""
         for feature in self.features:
             await feature.drained()
-
-
-def _resume_handler(feature: Feature) -> ResumeHandler | None:
-    return feature.resume_handler
 
 
 def _check_params(request: McpRequest) -> None:

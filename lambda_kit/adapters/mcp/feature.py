@@ -5,9 +5,9 @@ from typing import Any, TypeAlias
 
 from lambda_kit.adapters.mcp.exchange import Exchange
 from lambda_kit.adapters.mcp.messages import Json
-from lambda_kit.adapters.mcp.request import McpNotification, McpRequest, McpResume
+from lambda_kit.adapters.mcp.request import McpNotification, McpRequest
 
-__all__ = ["Feature", "Handler", "NotificationHandler", "ResumeHandler"]
+__all__ = ["Feature", "Handler", "NotificationHandler"]
 
 Handler: TypeAlias = Callable[[McpRequest, Exchange], Awaitable[Json]]
 """Answers a request with the JSON of its result.
@@ -19,14 +19,6 @@ Raises:
 
 NotificationHandler: TypeAlias = Callable[[McpNotification], Awaitable[None]]
 """Does what a notification of a client asks for. It is never answered."""
-
-ResumeHandler: TypeAlias = Callable[[McpResume, Exchange], Awaitable[Json]]
-"""Goes on with a stream that was cut: sends what follows, and returns the JSON-RPC message that ends it.
-
-Raises:
-    JobNotFoundError: if there is no such stream for this caller. Nothing was sent then.
-    NoAnswer: if the stream ends without an answer.
-"""
 
 
 class Feature:
@@ -40,9 +32,6 @@ class Feature:
 
     notification_handlers: Mapping[str, NotificationHandler] = {}
     """By method; those of all features are called."""
-
-    resume_handler: ResumeHandler | None = None
-    """Of one feature at most."""
 
     def capabilities(self, *, is_stateless: bool) -> Mapping[str, Any]:
         """What ``server/discover`` and ``initialize`` say of it.

@@ -4,7 +4,6 @@ import asyncio
 
 from lambda_kit.adapters.mcp.call_record import CallRecord, read_event_id, request_key
 from lambda_kit.adapters.mcp.exchange import Exchange, NoAnswer
-from lambda_kit.adapters.mcp.feature import Feature
 from lambda_kit.adapters.mcp.host import McpHost
 from lambda_kit.adapters.mcp.job_watch import CallCancelled, ClientGone, JobWatch
 from lambda_kit.adapters.mcp.messages import Json, result_frame
@@ -19,7 +18,7 @@ __all__ = ["StreamResume"]
 _RETRY_SECONDS = 1.0
 
 
-class StreamResume(Feature):
+class StreamResume:
     """Replays what follows an event of a call's stream, and its answer, from the job's log: at any replica.
 
     Args:
@@ -32,9 +31,14 @@ class StreamResume(Feature):
         self._host = host
         self._answers = answers
         self._open = open_calls
-        self.resume_handler = self._resume
 
-    async def _resume(self, resume: McpResume, exchange: Exchange) -> Json:
+    async def resume(self, resume: McpResume, exchange: Exchange) -> Json:
+        """Send what follows; returns the JSON-RPC message that ends the stream.
+
+        Raises:
+            JobNotFoundError: if there is no such stream for this caller. Nothing was sent then.
+            NoAnswer: if the stream ends without an answer.
+        """
         named = read_event_id(resume.last_event_id)
         if named is None:
             raise JobNotFoundError(resume.last_event_id)
