@@ -95,7 +95,7 @@ class OddSchema(LambdaTool):
     """Return what its schema can't describe"""
 
     async def run(self, req: Ask) -> Odd:
-        return Odd.model_construct(a=req.text or 1)
+        return Odd.model_construct(a=req.text or 1)  # type: ignore[arg-type]
 
 
 TOOLS = (CountThings, Tally, Numbers, Mill)
@@ -182,7 +182,8 @@ async def test_the_log_says_it_once(caplog: pytest.LogCaptureFixture):
             await client.call("tally", text='{"b": "two"}')
     [record] = [record for record in caplog.records if record.name == "lambda_kit.mcp"]
     assert "tool 'tally'" in record.getMessage()
-    assert "$.b: 'two' is not of type 'integer'" in record.getMessage()
+    assert "$.b: type: integer" in record.getMessage()
+    assert "two" not in record.getMessage()  # what a tool returns is nothing for a log
 
 
 async def test_a_large_one_is_a_preview_with_its_link():

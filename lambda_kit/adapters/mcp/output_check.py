@@ -6,7 +6,7 @@ result that does not fit.
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, NamedTuple, Union
 
 import msgspec
 
@@ -35,7 +35,7 @@ _LIST_BOUNDS = {"minItems": "min_length", "maxItems": "max_length"}
 class OutputCheck:
     """Checks the results of one tool.
 
-    All are decoded by msgspec into a type made of the schema, which takes less than a microsecond where they are small.
+    All are decoded by msgspec into a type made of the schema, which takes some microseconds where they are small.
     It knows less of JSON Schema than there is: what it can't express fits. What it refuses is looked at again by
     `jsonschema`, as the official client does, and off the event loop: that decides, and has the words for it.
 
@@ -58,16 +58,18 @@ class OutputCheck:
         """
         if len(data) > _MOST_BYTES or self._is_quickly_fine(data):
             return None
-        fault = await off_loop(_fault, self._schema, data)
-        if fault is not None and not self._is_said:
+        fault = await off_loop(_find_fault, self._schema, data)
+        if fault is None:
+            return None
+        if not self._is_said:
             self._is_said = True
             logger.warning(
                 "tool '%s': a result does not fit the output schema: %s. Clients would drop it, so that agents get it "
                 "as a text, and are told. This is not said again",
                 self._tool,
-                fault,
+                fault.rule,
             )
-        return fault
+        return fault.text
 
     def _is_quickly_fine(self, data: bytes) -> bool:
         try:
@@ -77,7 +79,13 @@ class OutputCheck:
         return True
 
 
-def _fault(schema: Mapping[str, Any], data: bytes) -> str | None:
+class _Fault(NamedTuple):
+    text: str
+    rule: str
+    """The same without the value: what a tool returns is nothing for a log."""
+
+
+def _find_fault(schema: Mapping[str, Any], data: bytes) -> _Fault | None:
     # it comes with the SDK, takes long to import, and most services never need it
     import jsonschema.exceptions  # type: ignore[import-untyped]  # noqa: PLC0415
 
@@ -86,7 +94,10 @@ def _fault(schema: Mapping[str, Any], data: bytes) -> str | None:
         error = jsonschema.exceptions.best_match(validator.iter_errors(msgspec.json.decode(data)))
     except Exception:  # noqa: BLE001 - such as a reference or a pattern that nobody can read: there is no telling
         return None
-    return None if error is None else bounded_text(f"{error.json_path}: {error.message}", _LONGEST_FAULT_BYTES)
+    if error is None:
+        return None
+    texts = (f"{error.json_path}: {error.message}", f"{error.json_path}: {error.validator}: {error.validator_value}")
+    return _Fault(*(bounded_text(text, _LONGEST_FAULT_BYTES) for text in texts))
 
 
 # --- from a schema to a type ---
