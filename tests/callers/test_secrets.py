@@ -52,7 +52,7 @@ class Secrets:
 @pytest.fixture(
     params=[
         "sqlite-json",
-        "redis-console",
+        pytest.param("redis-console", marks=pytest.mark.slow),
         pytest.param("memory-console", marks=pytest.mark.slow),
         pytest.param("postgres-json", marks=pytest.mark.slow),
     ]

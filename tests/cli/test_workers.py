@@ -94,7 +94,7 @@ def gate() -> Iterator[Gate]:
         yield gate
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a store of the test's own."""
     if request.param == "sqlite":

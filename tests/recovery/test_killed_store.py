@@ -29,7 +29,7 @@ class Server(NamedTuple):
     start: Callable[[], None]
 
 
-@pytest.fixture(params=["redis", "postgres"])
+@pytest.fixture(params=["redis", pytest.param("postgres", marks=pytest.mark.slow)])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Server]:
     with contextlib.ExitStack() as stack:
         if request.param == "redis":
