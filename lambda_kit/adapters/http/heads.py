@@ -4,8 +4,11 @@ from copy import copy
 
 from litestar import Router
 from litestar.routes import HTTPRoute
+from litestar.types import Method
 
 __all__ = ["add_heads"]
+
+_HEAD: set[Method] = {"HEAD"}
 
 
 def add_heads(router: Router) -> Router:
@@ -19,7 +22,6 @@ def add_heads(router: Router) -> Router:
         for handler in route.route_handlers:
             if "GET" in handler.http_methods:
                 head = copy(handler)
-                head.http_methods = {"HEAD"}
-                head.include_in_schema, head.name = False, None
+                head.http_methods, head.include_in_schema, head.name = set(_HEAD), False, None
                 router.routes[place] = HTTPRoute(path=route.path, route_handlers=[*route.route_handlers, head])
     return router
