@@ -30,6 +30,7 @@ SERVERS = {
     "shop": shop.server,
     "keyed": keyed_service.server,
 }
+NAMES = [name if name in ("rich", "keyed") else pytest.param(name, marks=pytest.mark.slow) for name in SERVERS]
 DOCS = Path(__file__).parents[2] / "docs_src"
 
 pytestmark = pytest.mark.timeout(400)
@@ -44,7 +45,7 @@ def written(name: str, folder: Path, server: ToolServer | None = None) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_openapi_python_client_makes_a_function_for_each_operation(name, tmp_path):
     path = written(name, tmp_path)
     generate_python_client(path, tmp_path, "client")
@@ -52,7 +53,7 @@ def test_openapi_python_client_makes_a_function_for_each_operation(name, tmp_pat
     assert {operation["operationId"] for _, _, operation in operations(json.loads(path.read_bytes()))} <= found
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_datamodel_codegen_makes_a_class_for_each_model(name, tmp_path):
     path = written(name, tmp_path)
     models = tmp_path / "models.py"

@@ -22,7 +22,9 @@ SERVICES = {
 
 @pytest.mark.processes
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize(
+    "name", [name if name in ("rich", "keyed") else pytest.param(name, marks=pytest.mark.slow) for name in SERVICES]
+)
 def test_each_answer_is_one_that_the_document_has(name):
     with ServiceProcess(SERVICES[name], ["--job-list"]) as service:
         command = [Path(sys.executable).with_name("schemathesis"), "--config-file", CONFIG, "--no-color", "run"]

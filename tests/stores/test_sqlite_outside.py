@@ -104,12 +104,12 @@ async def test_a_call_that_waits_behind_another_one_does_not_wait_for_a_lock_twi
 
     def wait_for_the_lock() -> bool:
         """Whether the second call failed before one that waits for nearly twice its time, and began to later."""
-        with contextlib.closing(sqlite3.connect(path, timeout=3.8, isolation_level=None)) as witness:
+        with contextlib.closing(sqlite3.connect(path, timeout=9.5, isolation_level=None)) as witness:
             with contextlib.suppress(sqlite3.OperationalError):
                 witness.execute("BEGIN IMMEDIATE")
             return second_failed.is_set()
 
-    async with SqliteJobStore(path, busy_timeout_seconds=2.0) as store:
+    async with SqliteJobStore(path, busy_timeout_seconds=5.0) as store:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
             holder.execute("BEGIN IMMEDIATE")
             first = asyncio.create_task(store.create(a_job("first"), REQUEST))
@@ -130,12 +130,12 @@ async def test_a_call_that_waits_behind_another_one_does_not_wait_for_a_lock_twi
 async def test_of_calls_that_wait_for_a_lock_those_whose_time_is_not_up_are_done_when_it_is_released(
     path: Path,
 ) -> None:
-    async with SqliteJobStore(path, busy_timeout_seconds=3.0) as store:
+    async with SqliteJobStore(path, busy_timeout_seconds=8.0) as store:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
             holder.execute("BEGIN IMMEDIATE")
             first = asyncio.create_task(store.create(a_job("first"), REQUEST))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.5):
+                async with asyncio.timeout(4.0):
                     await asyncio.shield(first)
             later = [asyncio.create_task(store.create(a_job(f"later-{n}"), REQUEST)) for n in range(3)]
             with pytest.raises(UnavailableError, match="locked"):
