@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args, overload
 
@@ -259,7 +260,7 @@ class ToolServer:
         """
         await self.app(scope, receive, send)
 
-    @property
+    @cached_property
     def app(self) -> Litestar:
         """The Litestar app, for any ASGI server. It is made once, on first use."""
         return self._http.app

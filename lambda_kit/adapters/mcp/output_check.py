@@ -88,6 +88,7 @@ class _Fault(NamedTuple):
 def _find_fault(schema: Mapping[str, Any], data: bytes) -> _Fault | None:
     # it comes with the SDK, takes long to import, and most services never need it
     import jsonschema.exceptions  # type: ignore[import-untyped]  # noqa: PLC0415
+    import jsonschema.validators  # type: ignore[import-untyped]  # noqa: PLC0415
 
     try:
         validator = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)(schema)

@@ -193,7 +193,7 @@ class JobContext(ivcap_service.JobContext):
         if "report" not in data:
             data["report"] = _reporter(data["job_id"], data.get("job_authorization"), control)
         super().__init__(**data)
-        self.__dict__.update(_control=control, _trace=trace)
+        vars(self).update(_control=control, _trace=trace)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         # no credentials: what is shown of a context may end in a log
