@@ -62,7 +62,7 @@ def test_one_event_that_is_always_answered_503_holds_up_nothing_for_long(
     service: ServiceProcess, sidecar: FakeSidecar
 ) -> None:
     before = dropped(service, "event", "given-up")
-    bad = b'"done": 1}'
+    bad = b'"done":1}'
     sidecar.fail(503, only=lambda call: call.job_id == "stuck" and bad in call.body)
     post(service, "stuck", events=4)
     post(service, "other", events=1)
@@ -79,7 +79,7 @@ def test_one_event_that_is_always_answered_503_holds_up_nothing_for_long(
 def test_an_event_that_is_given_up_while_the_job_runs_does_not_take_the_others_with_it(
     service: ServiceProcess, sidecar: FakeSidecar
 ) -> None:
-    sidecar.fail(503, only=lambda call: call.job_id == "running" and b'"done": 1}' in call.body)
+    sidecar.fail(503, only=lambda call: call.job_id == "running" and b'"done":1}' in call.body)
     post(service, "running", events=3, seconds=600, wait=False)
     sidecar.wait_for(lambda calls: told([call for call in calls if call.job_id == "running"]) == ["0", "2"], 60)
     with httpx.Client(trust_env=False, timeout=60) as client:
@@ -92,7 +92,7 @@ def test_what_is_refused_is_given_up_at_once_with_the_reason_in_the_log(
     service: ServiceProcess, sidecar: FakeSidecar, status: int
 ) -> None:
     job_id, events, ends = f"refused-{status}", dropped(service, "event", "refused"), dropped(service, "end", "refused")
-    sidecar.fail(status, only=lambda call: call.job_id == job_id and b'"done": 0}' in call.body, body="bad\nevent")
+    sidecar.fail(status, only=lambda call: call.job_id == job_id and b'"done":0}' in call.body, body="bad\nevent")
     sidecar.fail(status, only=of(job_id, "results"), body="bad result")
     post(service, job_id, events=2)
     service.wait_for_log(f"job {job_id}: its end refused, and dropped: the result: it answered {status}", seconds=60)
